@@ -135,9 +135,15 @@ def test_a_file_that_is_not_there_is_not_made(run_cli: CommandRunner, tmp_path: 
     result = run_cli("queue", "list", "-u", f"sqlite:///{file}")
     assert (result.code, result.err) == (
         4,
-        f"pyasynq: there is no file {file}: a client or a worker makes it\n",
+        f"pyasynq: there is no file {file}: a client or a worker makes it\n"
+        "to find out more: pyasynq doctor\n",
     )
     assert not file.exists()
+
+
+def test_a_file_that_cannot_exist_is_no_connection(run_cli: CommandRunner) -> None:
+    result = run_cli("queue", "list", "-u", f"sqlite:////{'x' * 5000}")
+    assert (result.code, "File name too long" in result.err) == (4, True)
 
 
 def test_variables_without_prefix_mean_nothing(tmp_path: Path) -> None:

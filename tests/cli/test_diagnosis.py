@@ -221,6 +221,7 @@ def test_a_cluster_without_some_of_its_slots_is_a_problem(
 
 def test_each_primary_of_a_cluster_is_named() -> None:
     found = diagnosis.Findings(
+        broker="Redis",
         nodes=[
             NodeReport(address=it, info=None, settings={}, offset_s=None, round_trip_s=0)
             for it in "ab"

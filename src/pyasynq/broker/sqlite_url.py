@@ -1,5 +1,6 @@
 """The URL of a SQLite broker."""
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ def _parse(text: str) -> SqliteAddress:
         msg = "the name of a file has no NUL"
         raise ValueError(msg)
     file = Path(unquote(path)).absolute() if path else None
-    if file is not None and file.is_dir():
+    if file is not None and os.path.isdir(file):  # Path.is_dir() raises for some, this never
         msg = "it names a folder"
         raise ValueError(msg)
     return replace(_settings(query), path=file)

@@ -1,16 +1,20 @@
-"""The checks of ``pyasynq doctor``: pure decisions about what it has read."""
+"""The checks of ``pyasynq doctor``: pure decisions about what it has read.
+
+Those of a SQLite file are in `file_diagnosis`.
+"""
 
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
+
+from pyasynq.cli.checks import Check, ok, problem, unknown, warning
+from pyasynq.cli.file_diagnosis import check_file
 
 if TYPE_CHECKING:
     from pyasynq.broker import Heartbeat, NodeReport
     from pyasynq.core.info import QueueInfo, ServerInfo
-
-Status: TypeAlias = Literal["ok", "unknown", "warning", "problem"]
 
 OLDEST_REDIS: Final = (6, 2)
 LARGEST_SKEW_S: Final = 2.0
@@ -27,28 +31,12 @@ LOSSES: Final = {"always": "nothing", "everysec": "the last second of writes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """The result of one check.
-
-    Attributes:
-        check: Name of the check.
-        status: Its result.
-        message: What was found.
-        advice: What to do; empty if there is nothing to do.
-    """
-
-    check: str
-    status: Status
-    message: str
-    advice: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """What was read. None means that Redis did not permit it.
 
     Attributes:
-        nodes: The report of Redis, or of each primary of a cluster.
+        broker: Name of the broker.
+        nodes: The report of Redis, of each primary of a cluster, or of SQLite.
         cluster: The report of the cluster; empty if there is none.
         forbidden: Commands that pyasynq needs and the user may not call, each with the reason.
         heartbeats: The heartbeats of servers, also of those that have stopped.
@@ -56,6 +44,7 @@ class Findings:
         queues: All queues.
     """
 
+    broker: str
     nodes: "Sequence[NodeReport]"
     cluster: Mapping[str, str]
     forbidden: Mapping[str, str] | None
@@ -64,33 +53,25 @@ class Findings:
     queues: "Sequence[QueueInfo] | None"
 
 
-def ok(check: str, message: str) -> Check:
-    """Return a check that found nothing wrong."""
-    return Check(check=check, status="ok", message=message)
-
-
-def problem(check: str, message: str, advice: str) -> Check:
-    """Return a check that found something that must change."""
-    return Check(check=check, status="problem", message=message, advice=advice)
-
-
-def _warning(check: str, message: str, advice: str) -> Check:
-    return Check(check=check, status="warning", message=message, advice=advice)
-
-
-def _unknown(check: str, message: str = "INFO is not permitted") -> Check:
-    return Check(check=check, status="unknown", message=message)
-
-
 def diagnose(found: Findings) -> list[Check]:
     """Return the results of all checks."""
     return [
-        *check_cluster(found.cluster),
-        *(check for node in found.nodes for check in _check_node(node)),
-        check_permissions(found.forbidden),
+        *(_check_sqlite(found) if found.broker == "SQLite" else _check_redis(found)),
         *check_queues(found.queues, found.servers),
-        *check_heartbeats(found.heartbeats),
+        *check_heartbeats(found.heartbeats, found.broker),
     ]
+
+
+def _check_sqlite(found: Findings) -> Iterator[Check]:
+    for node in found.nodes:
+        yield from check_file(node)
+
+
+def _check_redis(found: Findings) -> Iterator[Check]:
+    yield from check_cluster(found.cluster)
+    for node in found.nodes:
+        yield from _check_node(node)
+    yield check_permissions(found.forbidden)
 
 
 def check_cluster(report: Mapping[str, str]) -> Iterator[Check]:
@@ -120,7 +101,7 @@ def _check_node(node: "NodeReport") -> Iterator[Check]:
 def check_version(node: "NodeReport") -> Check:
     """Check whether Redis is new enough."""
     if node.info is None:
-        return _unknown("redis")
+        return unknown("redis")
     version = node.info.get("redis_version", "")
     name = f"Redis {version}"
     if "valkey_version" in node.info:
@@ -135,7 +116,7 @@ def check_version(node: "NodeReport") -> Check:
 def check_role(node: "NodeReport") -> Check:
     """Check whether Redis takes writes."""
     if node.info is None:
-        return _unknown("role")
+        return unknown("role")
     if node.info.get("role") != "slave":
         return ok("role", "a primary: it takes writes")
     host, port = node.info.get("master_host"), node.info.get("master_port")
@@ -146,12 +127,12 @@ def check_role(node: "NodeReport") -> Check:
 def check_clock(node: "NodeReport") -> Check:
     """Check whether the clock of Redis agrees with the clock of this machine."""
     if node.offset_s is None:
-        return _unknown("clock", "TIME is not permitted")
+        return unknown("clock", "TIME is not permitted")
     offset_s = abs(node.offset_s)
     if offset_s <= LARGEST_SKEW_S + node.round_trip_s:
         return ok("clock", "Redis and this machine agree")
     direction = "ahead of" if node.offset_s > 0 else "behind"
-    return _warning(
+    return warning(
         "clock",
         f"the clock of Redis is {offset_s:.1f} s {direction} that of this machine",
         "synchronize both (NTP): delayed tasks and ticks come early or late",
@@ -161,12 +142,12 @@ def check_clock(node: "NodeReport") -> Check:
 def check_memory(node: "NodeReport") -> Check:
     """Check whether Redis may evict tasks, or will soon refuse them."""
     if node.info is None:
-        return _unknown("memory")
+        return unknown("memory")
     policy = node.info.get("maxmemory_policy", "unknown")
     limit, used = int(node.info.get("maxmemory", 0)), int(node.info.get("used_memory", 0))
     if policy != "noeviction":
         message = f"maxmemory-policy is {policy}: when memory is full, tasks are deleted"
-        report = problem if limit else _warning
+        report = problem if limit else warning
         return report(
             "memory",
             message,
@@ -174,7 +155,7 @@ def check_memory(node: "NodeReport") -> Check:
         )
     if limit and used >= NEARLY_FULL * limit:
         message = f"{used / limit:.0%} of maxmemory is used; a full Redis takes no more tasks"
-        report = problem if used >= limit else _warning
+        report = problem if used >= limit else warning
         return report("memory", message, "raise maxmemory, or delete completed and archived tasks")
     part = f"{used / limit:.0%} of maxmemory is used" if limit else "no maxmemory is set"
     return ok("memory", f"Redis evicts nothing; {part}")
@@ -183,7 +164,7 @@ def check_memory(node: "NodeReport") -> Check:
 def check_persistence(node: "NodeReport") -> Check:
     """Check what a crash of Redis would lose."""
     if node.info is None:
-        return _unknown("persistence")
+        return unknown("persistence")
     if failed := [name for name in SAVES if node.info.get(name, "ok") != "ok"]:
         message = f"Redis could not save: {failed[0]} is {node.info[failed[0]]}"
         return problem("persistence", message, "see the log of Redis: perhaps its disk is full")
@@ -197,7 +178,7 @@ def check_persistence(node: "NodeReport") -> Check:
         message = "Redis saves nothing: a restart loses all tasks"
     else:
         message = "snapshots only: a crash loses all writes since the last one"
-    return _warning(
+    return warning(
         "persistence", message, "CONFIG SET appendonly yes, and write it into redis.conf"
     )
 
@@ -205,7 +186,7 @@ def check_persistence(node: "NodeReport") -> Check:
 def check_permissions(forbidden: Mapping[str, str] | None) -> Check:
     """Check whether the user may call all commands that pyasynq needs."""
     if forbidden is None:
-        return _unknown("permissions", "the commands could not be tried")
+        return unknown("permissions", "the commands could not be tried")
     if not forbidden:
         return ok("permissions", "all commands and scripts are permitted")
     commands: dict[str, list[str]] = {}
@@ -221,7 +202,7 @@ def check_queues(
 ) -> Iterator[Check]:
     """Check whether a worker serves each queue that has tasks, and whether a queue is paused."""
     if queues is None or servers is None:
-        yield _unknown("queues", "they cannot be read")
+        yield unknown("queues", "they cannot be read")
         return
     served = {queue for server in servers for queue in server.queues}
     waiting = {it.queue: it.pending + it.scheduled + it.retry + it.aggregating for it in queues}
@@ -232,9 +213,9 @@ def check_queues(
         advice = (
             f"start a worker with this queue: pyasynq worker module:app -Q {shlex.quote(queue)}"
         )
-        yield _warning("queues", message, advice)
+        yield warning("queues", message, advice)
     for queue in paused:
-        yield _warning(
+        yield warning(
             "queues", f"{queue!r} is paused", f"pyasynq queue resume {shlex.quote(queue)}"
         )
     if not idle and not paused:
@@ -246,15 +227,17 @@ def _format_tasks(count: int) -> str:
     return "1 task" if count == 1 else f"{count} tasks"
 
 
-def check_heartbeats(heartbeats: "Sequence[Heartbeat] | None") -> Iterator[Check]:
+def check_heartbeats(
+    heartbeats: "Sequence[Heartbeat] | None", broker: str = "the broker"
+) -> Iterator[Check]:
     """Check whether the servers of workers have sent their heartbeats in time."""
     if heartbeats is None:
-        yield _unknown("workers", "they cannot be read")
+        yield unknown("workers", "they cannot be read")
         return
     late = [it for it in heartbeats if it.left_s < LATE_S]
     for it in late:
         message = f"the heartbeat of {it.server} {'has stopped' if it.left_s < 0 else 'is late'}"
-        advice = "it has crashed, hangs, or does not reach Redis: see its log"
-        yield _warning("workers", message, advice)
+        advice = f"it has crashed, hangs, or does not reach {broker}: see its log"
+        yield warning("workers", message, advice)
     if not late:
         yield ok("workers", f"{len(heartbeats)} running" if heartbeats else "none is running")

@@ -79,7 +79,7 @@ def open_inspector(connection: ConnectionOptions, app: str | None) -> "Inspector
     """Return an inspector of *connection*, or one with the broker and the codecs of *app*.
 
     Raises:
-        ExitError: If the broker would be a file, and there is none.
+        BrokerUnavailableError: If the broker would be a file, and there is none.
     """
     from pyasynq.inspector import Inspector
 
@@ -95,14 +95,18 @@ def check_file(address: "BrokerAddress") -> None:
     """Return if *address* names no file, or one that exists: a typing error must not make one.
 
     Raises:
-        ExitError: If it does not exist.
+        BrokerUnavailableError: If it does not exist.
     """
     from pyasynq.broker import file_of
 
     file = file_of(address)
-    if file is not None and not file.exists():
+    try:
+        is_missing = file is not None and not file.exists()
+    except OSError:  # the folder cannot be read: the first call says why
+        return
+    if is_missing:
         text = f"there is no file {file}: a client or a worker makes it"
-        raise ExitError(Exit.NO_CONNECTION, text)
+        raise errors.BrokerUnavailableError(text)
 
 
 @contextmanager

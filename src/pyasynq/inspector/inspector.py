@@ -207,6 +207,8 @@ class Inspector:
 
     async def queue_nodes(self, queue: str) -> list[ClusterNode]:
         """Return the cluster nodes of *queue*, its primary first; empty without a cluster."""
+        if not self._broker.supports("cluster"):
+            return []
         return list(await self._broker.cluster.nodes(queue))
 
     # -- tasks -------------------------------------------------------------------------------------
@@ -471,8 +473,22 @@ class Inspector:
         return await self._broker.registry.servers()
 
     async def redis_info(self) -> dict[str, str]:
-        """Return the answer of Redis to ``INFO``, or on a cluster to ``CLUSTER INFO``."""
+        """Return the answer of Redis to ``INFO``, or on a cluster to ``CLUSTER INFO``.
+
+        Raises:
+            NotSupportedError: If the broker is not Redis; see `broker_info`.
+        """
         return await self._broker.cluster.server_info()
+
+    async def broker_info(self) -> dict[str, str]:
+        """Return what the broker says about itself.
+
+        This is `redis_info`, or of SQLite its version, the name of the file, and sizes in bytes.
+        """
+        if self._broker.supports("cluster"):
+            return await self._broker.cluster.server_info()
+        (node,) = await self._broker.diagnosis.nodes()
+        return dict(node.info or {})
 
     # -- schedulers --------------------------------------------------------------------------------
 

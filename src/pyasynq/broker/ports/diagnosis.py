@@ -12,7 +12,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         address: Host and port of a cluster's node; else empty.
         info: What it reports about itself, by name; None if that is not permitted.
-        settings: Its settings ``save`` and ``appendfsync``; without those that are not permitted.
+        settings: Its settings ``save`` and ``appendfsync``, without those that are not permitted;
+            of SQLite ``synchronous``.
         offset_s: Its clock minus that of this machine, seconds; None if that is not permitted.
         round_trip_s: How long it took to ask for the time, seconds; the offset may be wrong by half
             of it.

@@ -150,11 +150,15 @@ def _is_forbidden(address: SqliteAddress) -> bool:
     return path.parent.exists() and not os.access(path.parent, os.W_OK | os.X_OK)
 
 
-def _check_filesystem(folder: Path) -> None:
+def network_filesystem(folder: Path) -> str:
+    """Return the kind of network file system that *folder* is on; empty for any other one."""
     if sys.platform != "linux":
-        return
-    kind = NETWORK_FILESYSTEMS.get(_filesystem_number(folder))
-    if kind is not None:
+        return ""
+    return NETWORK_FILESYSTEMS.get(_filesystem_number(folder), "")
+
+
+def _check_filesystem(folder: Path) -> None:
+    if kind := network_filesystem(folder):
         allowed = (
             f"a file on a local disk, not on {kind}, whose locks do not work between machines"
             " (add ?unsafe_filesystem=1 if they do)"

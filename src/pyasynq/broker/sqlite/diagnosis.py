@@ -1,14 +1,19 @@
 """Check what may be wrong with the file."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from stat import S_IMODE
 
 from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport
-from pyasynq.broker.sqlite.connection import name_of
+from pyasynq.broker.sqlite.checkpoints import log_size
+from pyasynq.broker.sqlite.connection import name_of, network_filesystem
 from pyasynq.broker.sqlite.registry import KIND
-from pyasynq.broker.sqlite.store import Store, Transaction
+from pyasynq.broker.sqlite.store import RESERVE_BYTES, Store, Transaction, free_bytes
 from pyasynq.broker.sqlite.tasks import MICROS
+from pyasynq.broker.sqlite_url import SqliteAddress
 
 
 class SqliteDiagnosis:
@@ -19,20 +24,26 @@ class SqliteDiagnosis:
         self._store = store
 
     async def nodes(self) -> Sequence[NodeReport]:
-        """Return one report: the version of SQLite, and the size of the file."""
+        """Return one report: the version of SQLite, and what it says about the file.
+
+        Its sizes are in bytes. A memory has no ``mode`` and what follows it.
+        """
         started = time.perf_counter()
         pages, size, free = await self._store.read(_pages)
+        address = self._store.database.address
         info = {
             "sqlite_version": sqlite3.sqlite_version,
-            "file": name_of(self._store.database.address),
+            "file": name_of(address),
             "size": str(pages * size),
             "free": str(free * size),
         }
+        if address.path is not None:
+            info |= _describe(address.path)
         return [
             NodeReport(
                 address="",
                 info=info,
-                settings={},
+                settings={"synchronous": _synchronous(address)},
                 offset_s=0.0,
                 round_trip_s=time.perf_counter() - started,
             )
@@ -60,3 +71,24 @@ def _pages(tx: Transaction) -> tuple[int, int, int]:
     ((size,),) = tx.rows("PRAGMA page_size")
     ((free,),) = tx.rows("PRAGMA freelist_count")
     return pages, size, free
+
+
+def _describe(path: Path) -> dict[str, str]:
+    """Return the rights of the file, what is beside it, and the disk that it is on."""
+    may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+    return {
+        "mode": f"{S_IMODE(path.stat().st_mode):03o}",
+        "writable": "yes" if may_write else "no",
+        "log_size": str(log_size(path)),
+        "network_filesystem": network_filesystem(path.parent),
+        "disk_free": str(free_bytes(path)),
+        "disk_reserve": str(RESERVE_BYTES),
+    }
+
+
+def _synchronous(address: SqliteAddress) -> str:
+    if address.path is None:
+        return "off"
+    if not address.sync_new:
+        return "normal"
+    return "full" if address.sync_work else "accept"

@@ -94,6 +94,16 @@ class Transaction:
         return cast("int", inserted.lastrowid)
 
 
+def free_bytes(path: Path) -> int:
+    """Return the free space of the disk that the file *path* is on, bytes.
+
+    Raises:
+        OSError: If it cannot be told.
+    """
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize
+
+
 def marks(count: int) -> str:
     """Return *count* parameters of a statement, for a list in brackets."""
     return ("?, " * count)[:-2]
@@ -178,10 +188,10 @@ class Database:
         if path is None or now - self._space_checked_at < SPACE_CHECK_S:
             return
         try:
-            found = os.statvfs(path.parent)
+            free = free_bytes(path)
         except OSError as error:
             raise map_error(error, self.address) from error
-        if found.f_bavail * found.f_frsize < RESERVE_BYTES:
+        if free < RESERVE_BYTES:
             msg = f"SQLite: the disk of {path} has less than {RESERVE_BYTES >> 20} MiB left"
             raise BrokerFullError(msg)
         self._space_checked_at = now

@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 import textwrap
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -14,14 +14,14 @@ import click
 
 from pyasynq import __version__
 from pyasynq.cli import output
+from pyasynq.cli.checks import Check, ok, problem
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.connection_options import ConnectionOptions, with_connection
-from pyasynq.cli.diagnosis import Check, Findings, diagnose, ok, problem
+from pyasynq.cli.diagnosis import Findings, diagnose
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.options import output_option
-from pyasynq.cli.run_inspector import exit_errors
+from pyasynq.cli.run_inspector import check_file, code_of, exit_errors
 from pyasynq.core.errors import (
-    BrokerAuthError,
     BrokerError,
     BrokerReadOnlyError,
     BrokerUnavailableError,
@@ -37,14 +37,24 @@ INDENT: Final = " " * 22
 LEAST_WIDTH: Final = 30
 """Narrowest width of a message, however narrow the terminal is."""
 
+CONNECTED: Final = {
+    "Redis": "Redis answers and accepts the login",
+    "SQLite": "the file can be opened",
+}
+ADVICE: Final = {
+    "Redis": "check that Redis runs, and that address, TLS, user name and password are right",
+    "SQLite": "check the address, and whether this user may write the file and its folder",
+}
+"""What to say about the connection to each broker, and what to check if there is none."""
+
 
 @click.command(cls=Command)
 @output_option()
 @with_connection
 def doctor(*, connection: ConnectionOptions, as_json: bool) -> int:
-    """Check Redis, queues and workers for problems.
+    """Check the broker, queues and workers for problems.
 
-    Exit codes: 0 no problem, perhaps warnings; 1 a problem; 4 Redis cannot be used at all.
+    Exit codes: 0 no problem, perhaps warnings; 1 a problem; 4 the broker cannot be used at all.
     """
     with exit_errors():
         code, checks = asyncio.run(_examine(connection))
@@ -66,12 +76,12 @@ async def _examine(connection: ConnectionOptions) -> tuple[Exit, Sequence[Check]
         ok("address", f"{redact_url(connection.url)} ({connection.named_by})"),
     ]
     try:
+        check_file(connection.url)
         checks.append(await _connect(broker))
         checks += diagnose(await _find(broker))
-    except (BrokerAuthError, BrokerUnavailableError) as error:
-        advice = "check that Redis runs, and that address, TLS, user name and password are right"
-        checks.append(problem("connection", str(error), advice))
-        return Exit.NO_CONNECTION, checks
+    except BrokerError as error:
+        checks.append(problem("connection", str(error), ADVICE[broker.name]))
+        return code_of(error), checks
     finally:
         await broker.aclose()
     has_problem = any(check.status == "problem" for check in checks)
@@ -82,26 +92,29 @@ async def _connect(broker: "Broker") -> Check:
     """Return the result of the first call.
 
     Raises:
-        BrokerError: If Redis does not answer, or refuses the user.
+        BrokerError: If the broker does not answer, or refuses the user.
     """
-    with suppress(BrokerReadOnlyError):  # the check of the role reports it
+    with suppress(BrokerReadOnlyError):  # the check of the role, or of the rights, reports it
         await broker.ping()
-    return ok("connection", "Redis answers and accepts the login")
+    return ok("connection", CONNECTED[broker.name])
 
 
 async def _find(broker: "Broker") -> Findings:
     from pyasynq.inspector import Inspector
 
     inspector = Inspector(broker)
-    server_info = await _try_to(broker.cluster.server_info()) or {}
+    server_info: Mapping[str, str] | None = {}
+    if broker.supports("cluster"):
+        server_info = await _try_to(broker.cluster.server_info())
     heartbeats = await _try_to(
         broker.diagnosis.heartbeats()
     )  # before servers(), which removes dead ones
     names = await _try_to(inspector.queues())
     infos = [await _try_to(inspector.queue_info(name, memory=False)) for name in names or ()]
     return Findings(
+        broker=broker.name,
         nodes=await broker.diagnosis.nodes(),
-        cluster=server_info if "cluster_state" in server_info else {},
+        cluster=server_info if server_info and "cluster_state" in server_info else {},
         forbidden=await _try_to(broker.diagnosis.forbidden()),
         heartbeats=heartbeats,
         servers=await _try_to(inspector.servers()),

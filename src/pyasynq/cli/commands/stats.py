@@ -1,4 +1,4 @@
-"""``pyasynq stats``: read all queues and Redis.
+"""``pyasynq stats``: read all queues and the broker.
 
 Source:
     Protocol section 10.2 (asynq v0.26.0 ``tools/asynq/cmd/stats.go``); the JSON is the same.
@@ -29,6 +29,13 @@ _REDIS: Final = {
     "connections": "connected_clients",
     "memory usage": "used_memory_human",
     "peak memory usage": "used_memory_peak_human",
+}
+_SQLITE: Final = {
+    "version": "sqlite_version",
+    "file": "file",
+    "bytes": "size",
+    "unused bytes": "free",
+    "bytes of the log": "log_size",
 }
 _CLUSTER: Final = {
     "State": "cluster_state",
@@ -66,18 +73,18 @@ async def stats(
     last: timedelta,
     queue: str | None,
 ) -> None:
-    """Show the counts of all queues, and Redis; or what ran lately."""
+    """Show the counts of all queues, and the broker; or what ran lately."""
     if types:
         stats = await inspector.type_stats(queue, last=last)
         _print_types(stats, last, as_json=as_json or wants_json)
         return
     queues = [await inspector.queue_info(name) for name in sorted(await inspector.queues())]
-    redis = await inspector.redis_info()
+    broker = await inspector.broker_info()
     now = datetime.now(UTC)
     if as_json or wants_json:
-        output.print_json(_document(queues, redis, now))
+        output.print_json(_document(queues, broker, now))
     else:
-        _print_stats(queues, redis, now)
+        _print_stats(queues, broker, now)
 
 
 def _print_types(stats: "Sequence[TypeStats]", last: timedelta, *, as_json: bool) -> None:
@@ -111,7 +118,7 @@ def _format_time(time: timedelta | None) -> str:
     return f"{seconds / size:.1f} {unit}"
 
 
-def _print_stats(queues: "Sequence[QueueInfo]", redis: Mapping[str, str], now: datetime) -> None:
+def _print_stats(queues: "Sequence[QueueInfo]", broker: Mapping[str, str], now: datetime) -> None:
     print_state_counts(queues)
     output.print_data("")
     names = [f"{it.queue} (paused)" if it.paused else it.queue for it in queues]
@@ -119,20 +126,23 @@ def _print_stats(queues: "Sequence[QueueInfo]", redis: Mapping[str, str], now: d
     output.print_data("")
     print_daily_counts(queues, now)
     output.print_data("")
-    facts, title = (
-        (_CLUSTER, "Redis Cluster Info") if "cluster_state" in redis else (_REDIS, "Redis Info")
-    )
-    output.print_table(list(facts), [[redis.get(name, "") for name in facts.values()]], title=title)
+    facts, title = _REDIS, "Redis Info"
+    if "sqlite_version" in broker:
+        facts, title = _SQLITE, "SQLite Info"
+    elif "cluster_state" in broker:
+        facts, title = _CLUSTER, "Redis Cluster Info"
+    cells = [broker.get(name, "") for name in facts.values()]
+    output.print_table(list(facts), [cells], title=title)
 
 
 def _document(
-    queues: "Sequence[QueueInfo]", redis: Mapping[str, str], now: datetime
+    queues: "Sequence[QueueInfo]", broker: Mapping[str, str], now: datetime
 ) -> dict[str, object]:
     counts = {name: sum_of(queues, name) for name in (*STATES, "processed", "failed")}
     return {
         "aggregate": {**counts, "timestamp": now},
         "queues": [_queue_document(it) for it in queues],
-        "redis": redis,
+        "sqlite" if "sqlite_version" in broker else "redis": broker,
     }
 
 
