@@ -16,10 +16,10 @@ from tests.support.servers import RedisCluster, RedisServer
 
 HERE = Path(__file__).parent
 LACKS: dict[str, Collection[str]] = {
-    "redis": (),
-    "cluster": (),
+    "redis": ("backup",),
+    "cluster": ("backup",),
     "sqlite": ("cluster",),
-    "sqlite in memory": ("cluster",),
+    "sqlite in memory": ("cluster", "backup"),
     "memory": OPTIONAL,
 }
 """The brokers, and the optional ports that each of them lacks."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pyasynq.broker.ports import Broker
+from pyasynq.broker.ports.backup import BackupPort
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.creation import (
     Created,
@@ -45,6 +46,7 @@ from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
 from pyasynq.broker.ports.schedules import EntryStart, Position, SchedulePort
 from pyasynq.broker.ports.semaphores import SemaphorePort, Token
+from pyasynq.broker.ports.transfers import TaskCopy, TransferPort
 from pyasynq.broker.ports.upkeep import ForwardResult, UpkeepPort
 from pyasynq.broker.ports.work import DequeueResult, Lease, WorkPort
 from pyasynq.broker.sqlite_url import parse_sqlite, redact_sqlite
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AggregationSet",
+    "BackupPort",
     "Broker",
     "BrokerAddress",
     "ClusterPort",
@@ -94,9 +97,11 @@ __all__ = [
     "SchedulePort",
     "SemaphorePort",
     "StoredTask",
+    "TaskCopy",
     "Tick",
     "TickResult",
     "Token",
+    "TransferPort",
     "UpdateResult",
     "UpkeepPort",
     "WorkPort",

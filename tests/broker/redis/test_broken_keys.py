@@ -6,12 +6,22 @@ from typing import Any, TypeAlias, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import GroupedTask, GroupRules, Lease, RemoveResult, Token, UpdateResult
+from pyasynq.broker import (
+    Container,
+    GroupedTask,
+    GroupRules,
+    Lease,
+    RemoveResult,
+    TaskCopy,
+    Token,
+    UpdateResult,
+)
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.message import encode
+from pyasynq.core.states import TaskState
 from pyasynq.core.verdict import DONE, REQUEUE, Verdict
 from tests.broker.redis.stored_keys import (
     ACTIVE,
@@ -178,6 +188,21 @@ async def _search(broker: RedisBroker, _lease: Lease) -> object:
     return await cast("Any", broker.groups)._search("q")
 
 
+async def _read_copies(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.transfers.read(Container(queue="q", state=TaskState.RETRY), 0, 5)
+
+
+async def _write_copies(broker: RedisBroker, _lease: Lease) -> object:
+    copies = [TaskCopy(message=a_message("8"), at_s=1), TaskCopy(message=a_message("9"), at_s=2)]
+    container = Container(queue="q", state=TaskState.AGGREGATING, group="g")
+    return await broker.transfers.write(container, copies)
+
+
+async def _write_pending_copies(broker: RedisBroker, _lease: Lease) -> object:
+    container = Container(queue="q", state=TaskState.PENDING)
+    return await broker.transfers.write(container, [TaskCopy(message=a_message("8"))])
+
+
 # The keys that each reads or writes.
 TOUCHED: dict[Act, list[str]] = {
     _enqueue: [PENDING],
@@ -207,6 +232,9 @@ TOUCHED: dict[Act, list[str]] = {
     _unstage: [GROUPS, GROUP, SETS],
     _reclaim: [GROUPS, SETS],
     _search: [GROUPS, SETS, f"{Q}group_search"],
+    _read_copies: [RETRY],
+    _write_copies: [GROUPS, GROUP],
+    _write_pending_copies: [PENDING],
 }
 PAIRS = [(act, key) for act, keys in TOUCHED.items() for key in keys]
 SETTLES = [_done, _complete, _retry, _archive, _requeue]

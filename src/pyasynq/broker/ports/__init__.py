@@ -9,6 +9,7 @@ due times) come from the broker's clock, never from the worker's.
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
+from pyasynq.broker.ports.backup import BackupPort
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.creation import CreationPort
 from pyasynq.broker.ports.diagnosis import DiagnosisPort
@@ -20,12 +21,14 @@ from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
 from pyasynq.broker.ports.schedules import SchedulePort
 from pyasynq.broker.ports.semaphores import SemaphorePort
+from pyasynq.broker.ports.transfers import TransferPort
 from pyasynq.broker.ports.upkeep import UpkeepPort
 from pyasynq.broker.ports.work import WorkPort
 from pyasynq.core.errors import NotSupportedError
 
 __all__ = [
     "OPTIONAL",
+    "BackupPort",
     "Broker",
     "ClusterPort",
     "CreationPort",
@@ -38,6 +41,7 @@ __all__ = [
     "ResultPort",
     "SchedulePort",
     "SemaphorePort",
+    "TransferPort",
     "UpkeepPort",
     "WorkPort",
 ]
@@ -50,6 +54,8 @@ OPTIONAL: Final = {
     "history": "a history of runs",
     "cluster": "information about its servers",
     "diagnosis": "a diagnosis",
+    "transfers": "moving tasks to another broker",
+    "backup": "a backup",
 }
 """Ports that a broker may lack, and what it then does not support."""
 
@@ -74,6 +80,8 @@ class Broker(ABC):
         history: Counts and durations of runs.
         cluster: The servers behind the broker.
         diagnosis: Check what may be wrong with the broker.
+        transfers: Take tasks from one broker to another.
+        backup: Copy all that the broker stores.
     """
 
     name: str
@@ -90,6 +98,8 @@ class Broker(ABC):
     history: HistoryPort
     cluster: ClusterPort
     diagnosis: DiagnosisPort
+    transfers: TransferPort
+    backup: BackupPort
 
     @abstractmethod
     async def ping(self) -> None:

@@ -14,6 +14,7 @@ from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.broker.redis.results import RedisResults
 from pyasynq.broker.redis.schedules import RedisSchedules
 from pyasynq.broker.redis.semaphores import RedisSemaphores
+from pyasynq.broker.redis.transfers import RedisTransfers
 from pyasynq.broker.redis.upkeep import RedisUpkeep
 from pyasynq.broker.redis.work import RedisWork
 from pyasynq.core.errors import BrokerAuthError
@@ -32,7 +33,7 @@ def connect(address: str | Driver, clock: Clock | None = None) -> "RedisBroker":
 
 
 class RedisBroker(ports.Broker):
-    """All ports over one client and its connection pool."""
+    """All ports but ``backup`` over one client and its connection pool."""
 
     def __init__(self, driver: Driver, clock: Clock, *, owned: bool) -> None:
         """Use *driver* and *clock*; `aclose` closes *driver* only if it is *owned*."""
@@ -41,7 +42,8 @@ class RedisBroker(ports.Broker):
         self._registry = registry = RedisRegistry(driver)
         groups = RedisGroups(driver)
         self.name: str = "Redis"
-        self.creation: ports.CreationPort = RedisCreation(driver, registry.register, clock)
+        creation = RedisCreation(driver, registry.register, clock)
+        self.creation: ports.CreationPort = creation
         self.work: ports.WorkPort = RedisWork(driver, clock)
         self.upkeep: ports.UpkeepPort = RedisUpkeep(driver, clock)
         self.registry: ports.RegistryPort = registry
@@ -54,6 +56,7 @@ class RedisBroker(ports.Broker):
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
         self.cluster: ports.ClusterPort = RedisServers(driver)
         self.diagnosis: ports.DiagnosisPort = RedisDiagnosis(driver, clock)
+        self.transfers: ports.TransferPort = RedisTransfers(driver, creation.register)
 
     async def ping(self) -> None:
         """Return if Redis answers and accepts writes; see `RedisRegistry.confirm`.

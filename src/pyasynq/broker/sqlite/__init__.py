@@ -3,6 +3,7 @@
 from typing import Final
 
 from pyasynq.broker import ports
+from pyasynq.broker.sqlite.backup import SqliteBackup
 from pyasynq.broker.sqlite.creation import SqliteCreation
 from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
 from pyasynq.broker.sqlite.groups import SqliteGroups
@@ -14,6 +15,7 @@ from pyasynq.broker.sqlite.results import SqliteResults
 from pyasynq.broker.sqlite.schedules import SqliteSchedules
 from pyasynq.broker.sqlite.semaphores import SqliteSemaphores
 from pyasynq.broker.sqlite.store import Database, Store
+from pyasynq.broker.sqlite.transfers import SqliteTransfers
 from pyasynq.broker.sqlite.upkeep import SqliteUpkeep
 from pyasynq.broker.sqlite.work import SqliteWork
 from pyasynq.broker.sqlite_url import SqliteAddress, parse_sqlite
@@ -47,7 +49,7 @@ def in_memory(clock: Clock | None = None) -> "SqliteBroker":
 
 
 class SqliteBroker(ports.Broker):
-    """All ports but ``cluster`` over one database."""
+    """All ports but ``cluster`` over one database; a memory has no ``backup`` either."""
 
     def __init__(self, database: Database, clock: Clock, *, owned: bool) -> None:
         """Use *database* and *clock*; `aclose` closes *database* only if it is *owned*."""
@@ -67,6 +69,9 @@ class SqliteBroker(ports.Broker):
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
         self.history: ports.HistoryPort = SqliteHistory(store)
         self.diagnosis: ports.DiagnosisPort = SqliteDiagnosis(store)
+        self.transfers: ports.TransferPort = SqliteTransfers(store)
+        if (path := database.address.path) is not None:
+            self.backup: ports.BackupPort = SqliteBackup(store, path)
 
     async def ping(self) -> None:
         """Return if the file can be written.

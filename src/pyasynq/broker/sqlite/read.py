@@ -125,7 +125,7 @@ def rows_in(tx: Transaction, container: Container, which: Sequence[str] | int) -
     """
     queue = tx.queue_id(container.queue)
     state = NUMBERS[container.state]
-    where, values = _where(container, queue, state)
+    where, values = in_container(container, queue, state)
     sql = f"SELECT t.seq, t.id, t.message FROM pyasynq_task t WHERE {where}"
     if isinstance(which, int):
         return tx.rows(f"{sql} ORDER BY t.at, t.seq LIMIT ?", *values, which)
@@ -138,7 +138,10 @@ def rows_in(tx: Transaction, container: Container, which: Sequence[str] | int) -
     return [found[task_id] for task_id in ids if task_id in found]
 
 
-def _where(container: Container, queue: int | None, state: int) -> tuple[str, tuple[object, ...]]:
+def in_container(
+    container: Container, queue: int | None, state: int
+) -> tuple[str, tuple[object, ...]]:
+    """Return a condition for the rows *t* of the tasks in *container*, and its values."""
     if state == PENDING:  # written so that SQLite takes the index of pending tasks
         return f"t.queue = ? AND t.state = {PENDING}", (queue,)
     if state == ACTIVE:
@@ -157,7 +160,7 @@ def _where(container: Container, queue: int | None, state: int) -> tuple[str, tu
 def _slice(container: Container, start: int, limit: int, tx: Transaction) -> list[TaskRow]:
     """Return tasks from number *start* on, at most *limit* and `MAX_BYTES` of them."""
     queue = tx.queue_id(container.queue)
-    where, values = _where(container, queue, NUMBERS[container.state])
+    where, values = in_container(container, queue, NUMBERS[container.state])
     order = "t.at, t.seq"
     if container.state is TaskState.AGGREGATING:  # those in sets come last
         where = f"t.queue = ? AND t.state IN ({AGGREGATING}, {STAGED}) AND t.group_name = ?"

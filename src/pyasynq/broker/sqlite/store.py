@@ -98,7 +98,7 @@ def free_bytes(path: Path) -> int:
     """Return the free space of the disk that the file *path* is on, bytes.
 
     Raises:
-        OSError: If it cannot be told.
+        OSError: If the folder cannot be read.
     """
     disk = os.statvfs(path.parent)
     return disk.f_bavail * disk.f_frsize
