@@ -13,7 +13,7 @@ Differs:
 import functools
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -83,7 +83,10 @@ class ConnectionOptions:
             OptionError: If it is of SQLite, and malformed.
         """
         if self.uri and self.uri.startswith("sqlite:"):
-            _check_sqlite(self.uri, self.given)
+            if more := sorted(self.given - {"uri", "config"}):
+                msg = f"--{more[0].replace('_', '-')} is for Redis, not for {self.uri}"
+                raise click.UsageError(msg)
+            check_sqlite(self.uri)
             return self.uri
         if self.cluster:
             url = f"redis-cluster://{self.cluster_addrs or NODES_HERE}"
@@ -216,14 +219,16 @@ def _shorten(uri: str) -> str:
 # -- the URL ---------------------------------------------------------------------------------------
 
 
-def _check_sqlite(uri: str, given: Collection[str]) -> None:
-    """Check that the URL names a file, and that no option of Redis is *given*."""
-    from pyasynq.broker import file_of, redact_url
+def check_sqlite(uri: str) -> None:
+    """Return if *uri* is not of SQLite, or names a file, which other processes can use, too.
 
-    if more := sorted(set(given) - {"uri", "config"}):
-        msg = f"--{more[0].replace('_', '-')} is for Redis, not for {redact_url(uri)}"
-        raise click.UsageError(msg)
-    if file_of(uri) is None:
+    Raises:
+        click.UsageError: If it is the memory of this process.
+        OptionError: If it is of SQLite, and malformed.
+    """
+    from pyasynq.broker import file_of, name_of
+
+    if name_of(uri) == "SQLite" and file_of(uri) is None:
         msg = f"{uri} is the memory of one process: name a file, such as sqlite:///tasks.db"
         raise click.UsageError(msg)
 

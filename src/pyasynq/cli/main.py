@@ -23,6 +23,7 @@ from pyasynq.cli.commands import (
     scheduler,
     server,
     stats,
+    store,
     task,
     worker,
 )
@@ -141,6 +142,7 @@ for _command in (
     group.group,
     server.server,
     cron.cron,
+    store.store,
     metrics.metrics,
     doctor.doctor,
     completion.completion,
