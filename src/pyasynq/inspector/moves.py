@@ -88,6 +88,7 @@ async def check_move(source: Broker, target: Broker) -> None:
         NotSupportedError: If one of them cannot move tasks.
         BrokerError: If one of them does not answer.
     """
+    await _check_servers(source)
     await target.ping()
     scope = f"pyasynq:move:{uuid.uuid4()}"
     ours, theirs = Token(scope=scope, holder="source"), Token(scope=scope, holder="target")
@@ -99,7 +100,6 @@ async def check_move(source: Broker, target: Broker) -> None:
         await target.semaphores.release(theirs)
     finally:
         await source.semaphores.release(ours)
-    await _check_servers(source)
 
 
 async def move_queue(

@@ -1,14 +1,19 @@
 """Commands work on a file of SQLite, and show what there is."""
 
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from pyasynq import SyncClient, Task
+from pyasynq import Client, Inspector, SyncClient, Task
+from pyasynq.outbox import Outbox
 from tests.cli.command_runner import CommandRunner
+from tests.cli.processes import command, worker
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -81,3 +86,78 @@ def test_a_file_of_a_later_version_is_refused(run: CommandRunner, file: Path) ->
         connection.execute("UPDATE pyasynq_meta SET value = 1000 WHERE key = 'schema'")
     result = run("queue", "list")
     assert (result.code, "was written by a later version of pyasynq" in result.err) == (1, True)
+
+
+# -- programs --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def url(file: Path) -> str:
+    """Return the address of the file."""
+    return f"sqlite:///{file}"
+
+
+async def test_a_worker_names_the_file_and_runs_its_tasks(url: str) -> None:
+    async with worker("tests.cli.apps:app", environ={"TEST_REDIS_URL": url}) as process:
+        await process.wait_for_line(f"SQLite: {url} (named by the app)")
+        async with Client(url) as client:
+            info = await client.enqueue(Task("print"))
+        await process.wait_for_line(f"ran {info.id}")
+        process.send(signal.SIGTERM)
+        assert await process.wait_for_end() == 0
+    assert [line for line in process.lines if "Redis" in line] == []
+
+
+async def test_supervised_workers_are_replaced_at_sighup(url: str) -> None:
+    async with worker("tests.cli.apps:app", "-p", "2", "-u", url) as process:
+        await process.wait_for_line(f"SQLite: {url} (named by --uri)", times=2)
+        process.send(signal.SIGHUP)
+        await process.wait_for_line(f"SQLite: {url} (named by --uri)", times=4)
+        async with Client(url) as client:
+            info = await client.enqueue(Task("print"))
+        await process.wait_for_line(f"ran {info.id}")
+        process.send(signal.SIGTERM)
+        assert await process.wait_for_end() == 0
+
+
+async def test_a_burst_on_a_file_ends_when_the_queue_is_empty(url: str) -> None:
+    async with Client(url) as client:
+        await client.enqueue(Task("print", task_id="1"))
+    async with worker("tests.cli.apps:app", "--burst", "-u", url) as process:
+        assert await process.wait_for_end() == 0
+    assert "ran 1" in process.lines
+
+
+async def test_a_worker_on_memory_is_warned_that_it_is_alone() -> None:
+    async with worker("tests.cli.apps:app", "-u", "sqlite://") as process:
+        await process.wait_for_line("no other process sees the tasks")
+
+
+async def test_a_scheduler_enqueues_into_a_file(url: str) -> None:
+    async with command("scheduler", "tests.cli.apps:app", "-u", url) as process:
+        await process.wait_for_line(f"SQLite: {url} (named by --uri)")
+        async with Inspector(url) as inspector:
+
+            async def has_enqueued() -> bool:
+                return "default" in await inspector.queues()
+
+            await wait_until(has_enqueued)
+
+
+async def test_a_relay_moves_tasks_into_a_file(url: str, tmp_path: Path) -> None:
+    database = f"sqlite+aiosqlite:///{tmp_path}/shop.db"
+    engine = create_async_engine(database)
+    async with engine.begin() as connection:
+        await connection.run_sync(Outbox().table.metadata.create_all)
+    async with AsyncSession(engine) as session, session.begin():
+        await Outbox().enqueue(session, Task("t", queue="q", task_id="1"))
+    environ = {"TEST_DATABASE": database, "TEST_REDIS_URL": url}
+    async with command("relay", "tests.cli.relays:relay", environ=environ):
+        async with Inspector(url) as inspector:
+
+            async def has_moved() -> bool:
+                return "q" in await inspector.queues()
+
+            await wait_until(has_moved)
+            assert (await inspector.task_info("q", "1")).state == "pending"
+    await engine.dispose()
