@@ -126,12 +126,23 @@ def test_a_block_that_fails_names_its_line_in_the_page(tmp_path: Path) -> None:
     assert (failure.traceback[-1].path, failure.traceback[-1].lineno) == (page, line)
 
 
+def set_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:
+    """Set an environment variable, or with None remove it."""
+    if value is None:
+        monkeypatch.delenv(name, raising=False)
+    else:
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("uri", [None, f"redis://{READERS_REDIS}"], ids=["file", "redis"])
 async def test_the_ten_lines_of_the_readme_run_and_can_be_imported_by_a_worker(
-    redis_address: str, tmp_path: Path
+    uri: str | None, redis_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    set_variable(monkeypatch, "PYASYNQ_URI", uri and uri.replace(READERS_REDIS, redis_address))
     (source,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (tmp_path / "hello.py").write_text(source.replace(READERS_REDIS, redis_address))
+    (tmp_path / "hello.py").write_text(source)
     alone = await anyio.run_process([sys.executable, "hello.py"], cwd=tmp_path)
     words = ["-m", "pyasynq", "worker", "hello:app", "--burst"]
     worker = await anyio.run_process([sys.executable, *words], cwd=tmp_path)
     assert (alone.stdout, worker.stdout) == (b"Welcome, Bob!\n", b"")
+    assert (tmp_path / "tasks.db").exists() is (uri is None)
