@@ -45,7 +45,8 @@ class ServersRunningError(PyasynqError):
     def __init__(self, servers: Sequence[str]) -> None:
         """Name the servers."""
         self.servers: tuple[str, ...] = tuple(servers)
-        super().__init__(f"stop the workers first: {', '.join(servers)}")
+        hint = "a killed one is listed for 10 s more"
+        super().__init__(f"stop the workers first: {', '.join(servers)} ({hint})")
 
 
 class StayingTask(msgspec.Struct, frozen=True, kw_only=True):
