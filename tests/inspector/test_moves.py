@@ -215,7 +215,7 @@ async def test_tasks_are_not_moved_while_a_server_runs_them(pair: Pair) -> None:
     await check_move(source, target)
     await enqueue(source, a_pending())
     await source.registry.write_server(a_server(host="h", pid=7), ttl_s=10)
-    with pytest.raises(ServersRunningError, match="^stop the workers first: h:7 "):
+    with pytest.raises(ServersRunningError, match=r"^stop the workers first: h:7 "):
         await check_move(source, target)
     with pytest.raises(ServersRunningError):
         await move_queue(source, target, "q")

@@ -89,6 +89,7 @@ async def check_move(source: Broker, target: Broker) -> None:
         NotSupportedError: If one of them cannot move tasks.
         BrokerError: If one of them does not answer.
     """
+    await source.ping()
     await _check_servers(source)
     await target.ping()
     scope = f"pyasynq:move:{uuid.uuid4()}"

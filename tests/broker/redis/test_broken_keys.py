@@ -232,7 +232,7 @@ TOUCHED: dict[Act, list[str]] = {
     _unstage: [GROUPS, GROUP, SETS],
     _reclaim: [GROUPS, SETS],
     _search: [GROUPS, SETS, f"{Q}group_search"],
-    _read_copies: [RETRY],
+    _read_copies: [RETRY, GROUPS],
     _write_copies: [GROUPS, GROUP],
     _write_pending_copies: [PENDING],
 }

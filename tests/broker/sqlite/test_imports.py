@@ -1,4 +1,4 @@
-"""Whoever uses SQLite loads nothing of Redis."""
+"""A program that uses SQLite loads nothing of Redis."""
 
 import subprocess
 import sys

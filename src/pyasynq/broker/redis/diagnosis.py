@@ -39,6 +39,7 @@ COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("EXISTS", "KEY"),
     ("GET", "KEY"),
     ("MGET", "KEY"),
+    ("PTTL", "KEY"),
     ("RENAME", "KEY", "KEY"),
     ("RENAMENX", "KEY", "KEY"),
     ("HEXISTS", "KEY", "f"),

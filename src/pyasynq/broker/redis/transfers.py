@@ -33,6 +33,7 @@ class RedisTransfers:
         """Return tasks of *container* in order, after skipping the first *start*."""
         call = scripts.read_copies(
             container=keys.ids_in(container),
+            groups=keys.groups(container.queue),
             task_prefix=keys.task(container.queue),
             listed=int(container.state in keys.LISTS),
             start=start,

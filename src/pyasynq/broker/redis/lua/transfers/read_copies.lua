@@ -2,6 +2,8 @@
 --
 -- KEYS
 --   container    list or zset
+--   groups       set
+-- PRIMARY groups
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
 --   listed       int   1 if the container is a list
