@@ -82,7 +82,9 @@ class ConnectionOptions:
                 given that only Redis has.
             OptionError: If it is of SQLite, and malformed.
         """
-        if self.uri and self.uri.startswith("sqlite:"):
+        from pyasynq.broker import name_of
+
+        if self.uri and name_of(self.uri) == "SQLite":
             if more := sorted(self.given - {"uri", "config"}):
                 msg = f"--{more[0].replace('_', '-')} is for Redis, not for {self.uri}"
                 raise click.UsageError(msg)

@@ -42,7 +42,7 @@ class Checkpoints:
         self._commits = 0
         if self._thread is not None and self._thread.is_alive():
             return
-        if log_size(self._path) > MAX_LOG_BYTES:
+        if _log_size(self._path) > MAX_LOG_BYTES:
             name, args = "pyasynq-checkpoint", (self._path,)
             self._thread = threading.Thread(target=_copy, args=args, name=name, daemon=True)
             try:
@@ -57,8 +57,7 @@ class Checkpoints:
             self._thread.join()
 
 
-def log_size(path: Path) -> int:
-    """Return the bytes of the write-ahead log of the file *path*; 0 if there is none."""
+def _log_size(path: Path) -> int:
     try:
         return path.with_name(f"{path.name}-wal").stat().st_size
     except OSError:  # the next transaction tells why

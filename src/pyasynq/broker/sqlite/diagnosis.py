@@ -8,7 +8,6 @@ from pathlib import Path
 from stat import S_IMODE
 
 from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport
-from pyasynq.broker.sqlite.checkpoints import log_size
 from pyasynq.broker.sqlite.connection import name_of, network_filesystem
 from pyasynq.broker.sqlite.registry import KIND
 from pyasynq.broker.sqlite.store import RESERVE_BYTES, Store, Transaction, free_bytes
@@ -79,11 +78,16 @@ def _describe(path: Path) -> dict[str, str]:
     return {
         "mode": f"{S_IMODE(path.stat().st_mode):03o}",
         "writable": "yes" if may_write else "no",
-        "log_size": str(log_size(path)),
+        "log_size": str(_log_size(path)),
         "network_filesystem": network_filesystem(path.parent),
         "disk_free": str(free_bytes(path)),
         "disk_reserve": str(RESERVE_BYTES),
     }
+
+
+def _log_size(path: Path) -> int:
+    log = path.resolve().with_name(f"{path.resolve().name}-wal")
+    return log.stat().st_size if log.exists() else 0
 
 
 def _synchronous(address: SqliteAddress) -> str:
