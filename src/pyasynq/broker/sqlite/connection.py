@@ -71,8 +71,11 @@ def connect(address: SqliteAddress, *, sync: bool) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: If SQLite refuses.
+        OptionError: If the file is on a file system whose locks do not work.
         BrokerError: If a later version of pyasynq has written the file.
     """
+    if address.path is not None and not address.unsafe_filesystem:
+        _check_filesystem(address.path.parent)
     connection = sqlite3.connect(
         ":memory:" if address.path is None else address.path,
         timeout=0,  # waiting for locks must not stop the event loop
