@@ -1,6 +1,7 @@
 """Create tasks."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from pyasynq.broker.ports.creation import (
@@ -40,7 +41,7 @@ class SqliteCreation:
         answers: list[Created] = []
         for batch in _batches(tasks):
             try:
-                answers += await self._store.accept(lambda tx, batch=batch: create(tx, batch))
+                answers += await self._store.accept(partial(_create_batch, batch))
             except BrokerError as error:
                 answers += [error] * len(batch)
         return answers
@@ -52,6 +53,10 @@ def create(tx: Transaction, tasks: Sequence[NewTask]) -> list[Created]:
     answers = [batch.answer(task) for task in tasks]
     batch.insert()
     return answers
+
+
+def _create_batch(tasks: Sequence[NewTask], tx: Transaction) -> list[Created]:
+    return create(tx, tasks)
 
 
 def _batches(tasks: Sequence[NewTask]) -> Iterator[Sequence[NewTask]]:

@@ -157,7 +157,7 @@ def _ready_at_s(tx: Transaction, queue: int | None, group: str, rules: GroupRule
         ((size,),) = tx.rows(counted, queue, group, rules.max_size)
         if size >= rules.max_size:
             return tx.now_us / MICROS
-    at_s = newest / MICROS + rules.grace_s
+    at_s: float = newest / MICROS + rules.grace_s
     return min(at_s, oldest / MICROS + rules.max_delay_s) if rules.max_delay_s else at_s
 
 

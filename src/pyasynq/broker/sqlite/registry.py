@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from pyasynq.broker.protobuf_records import server_info, server_record, worker_info, worker_record
@@ -62,7 +63,7 @@ class SqliteRegistry:
             while True:
                 is_changed = await wait_for(changed, LISTEN_S)
                 changed.clear()
-                rows = await self._store.read(lambda tx, last=last: _cancelations(tx, last))
+                rows = await self._store.read(partial(_cancelations, last))
                 for number, task_id in rows:
                     last = number
                     yield task_id
@@ -82,10 +83,10 @@ class SqliteRegistry:
 
 def _last_cancelation(tx: Transaction) -> int:
     ((last,),) = tx.rows("SELECT coalesce(max(seq), 0) FROM pyasynq_cancel")
-    return last
+    return int(last)
 
 
-def _cancelations(tx: Transaction, last: int) -> list[tuple[int, str]]:
+def _cancelations(last: int, tx: Transaction) -> list[tuple[int, str]]:
     sql = "SELECT seq, task_id FROM pyasynq_cancel WHERE seq > ? ORDER BY seq"
     return [(seq, task_id) for seq, task_id in tx.rows(sql, last)]
 

@@ -98,7 +98,7 @@ def version_of(connection: sqlite3.Connection) -> int:
     if found is None:
         return 0
     ((version,),) = connection.execute("SELECT value FROM pyasynq_meta WHERE key = 'schema'")
-    return version
+    return int(version)
 
 
 def migrate(connection: sqlite3.Connection, *, name: str) -> None:

@@ -252,7 +252,7 @@ class Database:
         with self._mutex:
             try:
                 connection = self._connection(sync=self.address.sync_work)
-                return connection.execute("PRAGMA data_version").fetchone()[0]
+                return int(connection.execute("PRAGMA data_version").fetchone()[0])
             except (sqlite3.Error, OSError, PyasynqError):  # the next transaction tells why
                 return -1
 

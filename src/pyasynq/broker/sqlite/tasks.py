@@ -107,7 +107,7 @@ def count_in(tx: Transaction, queue: int, state: int) -> int:
     """Return the number of tasks of *queue* in *state*, which is above `ACTIVE`."""
     sql = "SELECT count(*) FROM pyasynq_task WHERE queue = ? AND state = ? AND state > 2"
     ((count,),) = tx.rows(sql, queue, state)
-    return count
+    return int(count)
 
 
 def count_runs(tx: Transaction, queue: int, *, processed: int, failed: int) -> None:

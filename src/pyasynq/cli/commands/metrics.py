@@ -48,7 +48,9 @@ def metrics(
     """Serve metrics of all queues to Prometheus."""
     require(*metrics_pages.EXTRA)
     with exit_errors():
-        asyncio.run(_serve(connection, addr, memory_interval=memory_interval, target_wait=target_wait))
+        asyncio.run(
+            _serve(connection, addr, memory_interval=memory_interval, target_wait=target_wait)
+        )
     return Exit.OK
 
 
