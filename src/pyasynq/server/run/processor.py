@@ -5,7 +5,6 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Final, Protocol
 
 from pyasynq.broker import DequeueResult, Lease, WorkPort
@@ -197,8 +196,9 @@ class Processor:
         self._logs_successes = log.isEnabledFor(logging.DEBUG)
         now = self._config.clock.monotonic()
         for lease in leases:
-            if lease.crashes and (at := self._suspects.retry_at(lease)):
-                self._put_back(lease, at)
+            if lease.crashes and (later := self._suspects.put_off(lease)):
+                self.slots.release()
+                self._completer.add(lease, later)
                 continue
             time_s = seconds_to_run(lease)
             ends_at_s = lease.taken_at_s + time_s
@@ -211,16 +211,6 @@ class Processor:
                 self._suspects.note(run)
             self._deadlines.watch(run)
             run.job = Job(self._run(run), loop=bound.loop)
-
-    def _put_back(self, lease: Lease, at: datetime) -> None:
-        self.slots.release()
-        unknown = lease.unknown_s is not None
-        self._completer.add(
-            lease,
-            Retry(
-                message=lease.message, at=at, failed=False, crashes=lease.crashes, unknown=unknown
-            ),
-        )
 
     async def _run(self, run: Run) -> None:
         if run.job is None:  # an eager asyncio task begins before its constructor returns

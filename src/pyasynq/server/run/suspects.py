@@ -5,11 +5,11 @@ If two ran together, a crash that one of them caused would archive both.
 
 import random
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from pyasynq.broker import Lease
-from pyasynq.core.verdict import is_suspect
+from pyasynq.core.verdict import Retry, is_suspect
 from pyasynq.runtime.clock import Clock
 from pyasynq.server.run.slots import Run
 
@@ -28,15 +28,21 @@ class Suspects:
         self._max_crashes = max_crashes
         self._running: Run | None = None
 
-    def retry_at(self, lease: Lease) -> datetime | None:
-        """Return when to try *lease* again if another suspect runs; None if it may run now."""
+    def put_off(self, lease: Lease) -> Retry | None:
+        """Return the verdict that tries *lease* later if another suspect runs, else None."""
         running = self._running
         if running is None or running not in self._runs or not self._is_suspect(lease):
             return None
         now = self._clock.now()
         ran_s = now.timestamp() - running.lease.taken_at_s
         wait_s = min(max(ran_s, SHORTEST_APART_S), LONGEST_APART_S) * random.uniform(1, 2)
-        return now + timedelta(seconds=wait_s)
+        return Retry(
+            message=lease.message,
+            at=now + timedelta(seconds=wait_s),
+            failed=False,
+            crashes=lease.crashes,
+            unknown=lease.unknown_s is not None,
+        )
 
     def note(self, run: Run) -> None:
         """Remember *run* as the running suspect, if it is one."""
