@@ -1,17 +1,17 @@
 """In any order of moves, no task is lost, none is in two containers, and counters are right.
 
-Hypothesis moves tasks at random in Redis and, by the same rules, in a dict. After every move, Redis
-must hold the same as the dict.
+Hypothesis moves tasks at random in a broker and, by the same rules, in a dict. After every move,
+the broker must hold the same as the dict.
 """
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
-import redis
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 
 from pyasynq.broker import (
     AggregationSet,
+    Broker,
     Container,
     DequeueResult,
     GroupRules,
@@ -35,9 +36,9 @@ from pyasynq.broker import (
 )
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
-from pyasynq.core.message import TaskMessage
 from pyasynq.core.states import ALLOWED_STATES, MOVES, Action, TaskState
 from pyasynq.core.verdict import DONE, REQUEUE, Verdict
+from tests.broker.machine_views import LOCK, MachineView, RedisView, SqliteView, TaskModel
 from tests.support.factories import (
     LEASE_S,
     a_grouped,
@@ -53,12 +54,6 @@ from tests.support.servers import RedisServer
 
 T = TypeVar("T")
 
-Q = "asynq:{q}:"
-ZSETS = ("scheduled", "retry", "archived", "completed", "g:g")
-LISTS = ("pending", "active")
-CONTAINER_STATES = {"g:g": "aggregating"}
-LOCK_KEY = f"{Q}unique:t:0cc1"
-
 ids = st.sampled_from("abcdef")
 kinds = st.sampled_from(["pending", "scheduled", "grouped", "scheduled in group"])
 groups = {"grouped": "g", "scheduled in group": "g"}
@@ -69,25 +64,15 @@ some = st.integers(1, 4)
 picks = st.integers(0, 10)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskModel:
-    """What Redis must hold of a task."""
-
-    state: str
-    group: str = ""
-    locked: bool = False
-    retried: int = 0
-
-
 class QueueMachine(RuleBasedStateMachine):
-    """The broker, and a dict of what Redis must hold."""
+    """A broker, and a dict of what it must hold."""
 
-    def __init__(self, server: RedisServer) -> None:
+    broker: Broker
+    view: MachineView
+
+    def __init__(self) -> None:
         super().__init__()
-        self.redis = redis.Redis(unix_socket_path=str(server.socket), decode_responses=False)
-        self.redis.flushall()
         self.runner = asyncio.Runner()
-        self.broker = open_broker(server.url)
         self.tasks: dict[str, TaskModel] = {}
         self.queue: list[str] = []  # the next to run first
         self.held: dict[str, Lease] = {}
@@ -98,14 +83,28 @@ class QueueMachine(RuleBasedStateMachine):
         self.counters: Counter[str] = Counter()
         self.dequeues = 0
 
-    def run(self, call: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(call)
+    def run(self, call: Awaitable[T]) -> T:
+        return self.runner.run(cast("Coroutine[Any, Any, T]", call))
 
     def teardown(self) -> None:
-        self.run(cast("Coroutine[Any, Any, None]", self.broker.aclose()))
+        self.run(self.broker.aclose())
+        self.run(self.view.aclose())
         self.runner.close()
-        self.redis.flushall()
-        self.redis.close()
+
+    def put_last(self, task_id: str) -> None:
+        """Put a task behind all others that are pending."""
+        self.queue.append(task_id)
+
+    def put_back(self, task_id: str) -> None:
+        """Put a requeued task where the broker puts it."""
+        self.queue.insert(0, task_id)
+
+    def learn_order(self, requeued: list[str]) -> None:
+        """Take over the order of tasks that were requeued in one call; each may be the first."""
+        count = len(requeued)
+        stored = self._ids_in(TaskState.PENDING)[:count]
+        assert set(stored) == set(requeued)
+        self.queue[:count] = stored
 
     # -- bringing in -------------------------------------------------------------------------------
 
@@ -116,7 +115,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(task_id=ids, kind=kinds, unique=st.booleans())
     def enqueue(self, task_id: str, kind: str, unique: bool) -> None:  # noqa: FBT001
-        lock = Lock(digest="0cc1", ttl_s=10_000) if unique else None
+        lock = Lock(digest=LOCK, ttl_s=10_000) if unique else None
         answer = self.run(create(self.broker, [_plan(kind, task_id, lock)]))[0]
         if task_id in self.tasks:
             assert isinstance(answer, TaskIDConflictError)
@@ -140,7 +139,7 @@ class QueueMachine(RuleBasedStateMachine):
         if unique:
             self.lock = task_id
         if state == "pending":
-            self.queue.append(task_id)
+            self.put_last(task_id)
 
     # -- taking ------------------------------------------------------------------------------------
 
@@ -187,14 +186,9 @@ class QueueMachine(RuleBasedStateMachine):
             self.broker.work.settle([(lease, _verdict(name, lease)) for lease, name in pairs])
         )
         assert answers == [True] * len(pairs)
-        requeued = [lease.id for lease, name in pairs if name == "requeue"]
         for lease, name in pairs:
             self._apply_verdict(lease, name)
-        # The order among the requeued tasks is not checked, only that they come before the others.
-        count = len(requeued)
-        in_redis = self._listed("pending")[:count]
-        assert set(in_redis) == set(requeued)
-        self.queue[:count] = in_redis
+        self.learn_order([lease.id for lease, name in pairs if name == "requeue"])
 
     def _apply_verdict(self, lease: Lease, verdict: str) -> None:
         del self.held[lease.id]
@@ -215,31 +209,34 @@ class QueueMachine(RuleBasedStateMachine):
                 self._move(lease.id, "archived")
             case _:
                 self._move(lease.id, "pending")
-                self.queue.insert(0, lease.id)
+                self.put_back(lease.id)
         self.counters["processed"] += verdict not in {"snooze", "requeue"}
         self.counters["failed"] += verdict in {"retry", "archive"}
 
     @precondition(lambda self: self.lost)
     @rule(pick=picks, verdict=verdicts)
     def settle_a_lost_lease(self, pick: int, verdict: str) -> None:
-        lease = _pick_one(self.lost, pick)
+        lease = self._pick_lost(pick)
         answer = self.run(self.broker.work.settle([(lease, _verdict(verdict, lease))]))
         assert answer == [False]
 
     @precondition(lambda self: self.lost)
     @rule(pick=picks)
     def use_a_lost_lease(self, pick: int) -> None:
-        lease = _pick_one(self.lost, pick)
+        lease = self._pick_lost(pick)
         assert self.run(self.broker.work.extend([lease], lease_s=LEASE_S)) == [False]
         assert self.run(self.broker.work.write_result(lease, b"late")) is False
 
-    # -- time, by other scores ---------------------------------------------------------------------
+    def _pick_lost(self, pick: int) -> Lease:
+        """Choose a lost lease, of a task that somebody holds again if there is one."""
+        again = [lease for lease in self.lost if lease.id in self.held]
+        return _pick_one(again or self.lost, pick)
+
+    # -- time, by other instants -------------------------------------------------------------------
 
     @rule(source=st.sampled_from(["scheduled", "retry"]), count=some)
     def forward_what_is_due(self, source: str, count: int) -> None:
-        due = sorted(self._scored(source))[:count]
-        for number, task_id in enumerate(due):
-            self.redis.zadd(f"{Q}{source}", {task_id: 1000 + number})
+        due = self._make_due(source, count)
         forwarded = self.run(self.broker.upkeep.forward("q"))
         assert (forwarded.moved, forwarded.more) == (len(due), False)
         for task_id in due:
@@ -247,7 +244,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self._move(task_id, "aggregating")
             else:
                 self._move(task_id, "pending")
-                self.queue.append(task_id)
+                self.put_last(task_id)
 
     @rule()
     def forward_nothing(self) -> None:
@@ -257,7 +254,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(pick=picks, failed=st.booleans())
     def recover(self, pick: int, failed: bool) -> None:  # noqa: FBT001
         lease = _pick_one(list(self.held.values()), pick)
-        self.redis.zadd(f"{Q}lease", {lease.id: int(time.time()) - 100})
+        self.run(self.view.queue.end_lease(lease.id))
         (listed,) = self.run(self.broker.upkeep.expired("q")).leases
         assert listed.id == lease.id
         verdict = "retry" if failed else "archive"
@@ -265,39 +262,31 @@ class QueueMachine(RuleBasedStateMachine):
         assert answer == [True]
         self._apply_verdict(lease, verdict)
 
-    @precondition(lambda self: self.held)
-    @rule(pick=picks)
-    def repair(self, pick: int) -> None:
-        lease = _pick_one(list(self.held.values()), pick)
-        self.redis.zrem(f"{Q}lease", lease.id)
-        (listed,) = self.run(self.broker.upkeep.expired("q")).leases
-        assert self.run(self.broker.work.settle([(listed, REQUEUE)])) == [True]
-        self._apply_verdict(lease, "requeue")
-
     @rule(count=some)
     def expire_completed(self, count: int) -> None:
-        over = sorted(self._scored("completed"))[:count]
-        for task_id in over:
-            self.redis.zadd(f"{Q}completed", {task_id: 1})
+        over = self._make_due("completed", count)
         assert self.run(self.broker.upkeep.trim("q", limit=10)) == len(over)
         for task_id in over:
             self._drop(task_id)
 
     @rule(count=some)
     def trim_archived(self, count: int) -> None:
-        old = sorted(self._scored("archived"))[:count]
-        for task_id in old:
-            self.redis.zadd(f"{Q}archived", {task_id: 1})
+        old = self._make_due("archived", count)
         assert self.run(self.broker.upkeep.trim("q", limit=10)) == len(old)
         for task_id in old:
             self._release(task_id)
             self._drop(task_id)
 
+    def _make_due(self, state: str, count: int) -> list[str]:
+        due = sorted(self.run(self.view.queue.ids(state)))[:count]
+        self.run(self.view.queue.make_due(*due))
+        return due
+
     # -- groups ------------------------------------------------------------------------------------
 
     @rule(count=some)
     def stage(self, count: int) -> None:
-        waiting = list(self._scored("g:g"))
+        waiting = self.run(self.view.queue.members("g"))
         rules = GroupRules(grace_s=10_000, max_size=count)
         group_set = self.run(self.broker.groups.stage("q", "g", rules))
         assert (group_set is not None) == (len(waiting) >= count)
@@ -310,7 +299,7 @@ class QueueMachine(RuleBasedStateMachine):
         set_id, (group_set, ids) = next(iter(self.sets.items()))
         self.combined += 1
         task_id = f"combined {self.combined}"
-        lock = Lock(digest="0cc1", ttl_s=10_000) if unique else None
+        lock = Lock(digest=LOCK, ttl_s=10_000) if unique else None
         answer = self.run(combine(self.broker, group_set, _plan(kind, task_id, lock)))
         if unique and self.lock and self.lock not in ids:
             assert isinstance(answer, DuplicateTaskError)
@@ -327,7 +316,7 @@ class QueueMachine(RuleBasedStateMachine):
     def unstage(self, stale: bool) -> None:  # noqa: FBT001
         _, (group_set, ids) = self.sets.popitem()
         if stale:
-            self.redis.zadd(f"{Q}aggregation_sets", {f"{Q}g:g:{group_set.id}": 1})
+            self.run(self.view.expire_set(group_set))
             count = self.run(self.broker.groups.reclaim("q")).tasks
         else:
             count = self.run(self.broker.groups.unstage(group_set))
@@ -346,12 +335,6 @@ class QueueMachine(RuleBasedStateMachine):
             self._move(part, "archived")
             self.tasks[part] = replace(self.tasks[part], group="")
 
-    @rule()
-    def find_groups(self) -> None:
-        lost = bool(self._scored("g:g"))
-        self.redis.delete(f"{Q}groups", f"{Q}group_search")
-        assert self.run(self.broker.groups.reclaim("q")).groups == lost
-
     # -- by hand -----------------------------------------------------------------------------------
 
     @rule(action=actions, state=states, count=some, by_id=st.booleans())
@@ -359,9 +342,7 @@ class QueueMachine(RuleBasedStateMachine):
         if state not in ALLOWED_STATES[action]:
             return
         waiting_in = Container(queue="q", state=state, group="g" if state == "aggregating" else "")
-        container = _container_of(state)
-        there = self._listed(container) if state == "pending" else list(self._scored(container))
-        chosen = there[:count]
+        chosen = self._ids_in(state)[:count]
         which = chosen if by_id else count
         assert self.run(self.broker.inspection.apply(action, waiting_in, which)) == len(chosen)
         for task_id in chosen:
@@ -382,16 +363,12 @@ class QueueMachine(RuleBasedStateMachine):
         match action:
             case Action.RUN:
                 self.tasks[task_id] = replace(known, state="pending", group="")
-                self.queue.append(task_id)
+                self.put_last(task_id)
             case Action.ARCHIVE:
                 self.tasks[task_id] = replace(known, state="archived", group="")
             case _:
                 self._release(task_id)
                 del self.tasks[task_id]
-
-    @rule()
-    def forget_scripts(self) -> None:
-        self.redis.script_flush()
 
     def _move(self, task_id: str, state: str, *, retried: int | None = None) -> None:
         known = self.tasks[task_id]
@@ -410,80 +387,113 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_task_is_in_the_one_place_its_state_names(self) -> None:
-        places = [(task_id, name) for name in LISTS for task_id in self._listed(name)]
-        places += [(task_id, _state_of(name)) for name in ZSETS for task_id in self._scored(name)]
-        places += [
-            (task_id, "aggregating")
-            for set_id in self.sets
-            for task_id in self._scored(f"g:g:{set_id}")
-        ]
+        places = [(task_id, state.value) for state in TaskState for task_id in self._ids_in(state)]
+        sets = self.run(self.view.sets())
+        places += [(task_id, "aggregating") for ids in sets.values() for task_id in ids]
         assert sorted(places) == sorted((name, known.state) for name, known in self.tasks.items())
 
     @invariant()
-    def every_hash_is_as_in_the_model(self) -> None:
-        hashes = {
-            key.decode().removeprefix(f"{Q}t:"): self._hash(key)
-            for key in cast("list[bytes]", self.redis.keys(f"{Q}t:*"))
-        }
-        assert hashes == self.tasks
+    def every_task_is_as_in_the_model(self) -> None:
+        assert self.run(self.view.tasks()) == self.tasks
 
     @invariant()
     def pending_tasks_stand_in_their_order(self) -> None:
-        assert self._listed("pending") == self.queue
+        assert self._ids_in(TaskState.PENDING) == self.queue
 
     @invariant()
     def every_active_task_has_a_lease_and_no_other(self) -> None:
-        assert self._scored("lease").keys() == set(self._listed("active")) == self.held.keys()
-
-    @invariant()
-    def every_score_is_a_whole_second(self) -> None:
-        scores = [score for name in (*ZSETS, "lease") for score in self._scored(name).values()]
-        assert scores == [int(score) for score in scores]
+        active = set(self._ids_in(TaskState.ACTIVE))
+        assert set(self.run(self.view.queue.leased_ids())) == active == self.held.keys()
 
     @invariant()
     def the_right_task_holds_the_lock(self) -> None:
-        assert self.redis.get(LOCK_KEY) == (self.lock.encode() if self.lock else None)
+        assert self.run(self.view.lock_holder()) == self.lock
 
     @invariant()
     def counters_are_right(self) -> None:
-        counted = {name: int(self._text(name) or 0) for name in ("processed", "failed")}
+        counted = {name: self.run(self.view.queue.count(name)) for name in ("processed", "failed")}
         assert counted == {name: self.counters[name] for name in counted}
 
     @invariant()
-    def a_group_with_tasks_is_known(self) -> None:
-        assert not self._scored("g:g") or self.redis.smembers(f"{Q}groups") == {b"g"}
+    def every_set_has_its_tasks_and_no_other_is_there(self) -> None:
+        expected = {set_id: ids for set_id, (_, ids) in self.sets.items()}
+        assert self.run(self.view.sets()) == expected
 
     @invariant()
-    def every_set_has_its_tasks_and_no_other_is_there(self) -> None:
-        names = {f"g:g:{set_id}": ids for set_id, (_, ids) in self.sets.items()}
-        assert self._scored("aggregation_sets").keys() == {f"{Q}{name}" for name in names}
-        assert {name: list(self._scored(name)) for name in names} == names
+    def everything_has_its_form(self) -> None:
+        self.run(self.view.check())
 
-    def _hash(self, key: bytes) -> TaskModel:
-        fields = cast("dict[bytes, bytes]", self.redis.hgetall(key))
-        message = TaskMessage.FromString(fields[b"msg"])
-        state = fields[b"state"].decode()
-        assert (b"owner" in fields) == (state == "active")
-        assert (b"pending_since" in fields) == (state == "pending")
-        assert bool(message.unique_key) == (b"unique_key" in fields)
-        return TaskModel(
-            state=state,
-            group=fields.get(b"group", b"").decode(),
-            locked=bool(message.unique_key),
-            retried=message.retried,
-        )
+    def _ids_in(self, state: TaskState) -> list[str]:
+        queue = self.view.queue
+        is_grouped = state is TaskState.AGGREGATING
+        return self.run(queue.members("g") if is_grouped else queue.ids(state))
 
-    def _listed(self, name: str) -> list[str]:
-        found = cast("list[bytes]", self.redis.lrange(f"{Q}{name}", 0, -1))
-        return [task_id.decode() for task_id in reversed(found)]
 
-    def _scored(self, name: str) -> dict[str, float]:
-        found = self.redis.zrange(f"{Q}{name}", 0, -1, withscores=True)
-        pairs = cast("list[tuple[bytes, float]]", found)
-        return {task_id.decode(): score for task_id, score in pairs}
+class RedisMachine(QueueMachine):
+    """Redis, which forgets scripts, and whose leases and groups can be lost."""
 
-    def _text(self, name: str) -> bytes | None:
-        return cast("bytes | None", self.redis.get(f"{Q}{name}"))
+    def __init__(self, server: RedisServer) -> None:
+        super().__init__()
+        self.broker = open_broker(server.url)
+        self.view = self.redis = RedisView(server.url)
+        self.run(self.redis.flush())
+
+    def teardown(self) -> None:
+        self.run(self.redis.flush())
+        super().teardown()
+
+    @precondition(lambda self: self.held)
+    @rule(pick=picks)
+    def repair(self, pick: int) -> None:
+        lease = _pick_one(list(self.held.values()), pick)
+        self.run(self.view.queue.lose_lease(lease.id))
+        (listed,) = self.run(self.broker.upkeep.expired("q")).leases
+        assert self.run(self.broker.work.settle([(listed, REQUEUE)])) == [True]
+        self._apply_verdict(lease, "requeue")
+
+    @rule()
+    def find_groups(self) -> None:
+        lost = bool(self._ids_in(TaskState.AGGREGATING))
+        self.run(self.redis.forget_groups())
+        assert self.run(self.broker.groups.reclaim("q")).groups == lost
+
+    @rule()
+    def forget_scripts(self) -> None:
+        self.run(self.redis.forget_scripts())
+
+
+class SqliteMachine(QueueMachine):
+    """A file, which is opened again now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        path = Path(self.folder.name) / "tasks.db"
+        self.broker = open_broker(f"sqlite:///{path}")
+        self.run(self.broker.ping())
+        self.view = SqliteView(path)
+        self.places: dict[str, int] = {}
+        self.last_place = 0
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+    def put_last(self, task_id: str) -> None:
+        super().put_last(task_id)
+        self.last_place += 1
+        self.places[task_id] = self.last_place
+
+    def put_back(self, task_id: str) -> None:
+        """A requeued task has the place that it had before it was taken."""
+        self.queue = sorted([task_id, *self.queue], key=self.places.__getitem__)
+
+    def learn_order(self, requeued: list[str]) -> None:
+        """Learn nothing: their places tell the order."""
+
+    @rule()
+    def open_again(self) -> None:
+        self.run(self.broker.aclose())
 
 
 def _plan(kind: str, task_id: str, lock: Lock | None) -> Plan:
@@ -514,16 +524,15 @@ def _pick_one(choices: list[Lease], pick: int) -> Lease:
     return choices[pick % len(choices)]
 
 
-def _state_of(container: str) -> str:
-    return CONTAINER_STATES.get(container, container)
-
-
-def _container_of(state: str) -> str:
-    return "g:g" if state == "aggregating" else state
-
-
-def test_no_task_is_lost_and_none_is_in_two_places(redis_server: RedisServer) -> None:
+def _run_machine(make: Any) -> None:  # noqa: ANN401 - Hypothesis asks for a class
     run_state_machine_as_test(
-        cast("type[RuleBasedStateMachine]", lambda: QueueMachine(redis_server)),
-        settings=settings(max_examples=25, stateful_step_count=40, deadline=None),
+        make, settings=settings(max_examples=25, stateful_step_count=40, deadline=None)
     )
+
+
+def test_in_redis_no_task_is_lost_and_none_is_in_two_places(redis_server: RedisServer) -> None:
+    _run_machine(lambda: RedisMachine(redis_server))
+
+
+def test_in_a_file_no_task_is_lost_and_none_is_in_two_places() -> None:
+    _run_machine(SqliteMachine)

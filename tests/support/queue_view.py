@@ -79,7 +79,7 @@ class QueueView(ABC):
 
     @abstractmethod
     async def make_due(self, *ids: str) -> None:
-        """Set the instant of tasks to the past, so that they run or are deleted."""
+        """Set the instants of tasks to the past, in order, so that they run or are deleted."""
 
     @abstractmethod
     async def end_leases(self, *, ago_s: float = 31) -> None:
@@ -87,6 +87,10 @@ class QueueView(ABC):
 
         Such a lease counts as ended after 30 s more, because the clocks of machines may differ.
         """
+
+    @abstractmethod
+    async def end_lease(self, task_id: str) -> None:
+        """End the lease of a task, long ago."""
 
     @abstractmethod
     async def lose_lease(self, task_id: str) -> None:
@@ -183,15 +187,18 @@ class RedisQueue(QueueView):
     # -- change
 
     async def make_due(self, *ids: str) -> None:
-        for task_id in ids:
+        for number, task_id in enumerate(ids, 1):
             state = await self.state_of(task_id)
             assert state in DELAYED, (task_id, state)
-            await self._r.zadd(self.key(state), {task_id: 1}, xx=True)
+            await self._r.zadd(self.key(state), {task_id: number}, xx=True)
 
     async def end_leases(self, *, ago_s: float = 31) -> None:
         ends_s = int(time.time() - ago_s)
         if ids := await self._r.zrange(self.key("lease"), 0, -1):
             await self._r.zadd(self.key("lease"), dict.fromkeys(ids, ends_s))
+
+    async def end_lease(self, task_id: str) -> None:
+        await self._r.zadd(self.key("lease"), {task_id: 1}, xx=True)
 
     async def lose_lease(self, task_id: str) -> None:
         await self._r.zrem(self.key("lease"), task_id)
