@@ -30,7 +30,7 @@ from pyasynq.broker.sqlite.wake import Wake
 from pyasynq.broker.sqlite_url import SqliteAddress
 from pyasynq.core.errors import BrokerError, BrokerFullError, BrokerUnavailableError, PyasynqError
 from pyasynq.runtime.clock import Clock
-from pyasynq.runtime.forks import notify_on_fork
+from pyasynq.runtime.forks import hold_on_fork, notify_on_fork
 
 LONGEST_PAUSE_S: Final = 0.0005
 """Longest time between two tries to get the lock; a transaction takes few milliseconds."""
@@ -127,6 +127,7 @@ class Database:
         self._inode: int | None = None
         self._space_checked_at = 0.0
         notify_on_fork(self)
+        hold_on_fork(self)
 
     async def run(
         self, begin: str, change: Callable[[Transaction], T], clock: Clock, *, sync: bool
@@ -172,10 +173,10 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            if begin != "BEGIN":
+                self._checkpoints.after_commit()
         if transaction.changed:
             self.wake.notify(transaction.changed)
-        if begin != "BEGIN":
-            self._checkpoints.after_commit()
         return result
 
     def check_space(self) -> None:
@@ -203,12 +204,25 @@ class Database:
         with self._mutex:
             self._close()
 
+    def hold(self) -> None:
+        """Close the file until the process has forked.
+
+        SQLite keeps a list of the files that are open in a process. A child inherits the list, but
+        not the locks on the files. If it opened one of them anew, SQLite would take no lock, and
+        the parent would delete the log under the child when it closes the file.
+        """
+        self._mutex.acquire()
+        self._checkpoints.finish()
+        if self.address.path is not None:
+            self._close()
+
+    def release(self) -> None:
+        """Let transactions open the file again."""
+        self._mutex.release()
+
     def after_fork(self) -> None:
-        """Forget, in a child, the connections of the parent; closing them would drop its locks."""
-        _of_parents.extend(self._connections.values())
-        self._connections = {}
-        self._mutex = threading.Lock()
-        self._checkpoints = Checkpoints(self.address.path)
+        """Forget, in a child, what belongs to the parent: its memory, and its waiters."""
+        self._close()
         self.wake = Wake(self.address.path, self._data_version)
 
     def _connection(self, *, sync: bool) -> sqlite3.Connection:
@@ -255,9 +269,6 @@ class Database:
                 return int(connection.execute("PRAGMA data_version").fetchone()[0])
             except (sqlite3.Error, OSError, PyasynqError):  # the next transaction tells why
                 return -1
-
-
-_of_parents: list[sqlite3.Connection] = []
 
 
 class Store:
