@@ -40,7 +40,7 @@ class Peer:
 
     async def enqueue(self, count: int, size: int = 10) -> list[str]:
         """Enqueue tasks of *size* bytes in one call; return their ids, or errors."""
-        tasks = [Task("work", bytes(size)) for _ in range(count)]
+        tasks = [_task(size) for _ in range(count)]
         answers = await self._client.enqueue_many(tasks)
         return [a.id if isinstance(a, TaskInfo) else _text(a) for a in answers]
 
@@ -144,6 +144,11 @@ class Peer:
         self._child.write(f"{json.dumps([command, *arguments])}\n")
         self._child.flush()
         return json.loads(self._child.readline())
+
+
+def _task(size: int) -> Task:
+    """Return a task without arguments, in *size* bytes of JSON."""
+    return Task("work", b"{}".ljust(size))
 
 
 def _text(error: Exception) -> str:

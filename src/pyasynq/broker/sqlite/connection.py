@@ -1,5 +1,6 @@
 """Open a SQLite file, and turn SQLite's errors into pyasynq's."""
 
+import math
 import os
 import sqlite3
 import sys
@@ -26,6 +27,9 @@ CACHE_KIB: Final = 16 * 1024
 
 STATEMENTS: Final = 512
 """Statements that a connection keeps prepared; lists of ids have up to 128 lengths."""
+
+ROOM: Final = 64 * 1024
+"""Bytes; if fewer can be written, a write that failed is said to have failed for want of room."""
 
 NETWORK_FILESYSTEMS: Final = {
     0x6969: "NFS",
@@ -103,7 +107,8 @@ def name_of(address: SqliteAddress) -> str:
 
 def is_busy(error: sqlite3.Error) -> bool:
     """Return whether another connection has the lock."""
-    return _code(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    # The last is said when others have kept the log's locks for seconds, such as a stopped process.
+    return _code(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"))
 
 
 def map_error(error: sqlite3.Error | OSError, address: SqliteAddress) -> BrokerError:
@@ -116,6 +121,8 @@ def map_error(error: sqlite3.Error | OSError, address: SqliteAddress) -> BrokerE
     ):
         return BrokerAuthError(text)
     if code.startswith("SQLITE_FULL") or (isinstance(error, OSError) and error.errno in _FULL):
+        return BrokerFullError(text)
+    if code in {"SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"} and _has_no_room(address):
         return BrokerFullError(text)
     if code.startswith("SQLITE_READONLY"):
         return BrokerReadOnlyError(text)
@@ -141,6 +148,31 @@ def _code(error: Exception) -> str:
 
 
 _FULL: Final = {28, 122, 27}  # ENOSPC, EDQUOT, EFBIG
+
+
+def _has_no_room(address: SqliteAddress) -> bool:
+    """Return whether the disk is full, or this process may not write longer files.
+
+    SQLite does not tell why a write has failed, unless the disk was full.
+    """
+    path = address.path
+    if path is None:
+        return False
+    longest = _longest_file()
+    files = [path, path.with_name(f"{path.name}-wal")]
+    sizes = [file.stat().st_size for file in files if file.exists()]
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize < ROOM or any(size + ROOM > longest for size in sizes)
+
+
+def _longest_file() -> float:
+    """Return how many bytes this process may write to a file (``ulimit -f``)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.inf
+    soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
 def _is_forbidden(address: SqliteAddress) -> bool:
@@ -170,7 +202,7 @@ def _check_filesystem(folder: Path) -> None:
 
 
 def _filesystem_number(folder: Path) -> int:
-    """Return the number of the file system of *folder*; 0 if it cannot be told."""
+    """Return the number of the file system of *folder*; 0 if it is not known."""
     import ctypes
 
     buffer = ctypes.create_string_buffer(512)  # larger than any struct statfs
