@@ -164,16 +164,16 @@ class SqliteView(MachineView):
         """No column has a value that belongs to another state, and no row belongs to nothing."""
         assert self._rows("SELECT * FROM pyasynq_task WHERE queue != :q") == []
         sql = """SELECT l.* FROM pyasynq_lease l LEFT JOIN pyasynq_task t USING (seq)
-            WHERE t.state IS NULL OR t.state != 2 OR l.queue != t.queue"""
+            WHERE t.state IS NULL OR t.state != 3 OR l.queue != t.queue"""
         assert self._rows(sql) == []
         sql = f"SELECT id FROM pyasynq_task WHERE (set_id IS NOT NULL) != (state = {STAGED})"
         assert self._rows(sql) == []
         sql = """SELECT id, state FROM pyasynq_task WHERE group_name IS NOT NULL
-            AND state NOT IN (3, 7, 8) OR group_name IS NULL AND state IN (7, 8)"""
+            AND state NOT IN (4, 8, 9) OR group_name IS NULL AND state IN (8, 9)"""
         assert self._rows(sql) == []
-        sql = "SELECT count(*) - count(DISTINCT at) FROM pyasynq_task WHERE state = 1"
+        sql = "SELECT count(*) - count(DISTINCT at) FROM pyasynq_task WHERE state = 2"
         assert self._rows(sql) == [(0,)]
-        sql = f"SELECT {RUN_HISTORY}, failures FROM pyasynq_task WHERE state NOT IN (2, 4)"
+        sql = f"SELECT {RUN_HISTORY}, failures FROM pyasynq_task WHERE state NOT IN (3, 5)"
         assert {value for row in self._rows(sql) for value in row} <= {None}
         assert self._rows("PRAGMA integrity_check") == [("ok",)]
 

@@ -11,15 +11,15 @@ from pyasynq.core.message import TaskMessage, decode
 from tests.support.queue_view import DELAYED, QueueView
 
 STATES = {
-    "pending": 1,
-    "active": 2,
-    "scheduled": 3,
-    "retry": 4,
-    "archived": 5,
-    "completed": 6,
-    "aggregating": 7,
+    "pending": 2,
+    "active": 3,
+    "scheduled": 4,
+    "retry": 5,
+    "archived": 6,
+    "completed": 7,
+    "aggregating": 8,
 }
-STAGED = 8
+STAGED = 9
 """The numbers of the states in a file; a staged task is aggregating, too, but in a set."""
 
 NAMES = {number: name for name, number in STATES.items()} | {STAGED: "aggregating"}
@@ -54,7 +54,7 @@ class SqliteQueue(QueueView):
         return _column(self.rows(sql, STATES[state]))
 
     async def members(self, group: str) -> list[str]:
-        sql = """SELECT id FROM pyasynq_task WHERE queue = :q AND state = 7 AND group_name = ?
+        sql = """SELECT id FROM pyasynq_task WHERE queue = :q AND state = 8 AND group_name = ?
             ORDER BY at, seq"""
         return _column(self.rows(sql, group))
 
@@ -120,9 +120,9 @@ class SqliteQueue(QueueView):
     async def put_poison(self, task_id: bytes, message: bytes | None) -> None:
         """Make a task the next to run; there is no id without a message."""
         assert message is not None
-        first = "SELECT coalesce(min(at), 1) - 1 FROM pyasynq_task WHERE queue = :q AND state = 1"
+        first = "SELECT coalesce(min(at), 1) - 1 FROM pyasynq_task WHERE queue = :q AND state = 2"
         sql = f"""INSERT INTO pyasynq_task(queue, id, state, at, message)
-            VALUES (:q, ?, 1, ({first}), ?)"""
+            VALUES (:q, ?, 2, ({first}), ?)"""
         self.rows(sql, task_id.decode(), message)
 
     async def corrupt(self, task_id: str) -> None:

@@ -68,8 +68,8 @@ class SqliteGroups:
         """Count a failure of each task in *failed*; let *group_set* be put back after *wait_s*."""
 
         def postpone(group_set: AggregationSet, tx: Transaction) -> bool:
-            sql = """UPDATE pyasynq_task SET failures = coalesce(failures, 0) + 1
-                WHERE set_id = ? AND state = 8 AND id = ?"""
+            sql = f"""UPDATE pyasynq_task SET failures = coalesce(failures, 0) + 1
+                WHERE set_id = ? AND state = {STAGED} AND id = ?"""
             tx.executemany(sql, [(group_set.id, task.id) for task in failed])
             return _set_end(group_set, tx, wait_s=wait_s)
 

@@ -7,7 +7,15 @@ from typing import Final
 
 from pyasynq.broker.ports.inspection import Container, Page, StoredTask
 from pyasynq.broker.sqlite.groups import group_sizes
-from pyasynq.broker.sqlite.schema import ACTIVE, AGGREGATING, NUMBERS, PENDING, STAGED, STATES
+from pyasynq.broker.sqlite.schema import (
+    ACTIVE,
+    AGGREGATING,
+    IS_WAITING,
+    NUMBERS,
+    PENDING,
+    STAGED,
+    STATES,
+)
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import (
     TASK_COLUMNS,
@@ -154,7 +162,7 @@ def in_container(
             f"t.queue = ? AND t.state = {AGGREGATING} AND t.group_name = ?",
             (queue, container.group),
         )
-    return "t.queue = ? AND t.state = ? AND t.state > 2", (queue, state)
+    return f"t.queue = ? AND t.state = ? AND t.{IS_WAITING}", (queue, state)
 
 
 def _slice(container: Container, start: int, limit: int, tx: Transaction) -> list[TaskRow]:
@@ -181,7 +189,8 @@ def _slice(container: Container, start: int, limit: int, tx: Transaction) -> lis
 
 def _counts(tx: Transaction, queue: int | None) -> dict[str, int]:
     """Return the number of tasks in each state."""
-    sql = "SELECT state, count(*) FROM pyasynq_task WHERE queue = ? AND state > 2 GROUP BY state"
+    sql = f"""SELECT state, count(*) FROM pyasynq_task WHERE queue = ? AND {IS_WAITING}
+        GROUP BY state"""
     counts = {state.value: 0 for state in TaskState}
     for state, count in tx.rows(sql, queue):
         counts[STATES[state].value] += count

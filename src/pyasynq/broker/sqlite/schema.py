@@ -16,15 +16,19 @@ from pyasynq.core.states import TaskState
 
 VERSION: Final = 1
 
-PENDING: Final = 1
-ACTIVE: Final = 2
-SCHEDULED: Final = 3
-RETRY: Final = 4
-ARCHIVED: Final = 5
-COMPLETED: Final = 6
-AGGREGATING: Final = 7
-STAGED: Final = 8
-"""States of a task; a staged task is aggregating, too, but belongs to an aggregation set."""
+PENDING: Final = 2
+ACTIVE: Final = 3
+SCHEDULED: Final = 4
+RETRY: Final = 5
+ARCHIVED: Final = 6
+COMPLETED: Final = 7
+AGGREGATING: Final = 8
+STAGED: Final = 9
+"""States of a task; a staged task is aggregating, too, but belongs to an aggregation set.
+
+SQLite stores these numbers in one byte, but 0 and 1 in none. A change of state must not change the
+size of a row: then SQLite changes one byte in place, else it writes the whole message again.
+"""
 
 STATES: Final = {
     PENDING: TaskState.PENDING,
@@ -36,6 +40,9 @@ STATES: Final = {
     AGGREGATING: TaskState.AGGREGATING,
     STAGED: TaskState.AGGREGATING,
 }
+
+IS_WAITING: Final = "state > 3"
+"""A condition of queries by state and time: without it SQLite does not take the index."""
 
 NUMBERS: Final = {state: number for number, state in reversed(STATES.items())}
 
@@ -57,10 +64,10 @@ TABLES: Final = (
         set_id TEXT, failures INTEGER, result BLOB, attempts BLOB,
         crashes INTEGER, unknown_since_s INTEGER, retried INTEGER, unstarted TEXT)""",
     "CREATE UNIQUE INDEX pyasynq_task_id ON pyasynq_task(queue, id)",
-    "CREATE INDEX pyasynq_task_pending ON pyasynq_task(queue, at) WHERE state = 1",
-    "CREATE INDEX pyasynq_task_waiting ON pyasynq_task(queue, state, at) WHERE state > 2",
-    "CREATE INDEX pyasynq_task_group ON pyasynq_task(queue, group_name, at) WHERE state = 7",
-    "CREATE INDEX pyasynq_task_set ON pyasynq_task(set_id) WHERE state = 8",
+    "CREATE INDEX pyasynq_task_pending ON pyasynq_task(queue, at) WHERE state = 2",
+    "CREATE INDEX pyasynq_task_waiting ON pyasynq_task(queue, state, at) WHERE state > 3",
+    "CREATE INDEX pyasynq_task_group ON pyasynq_task(queue, group_name, at) WHERE state = 8",
+    "CREATE INDEX pyasynq_task_set ON pyasynq_task(set_id) WHERE state = 9",
     # An active task has a row here. Taking a task changes its own row in place.
     """CREATE TABLE pyasynq_lease(seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL,
         owner TEXT NOT NULL, ends INTEGER NOT NULL)""",

@@ -13,6 +13,7 @@ from pyasynq.broker.sqlite.schema import (
     ACTIVE,
     AGGREGATING,
     ARCHIVED,
+    IS_WAITING,
     PENDING,
     RETRY,
     SCHEDULED,
@@ -38,7 +39,7 @@ FORGET_RUN_HISTORY: Final = """crashes = NULL, unknown_since_s = NULL, retried =
 
 def next_place(tx: Transaction, queue: int) -> int:
     """Return the place behind all pending tasks of *queue*, also if the clock has stepped back."""
-    sql = "SELECT max(at) FROM pyasynq_task WHERE queue = ? AND state = 1"
+    sql = f"SELECT max(at) FROM pyasynq_task WHERE queue = ? AND state = {PENDING}"
     ((last,),) = tx.rows(sql, queue)
     return tx.now_us if last is None else max(tx.now_us, last + 1)
 
@@ -105,7 +106,7 @@ def trim_archive(tx: Transaction, queue: int, *, incoming: int = 0) -> int:
 
 def count_in(tx: Transaction, queue: int, state: int) -> int:
     """Return the number of tasks of *queue* in *state*, which is above `ACTIVE`."""
-    sql = "SELECT count(*) FROM pyasynq_task WHERE queue = ? AND state = ? AND state > 2"
+    sql = f"SELECT count(*) FROM pyasynq_task WHERE queue = ? AND state = ? AND {IS_WAITING}"
     ((count,),) = tx.rows(sql, queue, state)
     return int(count)
 

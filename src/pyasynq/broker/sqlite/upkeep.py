@@ -2,7 +2,7 @@
 
 from pyasynq.broker.ports.upkeep import ForwardResult
 from pyasynq.broker.ports.work import DequeueResult
-from pyasynq.broker.sqlite.schema import AGGREGATING, COMPLETED, RETRY, SCHEDULED
+from pyasynq.broker.sqlite.schema import AGGREGATING, COMPLETED, IS_WAITING, RETRY, SCHEDULED
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.tasks import (
     LEASE_COLUMNS,
@@ -84,7 +84,7 @@ class SqliteUpkeep:
 
 def _next_in_s(tx: Transaction, name: str) -> float | None:
     """Return the seconds until the next delayed task is due; 0 if it is, None without one."""
-    sql = "SELECT min(at) FROM pyasynq_task WHERE queue = ? AND state = ? AND state > 2"
+    sql = f"SELECT min(at) FROM pyasynq_task WHERE queue = ? AND state = ? AND {IS_WAITING}"
     queue = tx.queue_id(name)
     times = [at for state in (SCHEDULED, RETRY) for (at,) in tx.rows(sql, queue, state)]
     times = [at for at in times if at is not None]
@@ -93,8 +93,8 @@ def _next_in_s(tx: Transaction, name: str) -> float | None:
 
 def _forward(tx: Transaction, name: str) -> int:
     queue = tx.register(name)
-    sql = """SELECT at, seq, group_name FROM pyasynq_task
-        WHERE queue = ? AND state = ? AND state > 2 AND at <= ? ORDER BY at, seq LIMIT ?"""
+    sql = f"""SELECT at, seq, group_name FROM pyasynq_task
+        WHERE queue = ? AND state = ? AND {IS_WAITING} AND at <= ? ORDER BY at, seq LIMIT ?"""
     due = [
         row
         for state in (SCHEDULED, RETRY)
@@ -113,8 +113,8 @@ def _trim(tx: Transaction, name: str, limit: int) -> int:
     queue = tx.queue_id(name)
     if queue is None:
         return 0
-    sql = """SELECT seq, id, message FROM pyasynq_task WHERE queue = ? AND state = ? AND state > 2
-        AND at <= ? ORDER BY at LIMIT ?"""
+    sql = f"""SELECT seq, id, message FROM pyasynq_task
+        WHERE queue = ? AND state = ? AND {IS_WAITING} AND at <= ? ORDER BY at LIMIT ?"""
     completed = tx.rows(sql, queue, COMPLETED, tx.now_us, limit)
     delete(tx, queue, completed)
     return len(completed) + trim_archive(tx, queue)
