@@ -5,6 +5,7 @@ error of the library is answered as ``Class: text``.
 """
 
 import asyncio
+import ctypes
 import json
 import os
 import resource
@@ -22,6 +23,10 @@ from pyasynq.core.errors import PyasynqError
 from pyasynq.core.verdict import DONE
 
 T = TypeVar("T")
+
+
+IMPORTED = ctypes
+"""The library imports it later, when another user may not read it."""
 
 
 class Peer:
@@ -98,7 +103,7 @@ class Peer:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     async def become(self, uid: int) -> None:
-        """Go on as another user."""
+        """Go on as another user, who may not read the modules that are not imported yet."""
         os.setgroups([])
         os.setegid(uid)
         os.seteuid(uid)

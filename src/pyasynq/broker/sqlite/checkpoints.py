@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from pyasynq.broker.sqlite.files import log_of
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.broker")
@@ -104,6 +105,6 @@ def _copy_log(connection: sqlite3.Connection) -> bool:
 
 def _log_size(path: Path) -> int:
     try:
-        return path.with_name(f"{path.name}-wal").stat().st_size
+        return log_of(path).stat().st_size
     except OSError:  # the next transaction tells why
         return 0

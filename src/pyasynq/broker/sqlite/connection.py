@@ -1,13 +1,14 @@
 """Open a SQLite file, and turn SQLite's errors into pyasynq's."""
 
+import errno
 import math
 import os
 import sqlite3
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from pyasynq.broker.sqlite.files import log_of, make
 from pyasynq.broker.sqlite.schema import migrate
 from pyasynq.broker.sqlite_url import SqliteAddress
 from pyasynq.core.errors import (
@@ -41,7 +42,7 @@ NETWORK_FILESYSTEMS: Final = {
     0x00C36400: "Ceph",
     0x0BD00BD0: "Lustre",
 }
-"""File systems by the number that Linux tells of them (statfs(2)); their locks may not work."""
+"""File systems by the number that Linux has for them (statfs(2)); their locks may not work."""
 
 
 def check_version() -> None:
@@ -56,7 +57,7 @@ def check_version() -> None:
 
 
 def create_file(path: Path, *, unsafe_filesystem: bool) -> None:
-    """Create the file unless it exists; only its owner may read it.
+    """Make the file unless it exists; only its owner may read it.
 
     Raises:
         OSError: If that is not possible.
@@ -64,10 +65,7 @@ def create_file(path: Path, *, unsafe_filesystem: bool) -> None:
     """
     if not unsafe_filesystem:
         _check_filesystem(path.parent)
-    # Never open an existing file here: closing it would drop the locks that SQLite has on it.
-    with suppress(FileExistsError):
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
-        os.close(os.open(path, flags, 0o600))
+    make(path)
 
 
 def connect(address: SqliteAddress, *, sync: bool) -> sqlite3.Connection:
@@ -76,12 +74,17 @@ def connect(address: SqliteAddress, *, sync: bool) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: If SQLite refuses.
         OptionError: If the file is on a file system whose locks do not work.
+        PermissionError: If the file may not be written. SQLite would open it to read, and keep to
+            that for later connections of this process.
         BrokerError: If a later version of pyasynq has written the file.
     """
-    if address.path is not None and not address.unsafe_filesystem:
-        _check_filesystem(address.path.parent)
+    path = address.path
+    if path is not None and not address.unsafe_filesystem:
+        _check_filesystem(path.parent)
+    if path is not None and path.exists() and not _may(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     connection = sqlite3.connect(
-        ":memory:" if address.path is None else address.path,
+        ":memory:" if path is None else path,
         timeout=0,  # waiting for locks must not stop the event loop
         isolation_level=None,
         check_same_thread=False,
@@ -147,7 +150,7 @@ def _code(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", "")
 
 
-_FULL: Final = {28, 122, 27}  # ENOSPC, EDQUOT, EFBIG
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def _has_no_room(address: SqliteAddress) -> bool:
@@ -159,8 +162,7 @@ def _has_no_room(address: SqliteAddress) -> bool:
     if path is None:
         return False
     longest = _longest_file()
-    files = [path, path.with_name(f"{path.name}-wal")]
-    sizes = [file.stat().st_size for file in files if file.exists()]
+    sizes = [file.stat().st_size for file in (path, log_of(path)) if file.exists()]
     disk = os.statvfs(path.parent)
     return disk.f_bavail * disk.f_frsize < ROOM or any(size + ROOM > longest for size in sizes)
 
@@ -181,8 +183,13 @@ def _is_forbidden(address: SqliteAddress) -> bool:
     if path is None:
         return False
     if path.exists():
-        return not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK)
-    return path.parent.exists() and not os.access(path.parent, os.W_OK | os.X_OK)
+        return not (_may(path, os.R_OK | os.W_OK) and _may(path.parent, os.W_OK))
+    return path.parent.exists() and not _may(path.parent, os.W_OK | os.X_OK)
+
+
+def _may(path: Path, what: int) -> bool:
+    is_known = os.access in os.supports_effective_ids
+    return os.access(path, what, effective_ids=is_known)
 
 
 def network_filesystem(folder: Path) -> str:

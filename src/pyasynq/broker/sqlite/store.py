@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -26,6 +27,7 @@ from pyasynq.broker.sqlite.connection import (
     map_error,
     name_of,
 )
+from pyasynq.broker.sqlite.files import Identity, identity, log_of, remove_log
 from pyasynq.broker.sqlite.wake import Wake
 from pyasynq.broker.sqlite_url import SqliteAddress
 from pyasynq.core.errors import BrokerError, BrokerFullError, BrokerUnavailableError, PyasynqError
@@ -124,7 +126,8 @@ class Database:
         self._checkpoints = Checkpoints(address.path)
         self._mutex = threading.Lock()
         self._connections: dict[bool, sqlite3.Connection] = {}
-        self._inode: int | None = None
+        self._file: Identity | None = None
+        self._log: Identity | None = None
         self._space_checked_at = 0.0
         notify_on_fork(self)
         hold_on_fork(self)
@@ -236,19 +239,24 @@ class Database:
         found = self._connections.get(sync)
         if found is None:
             found = self._connections[sync] = connect(self.address, sync=sync)
-            self._inode = None if path is None else path.stat().st_ino
+            if path is not None:
+                self._file, self._log = identity(path), identity(log_of(path))
         return found
 
     def _check_file(self, path: Path) -> None:
         """Return if the file is the one that was opened: SQLite would go on with a deleted one."""
-        try:
-            inode = path.stat().st_ino
-        except FileNotFoundError:
-            inode = None
-        if inode != self._inode:
-            self._close()
+        if identity(path) != self._file:
+            self._leave(path)
             msg = f"SQLite: {path} was deleted or replaced; the next call opens it again"
             raise BrokerUnavailableError(msg)
+
+    def _leave(self, path: Path) -> None:
+        """Close a file that is no longer at *path*, but has all that was committed."""
+        connection = next(iter(self._connections.values()))
+        with suppress(sqlite3.Error):  # the last process that leaves it succeeds
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._close()
+        remove_log(path, self._log)
 
     def _broken(self, error: sqlite3.Error) -> Exception:
         if breaks_connection(error) and self.address.path is not None:

@@ -1,0 +1,79 @@
+"""The files of a database by their names: the file itself, its log and its shared memory.
+
+SQLite finds log and shared memory by their names. If somebody deletes, moves or replaces a file
+that is in use, they stay, and SQLite would take them for those of the next file of this name.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeAlias
+
+try:
+    import fcntl
+except ImportError:  # Windows, which does not let anybody delete or move a file that is in use
+    fcntl = None
+
+Identity: TypeAlias = tuple[int, int]
+"""Numbers of a disk and of a file on it: a name may come to stand for another file."""
+
+
+def log_of(path: Path) -> Path:
+    """Return the path of the write-ahead log of the file *path*."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def identity(path: Path) -> Identity | None:
+    """Return which file has the name *path*; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def make(path: Path) -> None:
+    """Make an empty file, unless there is one; only its owner may read it.
+
+    Raises:
+        OSError: If that is not possible.
+    """
+    with _locked(path.parent):
+        if path.exists():
+            return
+        _remove_log(path)
+        # Never open an existing file: closing it would drop the locks that SQLite has on it.
+        with suppress(FileExistsError):
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
+            os.close(os.open(path, flags, 0o600))
+
+
+def remove_log(path: Path, log: Identity | None) -> None:
+    """Remove the log of a file that was at *path*, if it is still *log*.
+
+    Raises:
+        OSError: If that is not possible.
+    """
+    with _locked(path.parent):
+        if log is not None and identity(log_of(path)) == log:
+            _remove_log(path)
+
+
+def _remove_log(path: Path) -> None:
+    for end in ("-shm", "-wal"):
+        path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    """Keep other processes out of this module; they need microseconds."""
+    if fcntl is None:
+        yield
+        return
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
