@@ -19,14 +19,17 @@ test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tes
 test-oldest: ## run the library's tests with the oldest packages that pyproject.toml allows
 	$(setup) oldest $(pytest) $(or $(ARGS),tests)
 
-matrix: ## run the tests on all Pythons and servers there are, and with the oldest packages (ARGS="oldest redis-6.2" TESTS=tests/core)
+test-newest-sqlite: ## run the tests of the SQLite broker with the newest SQLite that there is in a wheel
+	$(setup) newest-sqlite env PYTHONPATH=$(CURDIR)/tools/newest_sqlite $(pytest) $(or $(ARGS),tests/broker tests/e2e/sqlite)
+
+matrix: ## run the tests on all Pythons and servers there are, with the oldest packages, and with the newest SQLite (ARGS="oldest redis-6.2" TESTS=tests/core)
 	@$(PYTHON) tools/matrix.py $(ARGS)
 
 differential: ## run 500 random sequences of operations in Go and in Python, and compare (PYASYNQ_SEQUENCES=2000)
 	$(setup) test env PYASYNQ_SEQUENCES=$${PYASYNQ_SEQUENCES:-500} pytest tests/differential --log-cli-level=INFO $(ARGS)
 
 campaign: ## kill the member service at every step, and processes while they run a million tasks on SQLite; the tests do part of this
-	$(setup) test env PYASYNQ_CAMPAIGN=1 pytest services/member/tests/faults tests/e2e/sqlite/test_kills.py --log-cli-level=INFO $(ARGS)
+	$(setup) test env PYASYNQ_CAMPAIGN=1 pytest services/member/tests/faults tests/e2e/sqlite/test_kills.py tests/e2e/sqlite/test_soak.py --log-cli-level=INFO $(ARGS)
 
 lint: ## check the code with every tool: format, style, types, layers, dependencies
 	$(setup) check ruff format --check --quiet
@@ -88,4 +91,4 @@ clean: ## remove everything that these commands have made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help catalogue demo test test-oldest matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
+.PHONY: help catalogue demo test test-oldest test-newest-sqlite matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean

@@ -1,4 +1,4 @@
-"""Run the tests in each cell of the matrix: Pythons, servers, and the oldest packages.
+"""Run the tests in each cell of the matrix: Pythons, servers, oldest packages, newest SQLite.
 
     python3 tools/matrix.py [CELL...]
 
@@ -66,6 +66,13 @@ CELLS = (
         profile="oldest",
         variables={"PYTHON": "python3.11"},
     ),
+    Cell(
+        name="newest-sqlite",
+        target="test-newest-sqlite",
+        profile="newest-sqlite",
+        tests="tests/broker tests/e2e/sqlite",
+        variables={"PYTHON": "python3.11"},
+    ),
 )
 
 
@@ -98,7 +105,7 @@ def run(cell: Cell, tests: str) -> str:
     else:
         state = "failed" if status else "passed"
         detail = f"{summary(report)}, {time.monotonic() - began:.0f} s, {log}"
-    print(f"{cell.name:12} {state:9} {detail}", flush=True)
+    print(f"{cell.name:13} {state:9} {detail}", flush=True)
     return state
 
 
