@@ -125,7 +125,7 @@ def map_error(error: sqlite3.Error | OSError, address: SqliteAddress) -> BrokerE
         return BrokerAuthError(text)
     if code.startswith("SQLITE_FULL") or (isinstance(error, OSError) and error.errno in _FULL):
         return BrokerFullError(text)
-    if code in {"SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"} and _has_no_room(address):
+    if code.startswith("SQLITE_IOERR") and _has_no_room(address):
         return BrokerFullError(text)
     if code.startswith("SQLITE_READONLY"):
         return BrokerReadOnlyError(text)

@@ -1,5 +1,6 @@
 """Create tasks."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
@@ -44,6 +45,8 @@ class SqliteCreation:
                 answers += await self._store.accept(partial(_create_batch, batch))
             except BrokerError as error:
                 answers += [error] * len(batch)
+            if len(answers) < len(tasks):
+                await asyncio.sleep(0)
         return answers
 
 

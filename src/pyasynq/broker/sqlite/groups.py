@@ -4,10 +4,11 @@ A staged task stays where it is and names its set. Groups are found through the 
 tasks, so none of them is registered, and none can be lost.
 """
 
+import asyncio
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pyasynq.broker.ports.groups import (
     AggregationSet,
@@ -27,6 +28,9 @@ from pyasynq.core.policy import HELD_S, MAX_BYTES, MAX_SET, MAX_TASKS
 RECLAIM_S = 60.0
 """Seconds until the next look for sets that nobody holds."""
 
+STEP: Final = 1000
+"""Groups that one transaction looks at."""
+
 T = TypeVar("T")
 
 
@@ -39,7 +43,17 @@ class SqliteGroups:
 
     async def ready(self, queue: str, rules: GroupRules) -> ReadyGroups:
         """Return the groups of *queue* that are ready to be combined."""
-        return await self._store.read(partial(_ready, queue, rules))
+        names: list[str] = []
+        waits: list[float] = []
+        last = ""
+        while True:
+            groups = await self._store.read(partial(_ready, queue, last, rules))
+            names += [name for name, wait_s in groups if wait_s <= 0]
+            waits += [wait_s for _, wait_s in groups if wait_s > 0]
+            if len(groups) < STEP:
+                return ReadyGroups(names=names, next_in_s=min(waits) if waits else None)
+            last = groups[-1][0]
+            await asyncio.sleep(0)
 
     async def stage(self, queue: str, group: str, rules: GroupRules) -> AggregationSet | None:
         """Move the oldest tasks of *group* into a set of ours; None if the group is not ready."""
@@ -57,6 +71,7 @@ class SqliteGroups:
             tasks += more
             if not more:
                 return tasks
+            await asyncio.sleep(0)
 
     async def hold_set(self, group_set: AggregationSet) -> bool:
         """Hold *group_set* for another `HELD_S`; False if its tasks were put back."""
@@ -81,6 +96,7 @@ class SqliteGroups:
         for start in range(0, len(tasks), MAX_TASKS):
             some = partial(_archive, tasks[start : start + MAX_TASKS])
             archived += await self._change_set(group_set, some, lost=0)
+            await asyncio.sleep(0)
         return archived
 
     async def unstage(self, group_set: AggregationSet) -> int:
@@ -122,49 +138,46 @@ def group_sizes(queue: str, tx: Transaction) -> list[GroupInfo]:
     return [GroupInfo(group=group, size=size) for group, size in sorted(rows)]
 
 
-def _ready(queue: str, rules: GroupRules, tx: Transaction) -> ReadyGroups:
-    names: list[str] = []
-    waits: list[float] = []
-    for group in _groups(tx, tx.queue_id(queue)):
-        at_s = _ready_at_s(tx, tx.queue_id(queue), group, rules)
-        if at_s is not None and at_s <= tx.now_us / MICROS:
-            names.append(group)
-        elif at_s is not None:
-            waits.append(at_s - tx.now_us / MICROS)
-    return ReadyGroups(names=names, next_in_s=min(waits) if waits else None)
+def _ready(queue: str, last: str, rules: GroupRules, tx: Transaction) -> list[tuple[str, float]]:
+    """Return up to `STEP` groups behind *last*, and the seconds until each is ready."""
+    values = (tx.queue_id(queue), last, rules.max_size or 0, STEP)
+    groups = tx.rows(_GROUPS, *values)
+    return [(name, _ready_in_s(tx, rules, *row)) for name, *row in groups]
 
 
-def _groups(tx: Transaction, queue: int | None) -> Iterator[str]:
-    """Yield the groups with waiting tasks; each is one search in the index, whatever their size."""
-    sql = f"""SELECT group_name FROM pyasynq_task WHERE queue = ? AND state = {AGGREGATING}
-        AND group_name > ? ORDER BY group_name LIMIT 1"""
-    found = tx.row(sql, queue, "")
-    while found is not None:
-        yield found[0]
-        found = tx.row(sql, queue, found[0])
+_IN_GROUP = f"FROM pyasynq_task WHERE queue = ?1 AND state = {AGGREGATING} AND group_name"
+
+_GROUP = f"""SELECT (SELECT min(at) {_IN_GROUP} = ?2), (SELECT max(at) {_IN_GROUP} = ?2),
+    (SELECT count(*) FROM (SELECT 1 {_IN_GROUP} = ?2 LIMIT ?3))"""
+"""First and last instant of a group, and its size up to a limit; NULL without tasks."""
+
+_GROUPS = f"""WITH RECURSIVE groups(name) AS (
+    SELECT min(group_name) {_IN_GROUP} > ?2
+    UNION ALL SELECT (SELECT min(group_name) {_IN_GROUP} > groups.name) FROM groups
+    WHERE name IS NOT NULL LIMIT ?4)
+    SELECT name, (SELECT min(at) {_IN_GROUP} = name), (SELECT max(at) {_IN_GROUP} = name),
+    (SELECT count(*) FROM (SELECT 1 {_IN_GROUP} = name LIMIT ?3))
+    FROM groups WHERE name IS NOT NULL"""
+"""Names with first and last instant, and the size up to a limit.
+
+Each is a search in the index, whatever the number of tasks is.
+"""
 
 
-def _ready_at_s(tx: Transaction, queue: int | None, group: str, rules: GroupRules) -> float | None:
-    """Return the Unix second from which a group is ready; None if no task waits in it."""
-    where = f"FROM pyasynq_task WHERE queue = ? AND state = {AGGREGATING} AND group_name = ?"
-    ((oldest, newest),) = tx.rows(
-        f"SELECT (SELECT min(at) {where}), (SELECT max(at) {where})", queue, group, queue, group
-    )
-    if oldest is None:
-        return None
-    if rules.max_size:
-        counted = f"SELECT count(*) FROM (SELECT 1 {where} LIMIT ?)"
-        ((size,),) = tx.rows(counted, queue, group, rules.max_size)
-        if size >= rules.max_size:
-            return tx.now_us / MICROS
-    at_s: float = newest / MICROS + rules.grace_s
-    return min(at_s, oldest / MICROS + rules.max_delay_s) if rules.max_delay_s else at_s
+def _ready_in_s(tx: Transaction, rules: GroupRules, oldest: int, newest: int, size: int) -> float:
+    """Return the seconds until a group is ready; 0 or less if it is."""
+    if rules.max_size and size >= rules.max_size:
+        return 0.0
+    at_s = newest / MICROS + rules.grace_s
+    if rules.max_delay_s:
+        at_s = min(at_s, oldest / MICROS + rules.max_delay_s)
+    return at_s - tx.now_us / MICROS
 
 
 def _stage(group_set: AggregationSet, rules: GroupRules, tx: Transaction) -> bool:
     queue = tx.queue_id(group_set.queue)
-    at_s = _ready_at_s(tx, queue, group_set.group, rules)
-    if at_s is None or at_s > tx.now_us / MICROS:
+    row = tx.row(_GROUP, queue, group_set.group, rules.max_size or 0)
+    if row is None or row[0] is None or _ready_in_s(tx, rules, *row) > 0:
         return False
     sql = f"""SELECT seq FROM pyasynq_task WHERE queue = ? AND state = {AGGREGATING}
         AND group_name = ? ORDER BY at, seq LIMIT ?"""

@@ -1,5 +1,6 @@
 """The inspection port: read queues, move tasks by hand, remove queues."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -74,6 +75,7 @@ class SqliteInspection(SqliteRead):
             deleted += step
             if progress is not None:
                 progress(deleted)
+            await asyncio.sleep(0)
         return RemoveResult.DONE
 
 

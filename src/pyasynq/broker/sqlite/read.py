@@ -1,5 +1,6 @@
 """Read queues and tasks."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -114,6 +115,7 @@ class SqliteRead:
             start += len(page)
             if len(rows) == len(page) or start >= end:
                 return Page(tasks=tasks, more=len(rows) > len(page))
+            await asyncio.sleep(0)
 
 
 def find_task(tx: Transaction, queue: str, task_id: str) -> TaskRow | None:
@@ -165,13 +167,20 @@ def in_container(
     return f"t.queue = ? AND t.state = ? AND t.{IS_WAITING}", (queue, state)
 
 
+_GROUP_AND_SETS: Final = f"""t.seq IN (SELECT seq FROM pyasynq_task
+    WHERE queue = ? AND state = {AGGREGATING} AND group_name = ?
+    UNION ALL SELECT t.seq FROM pyasynq_set s JOIN pyasynq_task t ON t.set_id = s.id
+    WHERE t.state = {STAGED} AND s.queue = ? AND s.group_name = ?)"""
+"""A condition: the tasks of a group, also those in its aggregation sets."""
+
+
 def _slice(container: Container, start: int, limit: int, tx: Transaction) -> list[TaskRow]:
     """Return tasks from number *start* on, at most *limit* and `MAX_BYTES` of them."""
     queue = tx.queue_id(container.queue)
     where, values = in_container(container, queue, NUMBERS[container.state])
     order = "t.at, t.seq"
     if container.state is TaskState.AGGREGATING:  # those in sets come last
-        where = f"t.queue = ? AND t.state IN ({AGGREGATING}, {STAGED}) AND t.group_name = ?"
+        where, values = _GROUP_AND_SETS, (queue, container.group) * 2
         order = "t.state, t.at, t.seq"
     sql = (
         f"SELECT {TASK_COLUMNS} FROM pyasynq_task t WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"

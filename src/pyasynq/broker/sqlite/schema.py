@@ -41,7 +41,7 @@ STATES: Final = {
     STAGED: TaskState.AGGREGATING,
 }
 
-IS_WAITING: Final = "state > 3"
+IS_WAITING: Final = "state NOT IN (2, 3)"
 """A condition of queries by state and time: without it SQLite does not take the index."""
 
 NUMBERS: Final = {state: number for number, state in reversed(STATES.items())}
@@ -65,7 +65,7 @@ TABLES: Final = (
         crashes INTEGER, unknown_since_s INTEGER, retried INTEGER, unstarted TEXT)""",
     "CREATE UNIQUE INDEX pyasynq_task_id ON pyasynq_task(queue, id)",
     "CREATE INDEX pyasynq_task_pending ON pyasynq_task(queue, at) WHERE state = 2",
-    "CREATE INDEX pyasynq_task_waiting ON pyasynq_task(queue, state, at) WHERE state > 3",
+    "CREATE INDEX pyasynq_task_waiting ON pyasynq_task(queue, state, at) WHERE state NOT IN (2, 3)",
     "CREATE INDEX pyasynq_task_group ON pyasynq_task(queue, group_name, at) WHERE state = 8",
     "CREATE INDEX pyasynq_task_set ON pyasynq_task(set_id) WHERE state = 9",
     # An active task has a row here. Taking a task changes its own row in place.

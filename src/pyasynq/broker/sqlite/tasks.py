@@ -90,7 +90,8 @@ def trim_archive(tx: Transaction, queue: int, *, incoming: int = 0) -> int:
     These are tasks above the age; if there are none, tasks above the number once *incoming* more
     are there.
     """
-    columns = "SELECT seq, id, message FROM pyasynq_task WHERE queue = ? AND state = ?"
+    columns = f"""SELECT seq, id, message FROM pyasynq_task
+        WHERE queue = ? AND state = ? AND {IS_WAITING}"""
     oldest_us = tx.now_us - ARCHIVE_S * MICROS
     old = tx.rows(
         f"{columns} AND at <= ? ORDER BY at LIMIT ?", queue, ARCHIVED, oldest_us, MAX_TASKS

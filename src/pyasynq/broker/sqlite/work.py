@@ -1,5 +1,6 @@
 """Take tasks, extend their leases, and write their verdicts."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
@@ -142,6 +143,8 @@ class SqliteWork:
                 answers += await self._store.write(change(some))
             except BrokerError as error:
                 answers += [error] * len(some)
+            if len(answers) < len(items):
+                await asyncio.sleep(0)
         return answers
 
 
