@@ -5,15 +5,14 @@ that is in use, they stay, and SQLite would take them for those of the next file
 """
 
 import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows, which does not let anybody delete or move a file that is in use
-    fcntl = None
 
 Identity: TypeAlias = tuple[int, int]
 """Numbers of a disk and of a file on it: a name may come to stand for another file."""
@@ -68,7 +67,7 @@ def _remove_log(path: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Generator[None]:
     """Keep other processes out of this module; they need microseconds."""
-    if fcntl is None:
+    if sys.platform == "win32":  # nobody can delete or move a file that is in use
         yield
         return
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
