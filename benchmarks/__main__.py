@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from benchmarks import results, table
@@ -15,7 +15,7 @@ from benchmarks.goals import evaluate_goals
 from benchmarks.installed import NotInstalledError, Run, prepare
 from benchmarks.measure import Drain, Enqueue, LongRun, Measurement, Pickup
 from benchmarks.programs import ProgramError
-from benchmarks.roster import GO, PEERS, PYASYNQ, SLOTS, Contender
+from benchmarks.roster import ALL_SLOTS, IN_TURN, PYASYNQ, select
 from benchmarks.sheet import Sheet
 
 Step: TypeAlias = tuple[Run, Measurement]
@@ -53,7 +53,7 @@ async def _measure(options: argparse.Namespace) -> tuple[list[Run], Sheet]:
 async def _prepare_runs(options: argparse.Namespace, sheet: Sheet) -> list[Run]:
     """Return how to run the selected contenders; note those that are not installed."""
     runs: list[Run] = []
-    for contender in _select(options.only):
+    for contender in select(options.only):
         small = contender.scaled(QUICK) if options.quick else contender
         try:
             runs.append(await prepare(small, uvloop=options.uvloop))
@@ -63,42 +63,40 @@ async def _prepare_runs(options: argparse.Namespace, sheet: Sheet) -> list[Run]:
     return runs
 
 
-def _select(only: Sequence[str]) -> list[Contender]:
-    everyone: list[Contender] = [PYASYNQ, GO, *PEERS]
-    return [one for one in everyone if not only or any(one.name.startswith(word) for word in only)]
-
-
 def _plan(runs: list[Run], options: argparse.Namespace) -> Iterator[Step]:
     """Yield each contender with a measurement, in order."""
-    rivals = [run for run in runs if run.peer.name in {PYASYNQ.name, GO.name}]
+    rivals = [run for run in runs if run.peer.name in {one.name for one in IN_TURN}]
     yield from _alternate(rivals, options.rounds)
-    if any(run.peer.name == PYASYNQ.name for run in rivals):
-        yield rivals[0], LongRun(large=100_000 if options.quick else 1_000_000, small=10_000)
     for run in runs:
+        if run.peer.name == PYASYNQ.name:
+            yield run, LongRun(large=100_000 if options.quick else 1_000_000, small=10_000)
         if run not in rivals:
-            yield from ((run, measurement) for measurement in _list_rates(run.peer.slots))
+            yield from _alternate([run], 1)
         yield run, Pickup()
 
 
 def _alternate(rivals: list[Run], rounds: int) -> Iterator[Step]:
-    """Yield each measurement for one rival right after the same one for the other."""
+    """Yield each measurement for one rival right after the same one for the others."""
     for _ in range(rounds):
-        for measurement in _list_rates(SLOTS):
-            for run in rivals:
-                yield run, measurement
-
-
-def _list_rates(slots: Sequence[int]) -> list[Measurement]:
-    return [*(Enqueue(how) for how in ("one", "flight", "many")), *(Drain(c) for c in slots)]
+        for how in ("one", "flight", "many"):
+            yield from ((run, Enqueue(how)) for run in rivals)
+        for slots in ALL_SLOTS:
+            yield from ((run, Drain(slots)) for run in rivals if slots in run.peer.slots)
 
 
 def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, one round")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help="only this one; can be repeated"
+        "--only",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="only those with this word in their name, like sqlite; can be repeated",
     )
-    parser.add_argument("--rounds", type=int, help="rounds of pyasynq and Go in turn (3; quick: 1)")
+    parser.add_argument(
+        "--rounds", type=int, help="rounds of pyasynq and its rivals in turn (3; quick: 1)"
+    )
     parser.add_argument("--uvloop", action="store_true", help="use uvloop for peers on asyncio")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
@@ -106,7 +104,9 @@ def _parse_options() -> argparse.Namespace:
 
 
 def _describe_conditions(options: argparse.Namespace) -> str:
-    flags = f"{options.rounds} round(s) of pyasynq and Go in turn, one round of the others"
+    flags = (
+        f"{options.rounds} round(s) of those on SQLite, pyasynq and Go in turn, one of the others"
+    )
     return flags + ", quick" * options.quick + ", uvloop" * options.uvloop
 
 

@@ -38,7 +38,7 @@ def main() -> None:
     if options.command == "about":
         return tally.say({"versions": _versions(options.peer)})
     module = importlib.import_module(f"benchmarks.peers.{options.peer}")
-    peer: AsyncPeer | ThreadPeer = module.connect(options.redis)
+    peer: AsyncPeer | ThreadPeer = module.connect(options.address)
     if isinstance(peer, AsyncPeer):
         return _run(_AsyncDriver(peer).execute(options), uvloop=options.uvloop)
     return _ThreadDriver(peer).execute(options)
@@ -162,7 +162,7 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.agent")
     parser.add_argument("peer")
     parser.add_argument("command", choices=["about", "enqueue", "drain", "serve", "send"])
-    parser.add_argument("--redis", default="127.0.0.1:6379", help="host:port")
+    parser.add_argument("--address", default="127.0.0.1:6379", help="host:port, or a file")
     parser.add_argument("--n", type=int, default=1_000)
     parser.add_argument("--how", choices=["one", "flight", "many", "fill"], default="fill")
     parser.add_argument("--warm", type=int, default=0, help="tasks enqueued before the measurement")

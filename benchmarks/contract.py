@@ -1,9 +1,9 @@
 """What a peer must implement to be measured.
 
-A module of `benchmarks.peers` has a function ``connect(redis)``, which takes
-``host:port`` and returns an `AsyncPeer` or a `ThreadPeer`. If the library has a
-bulk call, the peer also implements `AsyncBulk` or `ThreadBulk`. Its handler
-only calls `benchmarks.tally.record_task`.
+A module of `benchmarks.peers` has a function ``connect(address)``, which takes
+``host:port`` of a Redis, or the path of a SQLite file, and returns an `AsyncPeer`
+or a `ThreadPeer`. If the library has a bulk call, the peer also implements
+`AsyncBulk` or `ThreadBulk`. Its handler only calls `benchmarks.tally.record_task`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class AsyncPeer(Protocol):
         """Open the connections that `enqueue` needs."""
 
     async def enqueue(self, payload: str) -> object:
-        """Enqueue one task and wait until Redis has it."""
+        """Enqueue one task and wait until it is stored."""
 
     async def work(self, concurrency: int) -> object:
         """Handle tasks until the process is ended."""
@@ -29,7 +29,7 @@ class ThreadPeer(Protocol):
     """A library that blocks its caller."""
 
     def enqueue(self, payload: str) -> object:
-        """Enqueue one task and wait until Redis has it."""
+        """Enqueue one task and wait until it is stored."""
 
     def work(self, concurrency: int) -> object:
         """Handle tasks until the process is ended."""

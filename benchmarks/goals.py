@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.roster import GO, PEERS, PYASYNQ, SLOTS
+from benchmarks.roster import (
+    ALL_SLOTS,
+    GO,
+    HUEY_SQLITE,
+    PEERS,
+    PYASYNQ,
+    PYASYNQ_SQLITE,
+    PYASYNQ_SQLITE_NORMAL,
+)
 from benchmarks.sheet import Sheet
 
 US = PYASYNQ.name
@@ -38,13 +46,18 @@ class Goal:
 
 def evaluate_goals(sheet: Sheet) -> Iterator[Goal]:
     """Yield the goals with their measurements from *sheet*."""
+    yield from _evaluate_redis(sheet)
+    yield from _evaluate_sqlite(sheet)
+
+
+def _evaluate_redis(sheet: Sheet) -> Iterator[Goal]:
     drain = sheet.median(US, "drain.100")
     yield Goal(
         text="drain, 100 slots, one process, relative to Go",
         value=_ratio(drain, sheet.median(GO.name, "drain.100")),
         bound=5,
     )
-    for when, slots in (("", (1, 100)), (" at any concurrency", (1, *SLOTS))):
+    for when, slots in (("", (1, 100)), (" at any concurrency", ALL_SLOTS)):
         best, rival = _find_best_peer(sheet, slots)
         yield Goal(
             text=f"drain, 100 slots, one process, relative to the best Python peer{when}{rival}",
@@ -87,6 +100,45 @@ def evaluate_goals(sheet: Sheet) -> Iterator[Goal]:
         bound=1.1,
         is_floor=False,
     )
+
+
+def _evaluate_sqlite(sheet: Sheet) -> Iterator[Goal]:
+    """Yield the goals on SQLite, where both sync accepted tasks; huey has no bulk call."""
+    ours, huey = PYASYNQ_SQLITE.name, HUEY_SQLITE.name
+    yield Goal(
+        text="SQLite: `enqueue_many`, relative to huey's fastest way to enqueue",
+        value=_ratio(
+            sheet.median(ours, "enqueue.many"),
+            _find_best(sheet, huey, ("enqueue.one", "enqueue.flight")),
+        ),
+        bound=6,
+    )
+    yield Goal(
+        text="SQLite: drain, 100 slots, one process, relative to huey at any concurrency",
+        value=_ratio(
+            sheet.median(ours, "drain.100"),
+            _find_best(sheet, huey, [f"drain.{slots}" for slots in ALL_SLOTS]),
+        ),
+        bound=5,
+    )
+    for name, percentile, bound in (
+        (ours, "p50", 3),
+        (ours, "p99", 25),
+        (PYASYNQ_SQLITE_NORMAL.name, "p99", 5),
+    ):
+        yield Goal(
+            text=f"{name}: pick-up by an idle worker, {percentile}",
+            value=sheet.median(name, f"pickup.{percentile}"),
+            bound=bound,
+            is_floor=False,
+            unit=" ms",
+        )
+
+
+def _find_best(sheet: Sheet, name: str, metrics: Sequence[str]) -> float | None:
+    """Return the largest median of *metrics*; None if none was measured."""
+    found = (sheet.median(name, metric) for metric in metrics)
+    return max((value for value in found if value is not None), default=None)
 
 
 def _find_best_peer(sheet: Sheet, slots: Sequence[int]) -> tuple[float | None, str]:

@@ -30,11 +30,11 @@ class PythonRun:
     version: str
     uvloop: bool
 
-    def command(self, verb: str, redis: str, *flags: str) -> list[str]:
+    def command(self, verb: str, address: str, *flags: str) -> list[str]:
         """Return the command line of one of the agent's commands."""
         loop = ["--uvloop"] if self.uvloop and self.peer.on_asyncio else []
         agent = [str(self.python), "-m", "benchmarks.agent", self.peer.module, verb]
-        return [*agent, "--redis", redis, *loop, *flags]
+        return [*agent, "--address", address, *loop, *flags]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class GoRun:
     program: Path
     version: str
 
-    def command(self, verb: str, redis: str, *flags: str) -> list[str]:
+    def command(self, verb: str, address: str, *flags: str) -> list[str]:
         """Return the command line of one of its commands."""
-        return [str(self.program), f"bench-{verb}", "--redis", redis, *flags]
+        return [str(self.program), f"bench-{verb}", "--redis", address, *flags]
 
 
 Run: TypeAlias = PythonRun | GoRun

@@ -1,11 +1,11 @@
-"""The measurements. Each starts its own Redis and adds its results to the sheet."""
+"""The measurements. Each has its own Redis or SQLite file, and adds its results to the sheet."""
 
 import asyncio
 import random
 import statistics
 from typing import Protocol
 
-from benchmarks import private_redis, programs
+from benchmarks import programs, stores
 from benchmarks.installed import GoRun, PythonRun, Run
 from benchmarks.sheet import Sheet
 
@@ -40,15 +40,15 @@ class Enqueue:
     async def __call__(self, run: Run, sheet: Sheet) -> None:
         if isinstance(run, GoRun) and self._how == "many":
             return
-        async with private_redis.start() as redis:
-            command = _enqueue_command(run, redis.address, self._how, run.peer.enqueues)
+        async with stores.start(run.peer.store) as store:
+            command = _enqueue_command(run, store.address, self._how, run.peer.enqueues)
             record = await programs.read_answer(command, PATIENCE_S)
         if record["rate"] is not None:
             sheet.add(run.peer.name, f"enqueue.{self._how}", record["rate"])
 
 
 class Drain:
-    """How fast a worker handles waiting tasks, the CPU time of Redis, and the memory of a task."""
+    """How fast a worker handles waiting tasks, the CPU time of Redis, and the size of a task."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -58,20 +58,20 @@ class Drain:
 
     async def __call__(self, run: Run, sheet: Sheet) -> None:
         n = max(run.peer.drains, LEAST_TASKS_FOR_A_SLOT * self._slots)
-        async with private_redis.start() as redis:
-            empty = redis.memory_bytes()
-            await programs.read_answer(_enqueue_command(run, redis.address, "fill", n), PATIENCE_S)
-            sheet.add(run.peer.name, "bytes", (redis.memory_bytes() - empty) / n)
-            whole, main = redis.cpu_us()
+        async with stores.start(run.peer.store) as store:
+            empty = store.size_bytes()
+            await programs.read_answer(_enqueue_command(run, store.address, "fill", n), PATIENCE_S)
+            sheet.add(run.peer.name, "bytes", (store.size_bytes() - empty) / n)
+            before = store.cpu_us()
             record = await programs.read_answer(
-                _drain_command(run, redis.address, n, self._slots, PATIENCE_S), PATIENCE_S
+                _drain_command(run, store.address, n, self._slots, PATIENCE_S), PATIENCE_S
             )
-            whole_then, main_then = redis.cpu_us()
+            after = store.cpu_us()
         sheet.add(run.peer.name, f"drain.{self._slots}", record["rate"])
         if "cpu_us" in record:
             sheet.add(run.peer.name, f"worker_us.{self._slots}", record["cpu_us"])
-        sheet.add(run.peer.name, f"redis_us.{self._slots}", (whole_then - whole) / n)
-        sheet.add(run.peer.name, f"redis_main_us.{self._slots}", (main_then - main) / n)
+        for thread, then, now in zip(("redis_us", "redis_main_us"), before, after, strict=False):
+            sheet.add(run.peer.name, f"{thread}.{self._slots}", (now - then) / n)
 
 
 class Pickup:
@@ -81,25 +81,25 @@ class Pickup:
         return "pick-up by an idle worker"
 
     async def __call__(self, run: Run, sheet: Sheet) -> None:
-        async with private_redis.start() as redis:
+        async with stores.start(run.peer.store) as store:
             match run:
                 case GoRun():
-                    p50, p99 = await self._go(run, redis.address)
+                    p50, p99 = await self._go(run, store.address)
                 case PythonRun():
-                    p50, p99 = await self._python(run, redis.address)
+                    p50, p99 = await self._python(run, store.address)
         sheet.add(run.peer.name, "pickup.p50", p50)
         sheet.add(run.peer.name, "pickup.p99", p99)
 
     @staticmethod
-    async def _go(run: GoRun, redis: str) -> tuple[float, float]:
-        command = run.command("pickup", redis, f"--n={run.peer.pickups}")
+    async def _go(run: GoRun, address: str) -> tuple[float, float]:
+        command = run.command("pickup", address, f"--n={run.peer.pickups}")
         record = await programs.read_answer(command, PATIENCE_S)
         return record["p50_ms"], record["max_ms"]
 
     @staticmethod
-    async def _python(run: PythonRun, redis: str) -> tuple[float, float]:
-        serve = run.command("serve", redis, f"--concurrency={PICKUP_SLOTS}", "--limit=120")
-        send = run.command("send", redis, "--limit=120")
+    async def _python(run: PythonRun, address: str) -> tuple[float, float]:
+        serve = run.command("serve", address, f"--concurrency={PICKUP_SLOTS}", "--limit=120")
+        send = run.command("send", address, "--limit=120")
         delays: list[float] = []
         async with programs.run(send) as sender, programs.run(serve) as worker:
             for _ in range(PICKUP_WARM_UP + run.peer.pickups):
@@ -131,29 +131,29 @@ class LongRun:
     @staticmethod
     async def _drain_queue(run: Run, n: int) -> programs.Record:
         patience_s = PATIENCE_S + n / 5_000
-        async with private_redis.start() as redis:
-            fill = [*_enqueue_command(run, redis.address, "fill", n), f"--limit={patience_s}"]
+        async with stores.start(run.peer.store) as store:
+            fill = [*_enqueue_command(run, store.address, "fill", n), f"--limit={patience_s}"]
             await programs.read_answer(fill, patience_s)
             return await programs.read_answer(
-                _drain_command(run, redis.address, n, SLOTS_OF_LONG_RUN, patience_s), patience_s
+                _drain_command(run, store.address, n, SLOTS_OF_LONG_RUN, patience_s), patience_s
             )
 
 
-def _enqueue_command(run: Run, redis: str, how: str, n: int) -> list[str]:
+def _enqueue_command(run: Run, address: str, how: str, n: int) -> list[str]:
     """Return the command line that enqueues *n* tasks."""
     match run:
         case GoRun():
-            return run.command("enqueue", redis, f"--n={n}", f"--goroutines={GOROUTINES[how]}")
+            return run.command("enqueue", address, f"--n={n}", f"--goroutines={GOROUTINES[how]}")
         case PythonRun():
             warm = 0 if how == "fill" else 200
-            return run.command("enqueue", redis, f"--n={n}", f"--how={how}", f"--warm={warm}")
+            return run.command("enqueue", address, f"--n={n}", f"--how={how}", f"--warm={warm}")
 
 
-def _drain_command(run: Run, redis: str, n: int, slots: int, limit_s: float) -> list[str]:
+def _drain_command(run: Run, address: str, n: int, slots: int, limit_s: float) -> list[str]:
     """Return the command line that handles *n* tasks."""
     flags = [f"--n={n}", f"--concurrency={slots}"]
     limit = [f"--limit={limit_s}"] if isinstance(run, PythonRun) else []
-    return run.command("drain", redis, *flags, *limit)
+    return run.command("drain", address, *flags, *limit)
 
 
 def percentiles(delays: list[float]) -> tuple[float, float]:

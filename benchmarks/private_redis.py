@@ -32,7 +32,7 @@ class Server:
     address: str
     client: redis.Redis
 
-    def memory_bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Return the memory of data and connections, bytes."""
         return int(self._info("memory")["used_memory"])
 

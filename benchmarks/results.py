@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 import platform
+import sqlite3
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import private_redis
+from benchmarks import private_file, private_redis
 from benchmarks.goals import Goal
 from benchmarks.sheet import Sheet
 
@@ -26,8 +27,9 @@ def describe_machine(conditions: str, seconds: float) -> str:
     """Describe the machine and the chosen *conditions*."""
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores ({_processor()}), load "
-        f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, Redis {_redis_version()}; "
-        f"{conditions}; {seconds:.0f} s."
+        f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, Redis {_redis_version()}, "
+        f"SQLite {sqlite3.sqlite_version}, a sync of the disk takes "
+        f"{private_file.measure_sync_ms():.2f} ms; {conditions}; {seconds:.0f} s."
     )
 
 

@@ -1,9 +1,14 @@
 """The contenders: names, numbers of tasks, and settings as the report shows them."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 SLOTS = (10, 100, 1_000)
+ALL_SLOTS = (1, *SLOTS)
+
+StoreKind: TypeAlias = Literal["redis", "sqlite"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +19,7 @@ class Peer:
         name: Name in the table.
         module: Its file in `benchmarks.peers`.
         distributions: Names of its packages, joined with ``+``.
+        store: What it keeps its tasks in.
         apart: Whether it needs a separate environment (``requirements/bench-<module>.txt``),
             because it needs another version of redis-py than the others.
         on_asyncio: Whether ``--uvloop`` applies to it.
@@ -27,6 +33,7 @@ class Peer:
     name: str
     module: str
     distributions: str
+    store: StoreKind = "redis"
     apart: bool = False
     on_asyncio: bool = True
     slots: tuple[int, ...] = SLOTS
@@ -50,6 +57,7 @@ class GoPeer:
     """asynq in Go, through the program of ``tests/interop/peer``; attributes as in `Peer`."""
 
     name: str = "asynq (Go)"
+    store: StoreKind = "redis"
     slots: tuple[int, ...] = SLOTS
     enqueues: int = 20_000
     drains: int = 20_000
@@ -160,3 +168,78 @@ PEERS = (
         settings="`-k thread`, `results=False`; it does not acknowledge",
     ),
 )
+
+PYASYNQ_SQLITE = replace(
+    PYASYNQ,
+    name="pyasynq (SQLite)",
+    module="pyasynq_sqlite",
+    store="sqlite",
+    settings=(
+        "default settings: `enqueue` returns once its task is on the disk; verdicts are not "
+        "synced, so a power cut lets the last tasks run again"
+    ),
+)
+PYASYNQ_SQLITE_NORMAL = replace(
+    PYASYNQ_SQLITE,
+    name="pyasynq (SQLite, normal)",
+    module="pyasynq_sqlite_normal",
+    settings="`synchronous=normal`: synced at checkpoints; a power cut loses the last tasks",
+)
+PYASYNQ_SQLITE_FULL = replace(
+    PYASYNQ_SQLITE,
+    name="pyasynq (SQLite, full)",
+    module="pyasynq_sqlite_full",
+    settings="`synchronous=full`: every commit is synced",
+)
+HUEY_SQLITE = Peer(
+    name="huey (SQLite)",
+    module="huey_sqlite",
+    distributions="huey",
+    store="sqlite",
+    on_asyncio=False,
+    slots=(1, 10, 100),
+    enqueues=5_000,
+    drains=10_000,
+    pickups=50,
+    settings="`SqliteHuey`, `fsync=True`: every commit is synced; otherwise as on Redis",
+)
+HUEY_SQLITE_UNSYNCED = replace(
+    HUEY_SQLITE,
+    name="huey (SQLite, unsynced)",
+    module="huey_sqlite_unsynced",
+    settings="`SqliteHuey`, `fsync=False`: nothing is synced; a power cut may damage the file",
+)
+TASKITO = Peer(
+    name="taskito (SQLite)",
+    module="taskito",
+    distributions="taskito",
+    store="sqlite",
+    on_asyncio=False,
+    slots=(1, 10, 100),
+    drains=1_000,
+    settings=(
+        "a thread for each slot; `scheduler_batch_size` equals the concurrency (default 1), "
+        "`scheduler_poll_interval_ms=10` (default 50), `push_dispatch=True`; synced at "
+        "checkpoints; many: `enqueue_many` with 1,000 tasks a call"
+    ),
+)
+
+EMBEDDED = (
+    PYASYNQ_SQLITE,
+    PYASYNQ_SQLITE_NORMAL,
+    PYASYNQ_SQLITE_FULL,
+    HUEY_SQLITE,
+    HUEY_SQLITE_UNSYNCED,
+    TASKITO,
+)
+"""Contenders without a server, for one machine."""
+
+IN_TURN = (PYASYNQ, GO, *EMBEDDED)
+"""Contenders of the goals' ratios: each measurement is made for one right after the other."""
+
+
+def select(only: Sequence[str]) -> list[Contender]:
+    """Return the contenders with a word in their name that starts with one of *only*; or all."""
+    starts = [re.compile(rf"\b{re.escape(start)}", re.IGNORECASE) for start in only]
+    everyone: list[Contender] = [PYASYNQ, GO, *PEERS, *EMBEDDED]
+    return [one for one in everyone if not only or any(start.search(one.name) for start in starts)]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks.goals import Goal
 from benchmarks.installed import Run
-from benchmarks.roster import SLOTS
+from benchmarks.roster import ALL_SLOTS
 from benchmarks.sheet import Sheet
 
 HEAD = (
@@ -12,7 +12,7 @@ HEAD = (
     "enqueue/s: one at a time",
     "100 in flight",
     "many",
-    *(f"drain/s: c={slots:,}" if slots == SLOTS[0] else f"c={slots:,}" for slots in SLOTS),
+    *(f"drain/s: c={slots:,}" if slots == ALL_SLOTS[0] else f"c={slots:,}" for slots in ALL_SLOTS),
     "pick-up ms: p50",
     "p99",
     "worker µs/task",
@@ -21,8 +21,9 @@ HEAD = (
 )
 
 METHOD = """\
-One machine, one run. Each measurement has its own Redis on a loopback port, without persistence;
-every contender runs in its own processes. Handlers do nothing; a payload has 100 bytes.
+One machine, one run. Each measurement has its own Redis on a loopback port, without persistence, or
+its own SQLite file on the disk; every contender runs in its own processes. Handlers do nothing; a
+payload has 100 bytes.
 
 - **enqueue/s**: one client, one process. *100 in flight*: 100 coroutines, or 100 threads for
   libraries that block (32 goroutines for Go). *many*: the library's own bulk call.
@@ -34,7 +35,7 @@ every contender runs in its own processes. Handlers do nothing; a payload has 10
 - **worker µs/task**: CPU time (user and system) of the worker's process during the drain with
   c=100; other programs on the machine affect this number least.
 - **Redis µs/task**: the same for Redis, including the worker's start; in brackets the main thread.
-- **bytes/task**: growth of Redis' memory for each waiting task."""
+- **bytes/task**: growth of Redis' memory, or of the file, for each waiting task."""
 
 
 def format_report(runs: Sequence[Run], sheet: Sheet, goals: Sequence[Goal], machine: str) -> str:
@@ -58,24 +59,15 @@ def _format_row(run: Run, sheet: Sheet) -> Iterator[str]:
     yield name
     for how in ("one", "flight", "many"):
         yield format_number(sheet.median(name, f"enqueue.{how}"))
-    for slots in SLOTS:
-        yield _format_drain(run, sheet, slots)
+    for slots in ALL_SLOTS:
+        yield format_number(sheet.median(name, f"drain.{slots}"))
     yield format_number(sheet.median(name, "pickup.p50"), decimals=1)
     yield format_number(sheet.median(name, "pickup.p99"), decimals=1)
     slots = min(100, run.peer.slots[-1])
     yield format_number(sheet.median(name, f"worker_us.{slots}"))
     whole, main = (sheet.median(name, f"{key}.{slots}") for key in ("redis_us", "redis_main_us"))
-    yield f"{format_number(whole, decimals=1)} ({format_number(main, decimals=1)})"
+    yield "—" if main is None else f"{format_number(whole, decimals=1)} ({main:,.1f})"
     yield format_number(sheet.median(name, "bytes"))
-
-
-def _format_drain(run: Run, sheet: Sheet, slots: int) -> str:
-    """Return the drain rate; a peer without this concurrency shows its own in the first column."""
-    if slots in run.peer.slots:
-        return format_number(sheet.median(run.peer.name, f"drain.{slots}"))
-    own = run.peer.slots[0]
-    rate = format_number(sheet.median(run.peer.name, f"drain.{own}"))
-    return f"(c={own}) {rate}" if slots == SLOTS[0] else "—"
 
 
 def format_goal(goal: Goal) -> Iterator[str]:

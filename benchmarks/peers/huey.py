@@ -1,17 +1,16 @@
 """huey: threads, Redis list."""
 
-from huey import RedisHuey
+from huey import Huey, RedisHuey
 from redis import ConnectionPool
 
 from benchmarks.tally import record_task
 
 
-class Huey:
-    """Results and periodic tasks are off; a thread and a blocking connection for each slot."""
+class HueyPeer:
+    """Periodic tasks are off; a thread for each slot."""
 
-    def __init__(self, redis: str) -> None:
-        connections = ConnectionPool.from_url(f"redis://{redis}", max_connections=2_000)
-        self._huey = RedisHuey("benchmarks", connection_pool=connections, results=False)
+    def __init__(self, huey: Huey) -> None:
+        self._huey = huey
         self._handle = self._huey.task(name="handle")(_handle)
 
     def enqueue(self, payload: str) -> None:
@@ -25,4 +24,7 @@ def _handle(payload: str) -> None:
     record_task(payload)
 
 
-connect = Huey
+def connect(redis: str) -> HueyPeer:
+    """Return huey on a Redis: no results, a blocking connection for each slot."""
+    connections = ConnectionPool.from_url(f"redis://{redis}", max_connections=2_000)
+    return HueyPeer(RedisHuey("benchmarks", connection_pool=connections, results=False))

@@ -1,4 +1,4 @@
-"""pyasynq, with its usual settings."""
+"""pyasynq, with its usual settings, on Redis."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,8 +12,8 @@ TYPE = "bench:noop"
 class Pyasynq:
     """Default settings except the concurrency."""
 
-    def __init__(self, redis: str) -> None:
-        self._url = f"redis://{redis}"
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._client = pyasynq.Client(self._url)
 
     @asynccontextmanager
@@ -38,4 +38,6 @@ async def _handle(task: pyasynq.ActiveTask) -> None:
     record_task(task.payload)
 
 
-connect = Pyasynq
+def connect(redis: str) -> Pyasynq:
+    """Return pyasynq on the Redis at ``host:port``."""
+    return Pyasynq(f"redis://{redis}")

@@ -1,0 +1,43 @@
+"""What the goals compare."""
+
+from benchmarks.goals import Goal, evaluate_goals
+from benchmarks.roster import HUEY_SQLITE, PYASYNQ_SQLITE, PYASYNQ_SQLITE_NORMAL
+from benchmarks.sheet import Sheet
+
+OURS = PYASYNQ_SQLITE.name
+HUEY = HUEY_SQLITE.name
+
+
+def goal_about(words: str, sheet: Sheet) -> Goal:
+    (found,) = [goal for goal in evaluate_goals(sheet) if words in goal.text]
+    return found
+
+
+def test_bulk_is_compared_with_the_fastest_way_to_enqueue_of_huey() -> None:
+    sheet = Sheet()
+    sheet.add(OURS, "enqueue.many", 600)
+    sheet.add(HUEY, "enqueue.one", 100)
+    sheet.add(HUEY, "enqueue.flight", 120)
+    found = goal_about("SQLite: `enqueue_many`", sheet)
+    assert (found.value, found.mark) == (5, "FAIL")
+
+
+def test_drain_is_compared_with_huey_at_its_best_concurrency() -> None:
+    sheet = Sheet()
+    sheet.add(OURS, "drain.100", 600)
+    sheet.add(HUEY, "drain.1", 100)
+    sheet.add(HUEY, "drain.100", 50)
+    found = goal_about("SQLite: drain", sheet)
+    assert (found.value, found.mark) == (6, "pass")
+
+
+def test_pick_up_has_a_stricter_bound_without_a_sync() -> None:
+    sheet = Sheet()
+    sheet.add(OURS, "pickup.p99", 10)
+    sheet.add(PYASYNQ_SQLITE_NORMAL.name, "pickup.p99", 10)
+    assert goal_about(f"{OURS}: pick-up by an idle worker, p99", sheet).mark == "pass"
+    assert goal_about("normal): pick-up", sheet).mark == "FAIL"
+
+
+def test_a_goal_without_measurements_is_not_applicable() -> None:
+    assert {goal.mark for goal in evaluate_goals(Sheet())} == {"n/a"}
