@@ -30,7 +30,7 @@ payload has 100 bytes.
 - **drain/s**: all tasks wait at the start; one worker process; from the first handled task to the
   last, so a library that prefetches tasks has an advantage. *c* is the concurrency.
 - **pick-up**: from the call of enqueue in one process to the handler in another that has been idle
-  for 20 to 400 ms (Go: 200 to 1200 ms, in one process); one clock. With fewer than 100 tasks,
+  for 200 to 600 ms (Go: 200 to 1200 ms, in one process); one clock. With fewer than 100 tasks,
   p99 is the slowest.
 - **worker µs/task**: CPU time (user and system) of the worker's process during the drain with
   c=100; other programs on the machine affect this number least.
