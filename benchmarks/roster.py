@@ -174,6 +174,7 @@ PYASYNQ_SQLITE = replace(
     name="pyasynq (SQLite)",
     module="pyasynq_sqlite",
     store="sqlite",
+    enqueues=10_000,
     settings=(
         "default settings: `enqueue` returns once its task is on the disk; verdicts are not "
         "synced, so a power cut lets the last tasks run again"
@@ -198,8 +199,6 @@ HUEY_SQLITE = Peer(
     store="sqlite",
     on_asyncio=False,
     slots=(1, 10, 100),
-    enqueues=5_000,
-    drains=10_000,
     pickups=50,
     settings="`SqliteHuey`, `fsync=True`: every commit is synced; otherwise as on Redis",
 )
