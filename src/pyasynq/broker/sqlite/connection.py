@@ -27,7 +27,7 @@ CACHE_KIB: Final = 16 * 1024
 """Memory for pages of the file, for each connection."""
 
 STATEMENTS: Final = 512
-"""Statements that a connection keeps prepared; lists of ids have up to 128 lengths."""
+"""Statements that a connection keeps prepared; lists of ids have up to 256 lengths."""
 
 ROOM: Final = 64 * 1024
 """Bytes; if fewer can be written, a write that failed is said to have failed for want of room."""

@@ -22,7 +22,10 @@ from pyasynq.broker.sqlite.wake import pending_topic
 from pyasynq.core.compose import Lock, Pending, Scheduled
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import TaskMessage, encode, unique_key
-from pyasynq.core.policy import CREDIBLE_S, EARLY_S, MAX_BYTES, MAX_TASKS
+from pyasynq.core.policy import CREDIBLE_S, EARLY_S, MAX_BYTES
+
+MAX_NEW: Final = 256
+"""Tasks of one transaction: what `Client.enqueue_many` writes at once needs a single sync."""
 
 INSERT: Final = """INSERT INTO pyasynq_task(queue, id, state, at, message, group_name)
     VALUES (?, ?, ?, ?, ?, ?)"""
@@ -66,7 +69,7 @@ def _batches(tasks: Sequence[NewTask]) -> Iterator[Sequence[NewTask]]:
     start = size = 0
     for at, task in enumerate(tasks):
         size += task.plan.message.ByteSize()
-        if at - start == MAX_TASKS - 1 or size >= MAX_BYTES:
+        if at - start == MAX_NEW - 1 or size >= MAX_BYTES:
             yield tasks[start : at + 1]
             start, size = at + 1, 0
     if start < len(tasks):
