@@ -420,7 +420,7 @@ async def test_a_plain_function_that_returns_although_it_was_canceled_has_succee
     loop = asyncio.get_running_loop()
 
     def wait(task: ActiveTask) -> None:
-        loop.call_soon_threadsafe(actors_of(server).processor.cancel, task.id)
+        loop.call_soon_threadsafe(actors_of(server).runner.cancel, task.id)
         wait_until_cancelled(task)
 
     await run_burst(server, wait)

@@ -58,7 +58,7 @@ def plain() -> Iterator[Plain]:
 
 def running(server: Server) -> int:
     """Return the number of tasks that *server* has taken."""
-    return len(actors_of(server).processor.runs)
+    return len(actors_of(server).runner.runs)
 
 
 async def test_one_plain_function_for_each_thread_runs_and_one_waits(
@@ -115,7 +115,7 @@ async def test_a_server_of_typed_plain_functions_takes_two_tasks_for_each_thread
     def work() -> None: ...
 
     async with app.server().running() as server:
-        assert actors_of(server).processor.slots.free == 6
+        assert actors_of(server).runner.slots.free == 6
 
 
 async def test_a_timeout_begins_when_a_thread_is_there(
@@ -141,11 +141,11 @@ async def test_a_plain_function_that_ended_in_time_succeeds_although_the_loop_no
     await client.enqueue(Task("t", task_id="quick"), timeout=HOUR, retention=HOUR)
     async with Server(redis_url, clock=clock, lease=5 * HOUR).running(plain) as server:
         await wait_until(lambda: plain.began)
-        [run] = actors_of(server).processor.runs
+        [run] = actors_of(server).runner.runs
         plain.end()
         block_until(lambda: run.active.thread is None)
         clock.passed = 2 * HOUR
-        actors_of(server).processor._deadlines._on_timer()
+        actors_of(server).runner._deadlines._on_timer()
         assert run.stop is Stop.DEADLINE
         await wait_until(lambda: not running(server))
     assert await queue.ids("completed") == ["quick"]
@@ -169,7 +169,7 @@ async def test_a_task_that_waits_for_a_thread_is_cancelled_at_once(
     await client.enqueue(Task("t", task_id="second"))
     async with Server(redis_url, threads=1).running(plain) as server:
         await wait_until(lambda: running(server) == 2)
-        actors_of(server).processor.cancel("second")
+        actors_of(server).runner.cancel("second")
         await wait_until(lambda: _has(queue, "second"))
         assert plain.began == ["first"]
         plain.end()
@@ -190,7 +190,7 @@ async def test_a_plain_function_that_is_canceled_stops_by_raising_a_cancellation
     await client.enqueue(Task("t"), task_id="id")
     async with Server(redis_url).running(mux) as server:
         await wait_until(began.is_set)
-        actors_of(server).processor.cancel("id")
+        actors_of(server).runner.cancel("id")
         await wait_until(lambda: _has(queue, "id"))
     [line] = [it for it in caplog.records if it.getMessage().startswith("task id")]
     assert (line.levelname, line.exc_info) == ("WARNING", None)
@@ -212,7 +212,7 @@ async def test_an_error_of_a_cancelled_plain_function_is_logged_without_the_canc
     await client.enqueue(Task("t"), task_id="id")
     async with Server(redis_url).running(handle) as server:
         await wait_until(began.is_set)
-        actors_of(server).processor.cancel("id")
+        actors_of(server).runner.cancel("id")
         await wait_until(lambda: _has(queue, "id"))
     assert "while it cleaned up" in caplog.text
     assert "CancelledError" not in caplog.text

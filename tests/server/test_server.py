@@ -169,11 +169,11 @@ async def test_a_handler_that_ends_after_its_server_abandoned_it_settles_nothing
     async with Server(redis_url, shutdown_timeout=timedelta()).running(handle) as server:
         await began.wait()
         actors = actors_of(server)
-        (job,) = [run.job for run in actors.processor.runs]
+        (job,) = [run.job for run in actors.runner.runs]
         assert job is not None
         job.add_done_callback(lambda _: ended.set())
         server.stop()  # or it would take the task again
-        actors.processor.abandon()
+        actors.runner.abandon()
         leave.set()
         await ended.wait()
         assert len(list(actors.completer.leases())) <= 1

@@ -1,7 +1,8 @@
-"""The time and sleep, in one place, so that tests can bring their own clock."""
+"""The time and waiting, in one place, so that tests can bring their own clock."""
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
@@ -19,3 +20,7 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Wait *seconds*."""
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> asyncio.TimerHandle:
+        """Call *call* in the running event loop after *seconds*, unless the handle is cancelled."""
+        return asyncio.get_running_loop().call_later(seconds, call)

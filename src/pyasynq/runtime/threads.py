@@ -60,6 +60,7 @@ class Threads:
         name: str,
         now: Callable[[], float],
         watch: Callable[[float], None],
+        executor: Executor | None = None,
     ) -> None:
         """Have at most *count* threads.
 
@@ -69,10 +70,11 @@ class Threads:
             now: Returns the time, seconds on the monotonic clock.
             watch: Called when a task has got its thread after a wait, with the new end of its time,
                 seconds on the monotonic clock.
+            executor: Runs the functions; None for threads of its own.
         """
         self.now = now
         self.watch = watch
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._executor = executor or ThreadPoolExecutor(count, thread_name_prefix=name)
         self._free = asyncio.Semaphore(count)
 
     @property

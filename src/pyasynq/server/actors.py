@@ -17,6 +17,7 @@ from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.run.completer import Completer
 from pyasynq.server.run.processor import Processor
+from pyasynq.server.run.runner import Runner
 from pyasynq.server.run.slots import ServerLoad
 from pyasynq.server.run.watchdog import Watchdog
 from pyasynq.server.upkeep.forwarder import Forwarder
@@ -52,9 +53,12 @@ class ServerActors:
         self._outages = OutageLog(broker.name)
         clock, outages = config.clock, self._outages
         self.completer: Completer = Completer(broker.work, clock=clock, outages=outages)
-        self.processor: Processor = Processor(handler, broker.work, self.completer, config, outages)
+        self.runner: Runner = Runner(handler, broker.work, self.completer, config)
+        self.processor: Processor = Processor(
+            self.runner, broker.work, self.completer, config, outages
+        )
         self.heartbeater: Heartbeater = Heartbeater(
-            self.processor,
+            self.runner,
             self.completer,
             work=broker.work,
             registry=broker.registry,
@@ -70,7 +74,7 @@ class ServerActors:
         ]
         self.janitors: list[Janitor] = [self._janitor(broker, queue) for queue in config.queues]
         self.subscriber: Subscriber = Subscriber(
-            broker.registry, self.processor.cancel, clock=clock, outages=outages
+            broker.registry, self.runner.cancel, clock=clock, outages=outages
         )
         self.reclaimers: list[Reclaimer] = [
             Reclaimer(broker.groups, queue, clock=clock, outages=outages)
@@ -80,7 +84,7 @@ class ServerActors:
         self.aggregators: list[Aggregator] = self._aggregators(broker)
         limit = ConcurrencyLimit(2 + len(config.queues) // QUEUES_PER_SLOT)
         self.historians: list[Historian] = [
-            Historian(broker.history, self.processor.counter, clock=clock, outages=outages)
+            Historian(broker.history, self.runner.counter, clock=clock, outages=outages)
             for _ in range(broker.supports("history"))
         ]
         for actor in (*self._queue_actors(), *self.historians):
@@ -165,7 +169,7 @@ class ServerActors:
 
     def _watchdogs(self) -> list[Watchdog]:
         longest_s = self._config.blocked_warning.total_seconds()
-        return [Watchdog(self.processor.runs, longest_s=longest_s)] if longest_s else []
+        return [Watchdog(self.runner.runs, longest_s=longest_s)] if longest_s else []
 
     def problem(self) -> str | None:
         """Return why leases and outcomes cannot be written, or tasks taken; None if they can."""
@@ -173,14 +177,13 @@ class ServerActors:
 
     def load(self) -> ServerLoad:
         """Return how busy the server is."""
-        processor = self.processor
-        overdue = [run.active for run in processor.runs if run.active.overdue]
+        overdue = [run.active for run in self.runner.runs if run.active.overdue]
         return ServerLoad(
             slots=self._config.concurrency,
-            busy=self._config.concurrency - processor.slots.free,
+            busy=self._config.concurrency - self.runner.slots.free,
             overdue=len(overdue),
             overdue_threads=sum(task.thread is not None for task in overdue),
-            taken=processor.taken,
+            taken=self.processor.taken,
         )
 
     def stop(self) -> None:
@@ -205,10 +208,10 @@ class ServerActors:
         if not await wait_for_first(
             self._wait_until_finished(), service.force_requested.wait(), within_s=timeout_s
         ):
-            log.info("running tasks interrupted: %d", len(self.processor.runs))
+            log.info("running tasks interrupted: %d", len(self.runner.runs))
             self._interrupt()
             await wait_for_first(self._wait_until_finished(), within_s=INTERRUPT_S)
-        self.processor.abandon()
+        self.runner.abandon()
         await self._flush(service.jobs)
 
     async def _wait_until_finished(self) -> None:
@@ -219,7 +222,7 @@ class ServerActors:
         )
 
     def _interrupt(self) -> None:
-        self.processor.interrupt()
+        self.runner.interrupt()
         for aggregator in self.aggregators:
             aggregator.interrupt()
 
@@ -247,7 +250,7 @@ class ServerActors:
 
     async def close(self) -> None:
         """Release threads, write the last counts, and delete the server's record."""
-        self.processor.close()
+        self.runner.close()
         try:
             for historian in self.historians:
                 await historian.step()

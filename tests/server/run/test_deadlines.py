@@ -107,7 +107,7 @@ async def test_a_task_whose_time_is_over_has_failed_though_the_server_stops_befo
     hanging = Hanging()
     async with Server(redis_url, shutdown_timeout=timedelta()).running(hanging) as server:
         await wait_until(lambda: OVER in caplog.text)
-        [job] = [run.job for run in actors_of(server).processor.runs if run.job]
+        [job] = [run.job for run in actors_of(server).runner.runs if run.job]
     assert (await queue.ids("retry"), await queue.pending_ids()) == (["hung"], [])
     assert (await queue.message("hung")).retried == 1
     job.cancel()  # as the end of the loop does
@@ -139,12 +139,12 @@ async def test_a_thread_that_outlives_its_lease_too_keeps_its_slot(
     hanging = Hanging()
     async with Server(redis_url, concurrency=1).running(hanging) as server:
         await wait_until(lambda: OVER in caplog.text)
-        processor = actors_of(server).processor
-        processor.stop_lost([*processor.leases()])
-        ended, _ = await asyncio.wait([run.job for run in processor.runs if run.job], timeout=0.1)
-        assert (ended, processor.slots.free) == (set(), 0)
+        runner = actors_of(server).runner
+        runner.stop_lost([*runner.leases()])
+        ended, _ = await asyncio.wait([run.job for run in runner.runs if run.job], timeout=0.1)
+        assert (ended, runner.slots.free) == (set(), 0)
         hanging.release()
-        await wait_until(lambda: processor.slots.free)
+        await wait_until(lambda: runner.slots.free)
 
 
 async def test_an_async_handler_that_catches_its_cancellation_is_named(
@@ -205,9 +205,9 @@ async def test_a_handler_is_stopped_at_the_end_of_its_lease_by_the_workers_own_c
     handler = Handler(hold=True)
     async with Server(redis_url).running(handler) as server:
         await handler.wait_for_tasks()
-        processor = actors_of(server).processor
-        [run] = processor.runs
+        runner = actors_of(server).runner
+        [run] = runner.runs
         run.lease.expires_at = 0.0
-        processor._deadlines.watch(run)
+        runner._deadlines.watch(run)
         assert await handler.wait_for_cancelled() == ["lost"]
         handler.release()

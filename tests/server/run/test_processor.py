@@ -608,9 +608,9 @@ async def test_a_failure_whose_lease_is_lost_during_on_error_is_left_to_others(
     server = Server(redis_url, on_error=on_error)
     async with server.running(Handler(ValueError("boom"))):
         await began.wait()
-        processor = actors_of(server).processor
-        processor.stop_lost(list(processor.leases()))
-        await processor.wait_until_finished()
+        runner = actors_of(server).runner
+        runner.stop_lost(list(runner.leases()))
+        await runner.wait_until_finished()
     assert await queue.ids("retry") == []
 
 
@@ -626,13 +626,13 @@ async def test_an_error_that_escapes_from_a_run_is_logged_and_frees_its_slot(
     server = Server(redis_url, concurrency=1)
     handler = Handler(ValueError("boom"), hold=True)
     async with server.running(handler):
-        processor = actors_of(server).processor
-        monkeypatch.setattr(processor, "_report", escape)
+        runner = actors_of(server).runner
+        monkeypatch.setattr(runner, "_report", escape)
         info = await client.enqueue(Task("t"))
         await handler.wait_for_tasks()
         handler.release()
-        await processor.wait_until_finished()
-        assert processor.slots.free == 1
+        await runner.wait_until_finished()
+        assert runner.slots.free == 1
     assert f"task {info.id} (t in 'default') is dropped until its lease ends" in caplog.text
 
 

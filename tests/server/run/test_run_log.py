@@ -341,6 +341,6 @@ async def test_a_task_whose_lease_is_lost_is_logged_when_it_has_ended(
     handler, server = Handler(hold=True), Server(redis_url)
     async with server.running(handler):
         await handler.wait_for_tasks()
-        processor = actors_of(server).processor
-        processor.stop_lost([*processor.leases()])
+        runner = actors_of(server).runner
+        runner.stop_lost([*runner.leases()])
         await wait_until(lambda: "another worker runs it" in caplog.text)

@@ -309,7 +309,7 @@ async def test_a_finished_task_is_shown_no_more(client: Client, redis_url: str, 
         await handler.wait_for_tasks()
         await actors_of(server).heartbeater.step()
         handler.release()
-        await wait_until(lambda: not actors_of(server).processor.runs)
+        await wait_until(lambda: not actors_of(server).runner.runs)
         await actors_of(server).heartbeater.step()
         assert await find_keys(r, "asynq:workers:*") == []
 

@@ -84,7 +84,7 @@ async def test_a_task_that_is_canceled_before_its_handler_began_frees_its_slot(
 
     async def dequeue_and_cancel(*args: object, **kwargs: object) -> object:
         taken = await dequeue(*args, **kwargs)  # type: ignore[arg-type]
-        asyncio.get_running_loop().call_soon(actors_of(server).processor.cancel, info.id)
+        asyncio.get_running_loop().call_soon(actors_of(server).runner.cancel, info.id)
         return taken
 
     monkeypatch.setattr(port, "dequeue", dequeue_and_cancel)

@@ -70,7 +70,7 @@ class Deadlines:
         self.close()
         self._earliest = at
         wait_s = max(0, at - self._clock.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._on_timer)
+        self._timer = self._clock.call_later(wait_s, self._on_timer)
 
     def _on_timer(self) -> None:
         now = self._clock.monotonic()

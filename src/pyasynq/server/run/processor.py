@@ -1,117 +1,64 @@
-"""Take tasks and run them: slots → leases → runs → outcome → verdict → completer."""
+"""Take tasks for free slots: slots → leases → runner."""
 
 import asyncio
-import logging
 import random
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
-from pyasynq.broker import DequeueResult, Lease, WorkPort
-from pyasynq.core.codec import HEADER
-from pyasynq.core.control import LeaseExpiredError
-from pyasynq.core.errors import BrokerError
+from pyasynq.broker import DequeueResult, WorkPort
 from pyasynq.core.priority import draw_queues, sort_by_weight
-from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, DONE, REQUEUE, Retry, Verdict, decide
+from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, REQUEUE
 from pyasynq.runtime.actor import OutageLog, StepSignal
-from pyasynq.runtime.callbacks import Callbacks
-from pyasynq.runtime.calls import check_awaited
-from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.loops import BoundLoop
-from pyasynq.runtime.threads import Threads, is_cancel_request, is_coroutine_closing
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.threads import is_cancel_request
 from pyasynq.server.config import Config
-from pyasynq.server.context import ActiveTask, set_current_task
-from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
-from pyasynq.server.run.attempts import AttemptRecorder
-from pyasynq.server.run.deadlines import Deadlines, seconds_to_run
-from pyasynq.server.run.handler_errors import (
-    as_exception,
-    check_usable,
-    is_cancellation,
-    replace_error,
-)
-from pyasynq.server.run.run_counter import RunCounter
-from pyasynq.server.run.run_log import UNREADABLE, RunLog
-from pyasynq.server.run.slots import FAILING, Job, Run, Slots, Stop, stop_error
-from pyasynq.server.run.suspects import Suspects
-from pyasynq.server.run.unknown import UnknownTypes
+from pyasynq.server.run.run_log import UNREADABLE
+from pyasynq.server.run.runner import Completer, Runner
 from pyasynq.server.run.wakeup import Wakeups
 
 log: Final = get_logger("pyasynq.server")
-
-CALLBACKS_AT_ONCE: Final = 8
-"""Number of calls of a plain ``on_error`` at once."""
 
 SMALL_BATCH: Final = 64
 """A batch may always have this number of tasks: smaller ones cost more than their overlap gains."""
 
 
-class Completer(Protocol):
-    """Writes verdicts."""
-
-    def add(self, lease: Lease, verdict: Verdict) -> None:
-        """Take over *lease*; write its *verdict*."""
-        ...
-
-
 class Processor:
-    """Fills free slots with tasks, runs them, and hands the verdicts to the completer.
+    """Takes tasks for free slots, and hands them to the runner.
 
-    `runs` keeps its asyncio tasks. A TaskGroup would cost 2 µs of the 15 µs that a task takes here;
-    `_run` raises nothing, and `wait_until_finished` waits for all.
+    Attributes:
+        taken: Number of tasks that it has taken.
     """
 
     name = "processor"
 
     def __init__(
         self,
-        handler: AsyncHandler,
+        runner: Runner,
         port: WorkPort,
         completer: Completer,
         config: Config,
         outages: OutageLog,
     ) -> None:
-        """Run tasks from *port* with *handler*."""
+        """Take tasks from *port* for *runner*."""
         self.steps: StepSignal = StepSignal()
-        self.runs: set[Run] = set()
-        self.counter = RunCounter()
         self.wakeups: Wakeups = Wakeups(config.queues, port, clock=config.clock, outages=outages)
-        self._handler = handler
+        self._runner = runner
         self._port = port
         self._completer = completer
         self._config = config
         self._lease_s = config.lease.total_seconds()
         self._weights = {queue: config.queues[queue] for queue in sort_by_weight(config.queues)}
-        self._policy, self._attempts = config.policy(), AttemptRecorder(config)
-        self._run_log = RunLog(config.clock)
-        self.slots: Slots = Slots(config.concurrency)
-        self._deadlines = Deadlines(
-            self.runs, config.clock, slots=config.concurrency, threads=config.threads
-        )
-        self._threads = Threads(
-            config.threads,
-            name=HANDLER_THREAD,
-            now=config.clock.monotonic,
-            watch=self._deadlines.watch_until,
-        )
-        self._callbacks = Callbacks(CALLBACKS_AT_ONCE)
         # At most half of the slots: while Redis hands out one half, the other half runs.
         self._max_fetch = max(config.concurrency // 2, SMALL_BATCH)
-        self._suspects = Suspects(self.runs, config.clock, config.max_crashes)
-        self._unknown = UnknownTypes(wait=config.unknown == "wait")
-        self._stopping = False
-        self._dequeues = self.taken = 0
-        self._taking, self._emptied = asyncio.Lock(), asyncio.Event()
-        self._loop: BoundLoop | None = None
-        self._logs_successes = False
-
-    # -- taking ------------------------------------------------------------------------------------
+        self.taken: int = 0
+        self._dequeues = 0
+        self._taking = asyncio.Lock()
+        self._emptied = asyncio.Event()
 
     async def run(self) -> None:
         """Take tasks whenever there are free slots, until `stop`."""
         try:
-            while not self._stopping:
-                free = await self.slots.wait()
+            while not self._runner.stopping:
+                free = await self._runner.slots.wait()
                 counts = self._draw(min(free, self._max_fetch))
                 if counts:
                     await self._take(counts)
@@ -122,12 +69,12 @@ class Processor:
                     await self.wakeups.wait()
         except asyncio.CancelledError as error:
             if is_cancel_request(error):  # else it is a crash: `run_forever` starts this again
-                self._stopping = True
+                self._runner.stopping = True
             raise
 
     def stop(self) -> None:
         """Take no more tasks; running ones go on."""
-        self._stopping = True
+        self._runner.stopping = True
         self.wakeups.notify()
 
     def _draw(self, free: int) -> dict[str, int]:
@@ -143,7 +90,7 @@ class Processor:
     async def _take(self, counts: dict[str, int]) -> None:
         """Take tasks and start them."""
         async with self._taking:
-            if self._stopping:
+            if self._runner.stopping:
                 return
             self._dequeues += 1
             owner = f"{self._config.server_id}/{self._dequeues}"
@@ -156,16 +103,12 @@ class Processor:
                     self._accept(result)
 
     def _accept(self, result: DequeueResult) -> None:
-        if self._stopping:
+        if self._runner.stopping:
             for lease in result.leases:
                 self._completer.add(lease, REQUEUE)
         else:
             self.taken += len(result.leases)
-            self.slots.take(len(result.leases))
-            self._start(result.leases)
-            if result.leases and result.waited_s is not None:
-                first = result.leases[0]
-                self.counter.add_wait(first.queue, first.message.type, result.waited_s)
+            self._runner.start(result.leases, waited_s=result.waited_s)
         for lease in result.poison:
             log.error(UNREADABLE, lease.id, lease.queue)
             self._completer.add(lease, ARCHIVE_AS_IT_IS)
@@ -186,222 +129,8 @@ class Processor:
             await self._emptied.wait()
             await self.wait_until_finished()
 
-    # -- running -----------------------------------------------------------------------------------
-
-    def _start(self, leases: Sequence[Lease]) -> None:
-        # These checks are made for each batch and not for each task, which would be slower.
-        bound = self._loop = self._loop or BoundLoop()
-        if log.disabled:  # a handler has configured logging
-            enable_loggers()
-        self._logs_successes = log.isEnabledFor(logging.DEBUG)
-        now = self._config.clock.monotonic()
-        for lease in leases:
-            if lease.crashes and (later := self._suspects.put_off(lease)):
-                self.slots.release()
-                self._completer.add(lease, later)
-                continue
-            time_s = seconds_to_run(lease)
-            ends_at_s = lease.taken_at_s + time_s
-            active = ActiveTask(lease, self._port, self._threads, ends_at_s, bound)
-            run = Run(lease, active, now, now + time_s)
-            if time_s <= 0:
-                run.request_stop(Stop.DEADLINE)
-            self.runs.add(run)
-            if lease.crashes:
-                self._suspects.note(run)
-            self._deadlines.watch(run)
-            run.job = Job(self._run(run), loop=bound.loop)
-
-    async def _run(self, run: Run) -> None:
-        if run.job is None:  # an eager asyncio task begins before its constructor returns
-            run.job = asyncio.current_task()
-        set_current_task(run.active)
-        try:
-            error = await self._run_handler(run)
-            if error is None:
-                self._settle_success(run)
-            else:
-                await self._settle_failure(run, error)
-        except BaseException as escaped:
-            if is_coroutine_closing(escaped, run.job):
-                raise
-            self._drop(run, escaped)
-            if isinstance(escaped, KeyboardInterrupt):
-                raise  # ends the loop
-
-    def _settle_success(self, run: Run) -> None:
-        if run.stop is not None:
-            self._deadlines.on_handler_end(run)
-        if not self._release(run):
-            return
-        lease, message = run.lease, run.lease.message
-        took_s = self._config.clock.monotonic() - run.began_at
-        self.counter.add_success(lease.queue, message.type, took_s)
-        verdict: Verdict = DONE
-        if message.retention > 0:
-            now = self._config.clock.now()
-            verdict = decide(message, None, now=now, policy=self._policy)
-        self._completer.add(lease, verdict)
-        if self._logs_successes:
-            self._run_log.log_success(run, took_s=took_s)
-
-    async def _settle_failure(self, run: Run, error: Exception) -> None:
-        """Settle the task of *run*, which failed with *error*, unless the lease is lost."""
-        if log.disabled:
-            enable_loggers()
-        stop = run.stop  # a stop during `on_error` is not why the handler ended
-        self._deadlines.on_handler_end(run)
-        unknown = self._unknown.decide(run.lease, error, now=self._config.clock.now())
-        if not isinstance(unknown, Retry):
-            await self._report(run, error)
-        if not self._release(run):
-            return
-        if stop is Stop.SHUTDOWN:
-            self._completer.add(run.lease, REQUEUE)
-            self._run_log.log_requeue(run)
-        elif run.stop is Stop.LEASE_LOST:
-            self._run_log.log_lost_lease(run)
-        elif isinstance(unknown, Retry):
-            self._unknown.report(run.lease, error)
-            self._completer.add(run.lease, unknown)
-        else:
-            self._settle(run, error, unknown)
-
-    def _settle(self, run: Run, error: Exception, verdict: Verdict | None = None) -> None:
-        """Hand over *verdict*; if None, decide by *error*."""
-        lease, now = run.lease, self._config.clock.now()
-        if verdict is None:
-            verdict = decide(lease.message, error, now=now, policy=self._policy)
-            verdict = self._attempts.record(verdict, lease.message.retried, error, now=now)
-        self.counter.add_verdict(lease, verdict, self._config.clock.monotonic() - run.began_at)
-        self._completer.add(lease, verdict)
-        self._run_log.log_failure(run, error, verdict, now=now)
-
-    def _release(self, run: Run) -> bool:
-        """Free the slot of *run*; return False if `abandon` has already settled its task."""
-        self.slots.release()
-        if run not in self.runs:
-            return False
-        self.runs.discard(run)
-        return True
-
-    def _drop(self, run: Run, escaped: BaseException) -> None:
-        """Free the slot of *run*, in which *escaped* was raised outside of the handler."""
-        if run in self.runs:
-            self._release(run)
-            if isinstance(escaped, KeyboardInterrupt):
-                self._completer.add(run.lease, REQUEUE)
-        if not isinstance(escaped, KeyboardInterrupt):
-            log.critical("%r is dropped until its lease ends", run, exc_info=escaped)
-
-    async def _run_handler(self, run: Run) -> Exception | None:
-        """Run the handler; return its error, or None. A success counts even after a stop."""
-        if run.stop is not None:
-            return stop_error(run)
-        run.started = True
-        try:
-            if run.lease.crashes:
-                await self._mark_started(run)
-            if HEADER in run.lease.message.headers:
-                run.active.unseal(self._config.codecs)
-            answer = await self._handler(run.active)
-            if answer is not None:
-                check_awaited(answer)
-        except BaseException as error:  # as `call_guarded` does; that costs a coroutine
-            if isinstance(error, KeyboardInterrupt) or is_coroutine_closing(error, run.job):
-                raise
-            return await self._failure_of(run, error)
-        return run.active.forgotten
-
-    async def _failure_of(self, run: Run, error: BaseException) -> Exception:
-        """Return the error of the task: *error*, or the reason why its handler was stopped."""
-        if is_cancellation(error):
-            await self._detect_loop_end(run)
-        if run.stop is None or not is_cancellation(error):
-            return check_usable(run.lease.message.type, as_exception(error))
-        return replace_error(error, stop_error(run))  # its traceback shows where the handler was
-
-    async def _detect_loop_end(self, run: Run) -> None:
-        """Set the reason to stop if the whole loop ends: then `Processor.run` is cancelled, too."""
-        if run.stop is None:
-            with suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)
-            if self._stopping:
-                run.stop = Stop.SHUTDOWN
-
-    async def _mark_started(self, run: Run) -> None:
-        """Record that the handler begins: a worker that dies earlier was not killed by this task.
-
-        Raises:
-            BrokerError: If Redis does not answer; the task goes back to its queue.
-            LeaseExpiredError: If this worker no longer holds the task.
-        """
-        try:
-            held = await self._port.mark_started(run.lease)
-        except BrokerError:
-            run.stop = Stop.SHUTDOWN
-            raise
-        if not held:
-            run.stop = Stop.LEASE_LOST
-            raise LeaseExpiredError
-
-    async def _report(self, run: Run, error: Exception) -> None:
-        """Call the user's ``on_error``; log what it raises (D40)."""
-        if self._config.on_error is None or run.stop is Stop.SHUTDOWN or run not in self.runs:
-            return
-        try:
-            await self._callbacks.call("on_error", self._config.on_error, run.active, error)
-        except asyncio.CancelledError:
-            log.warning("on_error has not ended in time for %r", run)
-
-    # -- stopping ----------------------------------------------------------------------------------
-
-    def leases(self) -> Iterable[Lease]:
-        """Return the leases of running tasks."""
-        return (run.lease for run in self.runs)
-
-    def stop_lost(self, leases: Iterable[Lease]) -> None:
-        """Stop the runs of *leases*, which this server no longer holds."""
-        lost = set(leases)
-        for run in self.runs:
-            if run.lease in lost:
-                log.warning("%r: the lease was lost, its handler is stopped", run)
-                run.request_stop(Stop.LEASE_LOST)
-
-    def cancel(self, task_id: str) -> None:
-        """Stop the runs of *task_id*, which an operator has cancelled."""
-        for run in self.runs:
-            if run.lease.id == task_id:
-                run.request_stop(Stop.CANCELED)
-
-    def interrupt(self) -> None:
-        """Stop every handler; their tasks go back to their queues."""
-        for run in self.runs:
-            run.request_stop(Stop.SHUTDOWN)
-
     async def wait_until_finished(self) -> None:
         """Return when no dequeue is under way and no task runs."""
         async with self._taking:
             pass
-        while self.runs:
-            await asyncio.wait([run.job for run in self.runs if run.job is not None])
-
-    def abandon(self) -> None:
-        """Put the tasks of handlers that do not stop back into their queues.
-
-        A task that was overdue or canceled before the stop has failed, and spends a retry.
-        """
-        for run in self.runs:
-            if run.stop in FAILING:
-                log.error("the handler of %s does not stop; the task has failed", run)
-                self._settle(run, stop_error(run))
-            else:
-                log.error("the handler of %s does not stop; the task runs again", run)
-                self._completer.add(run.lease, REQUEUE)
-        self.runs.clear()
-
-    def close(self) -> None:
-        """Release the timer and threads; a thread that does not return ends with the process."""
-        self._deadlines.close()
-        self._threads.close()
-        self._callbacks.close()
+        await self._runner.wait_until_finished()
