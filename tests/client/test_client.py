@@ -35,6 +35,7 @@ from pyasynq import (
     TaskInfo,
     TaskState,
 )
+from pyasynq.broker.sqlite import in_memory
 from pyasynq.client.client import CHUNK, MAX_PAYLOAD
 from tests.support.clocks import SteeredClock
 from tests.support.queue_view import RedisQueue
@@ -445,6 +446,13 @@ def test_a_client_in_a_second_event_loop_says_what_is_wrong() -> None:
         asyncio.run(client.ping())
     with pytest.raises(PyasynqError, match="or use a SyncClient"):
         asyncio.run(asyncio.wait_for(client.enqueue(Task("t")), 5))
+
+
+def test_a_client_whose_broker_has_no_connections_serves_one_loop_after_another() -> None:
+    client = Client(in_memory())
+    asyncio.run(client.ping())
+    assert asyncio.run(client.enqueue(Task("t")))
+    asyncio.run(client.aclose())
 
 
 async def test_calls_from_other_event_loops_are_made_in_that_of_the_client(redis_url: str) -> None:

@@ -49,6 +49,7 @@ from pyasynq.broker.ports.semaphores import SemaphorePort, Token
 from pyasynq.broker.ports.transfers import TaskCopy, TransferPort
 from pyasynq.broker.ports.upkeep import ForwardResult, UpkeepPort
 from pyasynq.broker.ports.work import DequeueResult, Lease, WorkPort
+from pyasynq.broker.replacement import replacing_all, track
 from pyasynq.broker.sqlite_url import parse_sqlite, redact_sqlite
 from pyasynq.broker.url import KINDS, parse, scheme_of
 from pyasynq.broker.url import redact_url as _redact_text
@@ -110,6 +111,7 @@ __all__ = [
     "name_of",
     "open_broker",
     "redact_url",
+    "replacing_all",
 ]
 
 
@@ -135,8 +137,12 @@ def open_broker(address: BrokerAddress, clock: Clock | None = None) -> Broker:
     Raises:
         OptionError: If the URL or the client cannot be used.
     """
-    if isinstance(address, Broker):
-        return _Lent(address)
+    broker = _Lent(address) if isinstance(address, Broker) else _connect(address, clock)
+    track(broker)
+    return broker
+
+
+def _connect(address: "str | Driver", clock: Clock | None) -> Broker:
     scheme = scheme_of(address) if isinstance(address, str) else "redis"
     if scheme not in _PACKAGES:
         parse(cast("str", address))  # says what is wrong
@@ -150,6 +156,7 @@ class _Lent(Broker):
     def __init__(self, broker: Broker) -> None:
         """Pass every call on to *broker*, except `aclose`."""
         self.name: str = broker.name
+        self.bound_to_loop: bool = broker.bound_to_loop
         self._broker = broker
 
     async def ping(self) -> None:

@@ -207,15 +207,15 @@ class Client:
 
     async def aclose(self) -> None:
         """Wait for the calls in flight and close the connections that this client opened."""
-        if self._bound_loop is not None and self._bound_loop.loop is not asyncio.get_running_loop():
-            await self._bound_loop.call(self.aclose)
+        if (bound_loop := self._other_loop()) is not None:
+            await bound_loop.call(self.aclose)
             return
         self._closed = True
         await run_to_end(self._close)
 
     async def __aenter__(self) -> Self:
         """Belong to this event loop, even if another one makes the first call."""
-        self._bound_loop = self._bound_loop or BoundLoop()
+        self._other_loop()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -232,9 +232,17 @@ class Client:
         """Return the loop in which the call must be made; None if it is this one."""
         if self._closed:
             raise ClientClosedError
-        if self._bound_loop is None:
+        return self._other_loop()
+
+    def _other_loop(self) -> BoundLoop | None:
+        """Return the loop that the client belongs to; None if that is this one, from now on."""
+        bound = self._bound_loop
+        if bound is not None and bound.loop is asyncio.get_running_loop():
+            return None
+        if bound is None or not (self._broker.bound_to_loop or bound.loop.is_running()):
             self._bound_loop = BoundLoop()
-        return None if self._bound_loop.loop is asyncio.get_running_loop() else self._bound_loop
+            return None
+        return bound
 
     async def _wait_for_result(self, queue: str, task_id: str) -> bytes:
         pause_s = SHORTEST_PAUSE_S

@@ -67,6 +67,7 @@ class Broker(ABC):
 
     Attributes:
         name: Name of the broker in errors and logs.
+        bound_to_loop: Its connections belong to the event loop that made the first call.
         creation: Create tasks.
         work: Take tasks and settle them.
         upkeep: Keep queues in order.
@@ -85,6 +86,7 @@ class Broker(ABC):
     """
 
     name: str
+    bound_to_loop: bool = True
     creation: CreationPort
     work: WorkPort
     upkeep: UpkeepPort

@@ -26,6 +26,9 @@ __all__ = ["SqliteBroker", "connect", "in_memory"]
 _shared: Final[list[Database]] = []
 """The memory that all brokers of this process share, once one of them is made."""
 
+_spare: Final[list[Database]] = []
+"""Emptied memories. To empty one takes a tenth of the time that a new one with its tables takes."""
+
 
 def connect(address: str, clock: Clock | None = None) -> "SqliteBroker":
     """Return the broker at the URL *address*. The file is opened, or made, by the first call.
@@ -45,11 +48,14 @@ def connect(address: str, clock: Clock | None = None) -> "SqliteBroker":
 
 def in_memory(clock: Clock | None = None) -> "SqliteBroker":
     """Return a broker in memory of its own, which is gone once it is closed."""
-    return SqliteBroker(Database(SqliteAddress(path=None)), clock or Clock(), owned=True)
+    database = _spare.pop() if _spare else Database(SqliteAddress(path=None))
+    return SqliteBroker(database, clock or Clock(), owned=True)
 
 
 class SqliteBroker(ports.Broker):
     """All ports but ``cluster`` over one database; a memory has no ``backup`` either."""
+
+    bound_to_loop = False
 
     def __init__(self, database: Database, clock: Clock, *, owned: bool) -> None:
         """Use *database* and *clock*; `aclose` closes *database* only if it is *owned*."""
@@ -83,5 +89,12 @@ class SqliteBroker(ports.Broker):
 
     async def aclose(self) -> None:
         """Close the file, or forget a memory of its own."""
-        if self._owned:
-            await self._store.database.aclose()
+        if not self._owned:
+            return
+        database = self._store.database
+        if database.address.path is not None:
+            await database.aclose()
+            return
+        self._store.database = Database(database.address)  # late calls must not reach the old one
+        database.clear()
+        _spare.append(database)

@@ -108,6 +108,18 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
+def empty(connection: sqlite3.Connection) -> None:
+    """Delete all rows of our tables."""
+    sql = """SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'pyasynq_*'
+        AND name != 'pyasynq_meta'"""
+    tables = [name for (name,) in connection.execute(sql)]
+    connection.execute("BEGIN IMMEDIATE")
+    for table in tables:
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute("DELETE FROM sqlite_sequence")
+    connection.execute("COMMIT")
+
+
 def migrate(connection: sqlite3.Connection, *, name: str) -> None:
     """Bring the tables of the file *name* to `VERSION`, in a transaction of its own.
 

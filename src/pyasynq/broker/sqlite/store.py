@@ -28,6 +28,7 @@ from pyasynq.broker.sqlite.connection import (
     name_of,
 )
 from pyasynq.broker.sqlite.files import Identity, identity, log_of, remove_log
+from pyasynq.broker.sqlite.schema import empty
 from pyasynq.broker.sqlite.wake import Wake
 from pyasynq.broker.sqlite_url import SqliteAddress
 from pyasynq.core.errors import BrokerError, BrokerFullError, BrokerUnavailableError, PyasynqError
@@ -222,6 +223,12 @@ class Database:
     def release(self) -> None:
         """Let transactions open the file again."""
         self._mutex.release()
+    def clear(self) -> None:
+        """Delete all that is in the tables, which stay."""
+        self.wake.close()
+        with self._mutex:
+            for connection in self._connections.values():
+                empty(connection)
 
     def after_fork(self) -> None:
         """Forget, in a child, what belongs to the parent: its memory, and its waiters."""
