@@ -174,6 +174,22 @@ async def test_middleware_wraps_the_functions(app: App) -> None:
     assert types == ["t"]
 
 
+async def test_middleware_gets_what_the_function_returns(app: App) -> None:
+    answers: list[object] = []
+
+    @app.use
+    async def note(task: ActiveTask, call_next: AsyncHandler) -> None:
+        answers.append(await call_next(task))
+
+    @app.task("t")
+    async def answer() -> int:
+        return 42
+
+    await answer.enqueue()
+    await run_until_empty(app)
+    assert answers == [42]
+
+
 async def test_a_function_that_fails_is_retried(app: App, queue: QueueView) -> None:
     @app.task("t")
     async def fail() -> None:

@@ -59,6 +59,17 @@ def _alone() -> Coroutine[Any, Any, int]:
     return double(4)
 
 
+def test_a_call_that_is_never_awaited_is_reported_to_those_who_ask(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reported: list[NotAwaitedError] = []
+    calls.on_forgotten.append(reported.append)
+    double(4)  # type: ignore[unused-coroutine]
+    calls.on_forgotten.remove(reported.append)
+    double(4)  # type: ignore[unused-coroutine]
+    assert [error.call for error in reported] == ["double"]
+
+
 async def _awaited() -> int:
     return await double(4)
 

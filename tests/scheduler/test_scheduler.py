@@ -59,6 +59,19 @@ async def test_a_spec_that_never_comes_is_logged_when_it_is_registered(
     ]
 
 
+async def test_a_tick_may_be_made_without_running(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView
+) -> None:
+    assert scheduler.upcoming is None
+    scheduler.register("@every 1h", TASK)
+    scheduler.register("@every 2h", TASK)
+    await scheduler.tick()
+    assert scheduler.upcoming == clock.now() + timedelta(hours=1)
+    clock.advance(hours=2)
+    await scheduler.tick()
+    assert len(await queue.pending_ids()) == 2
+
+
 async def test_equal_entries_count_once(scheduler: Scheduler) -> None:
     assert scheduler.register("@hourly", TASK) == scheduler.register("@hourly", TASK)
     scheduler.unregister(scheduler.register("@hourly", TASK))

@@ -1,6 +1,5 @@
 """Typed tasks: functions that are declared once, enqueued with arguments, and run by workers."""
 
-import asyncio
 import functools
 import inspect
 from collections.abc import (
@@ -23,10 +22,11 @@ from typing import (
 )
 
 from pyasynq.app.address import Address, address_of
+from pyasynq.app.clients import Clients
 from pyasynq.app.typed_task import Declare, Periodic, PlainTask, TypedTask
 from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.client import Client, ClientMiddleware, MiddlewareChain
-from pyasynq.core.errors import OptionError, PyasynqError
+from pyasynq.core.errors import OptionError
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
     EnqueueOptions,
@@ -60,16 +60,6 @@ Make = Callable[["App", str, Callable[..., Any], Options], "TypedTask[..., Any]"
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
 
 
-class _OpenClient:
-    """The client of one event loop, and the number of its users."""
-
-    __slots__ = ("client", "users")
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.users = 0
-
-
 class App:
     """Tasks, and the client, servers and schedulers for them, declared in one place.
 
@@ -77,6 +67,7 @@ class App:
         mux: Handlers of the declared tasks; you may add others.
         tasks: The declared tasks, by type.
         state: The mapping that the lifespan yielded.
+        clients: The open clients.
     """
 
     def __init__(
@@ -102,12 +93,12 @@ class App:
         self.mux: Mux = Mux()
         self.tasks: dict[str, TypedTask[..., Any]] = {}
         self.state: dict[str, Any] = {}
+        self.clients: Clients = Clients(self.new_client)
         self._broker = broker
         self._options = options
         self._client_middleware = MiddlewareChain.of(options.get("client_middleware", ()))
         self._codecs: Sequence[Codec] = options.get("codecs", ())
         self._periodic: list[PeriodicTask] = []
-        self._clients: dict[asyncio.AbstractEventLoop, _OpenClient] = {}
         self._queues: dict[str, set[str]] = {}
         self._grouped: set[str] = set()
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
@@ -124,25 +115,7 @@ class App:
         Raises:
             PyasynqError: Outside ``async with app`` and outside this app's workers.
         """
-        opened = self._client_of_this_loop() or self._client_of_another_loop()
-        if opened is None:
-            msg = "the app has no open client: enqueue inside `async with app:`"
-            if self._clients:
-                msg += (
-                    " in this event loop, because the loop in which the app was opened does not run"
-                )
-            raise PyasynqError(msg)
-        return opened.client
-
-    def _client_of_this_loop(self) -> "_OpenClient | None":
-        try:
-            return self._clients.get(asyncio.get_running_loop())
-        except RuntimeError:
-            return None
-
-    def _client_of_another_loop(self) -> "_OpenClient | None":
-        running = [it for loop, it in [*self._clients.items()] if loop.is_running()]
-        return running[-1] if running else None
+        return self.clients.current()
 
     def task(self, type: str, **options: Unpack[TaskOptions]) -> Declare:
         """Return a decorator that makes a function the task of *type*.
@@ -275,16 +248,21 @@ class App:
             **options: See `ServerOptions`.
         """
         self._broker = self._broker if broker is None else broker
-        merged: ServerOptions = {
-            "unknown": "wait",
-            **self._options,
-            "client_middleware": self._client_middleware,
-            **options,
-        }
+        merged = self.server_options(**options)
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
         combines = merged.get("group_aggregator") is not None
         merged["lifespan"] = functools.partial(self._serving, served, combines=combines)
         return Server(self.address.check_broker(), handler=self.mux, **merged)
+
+    def server_options(self, **options: Unpack[ServerOptions]) -> ServerOptions:
+        """Return the options of this app's servers; *options* win over the app's own."""
+        return {
+            "unknown": "wait",
+            "lifespan": self._lifespan,
+            **self._options,
+            "client_middleware": self._client_middleware,
+            **options,
+        }
 
     def scheduler(
         self, broker: "BrokerAddress | None" = None, **options: Unpack[SchedulerOptions]
@@ -327,14 +305,7 @@ class App:
 
     async def __aenter__(self) -> Self:
         """Open the client of this event loop, unless it is open, for example in a server."""
-        for loop in [loop for loop in [*self._clients] if loop.is_closed()]:
-            self._clients.pop(loop, None)  # no code can close it there any more
-        loop = asyncio.get_running_loop()
-        opened = self._clients.get(loop)
-        if opened is None:
-            client = await self.new_client().__aenter__()
-            opened = self._clients[loop] = _OpenClient(client)
-        opened.users += 1
+        await self.clients.open()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -343,15 +314,7 @@ class App:
         Raises:
             PyasynqError: If the app was opened in another loop.
         """
-        loop = asyncio.get_running_loop()
-        opened = self._clients.get(loop)
-        if opened is None:
-            msg = "the app was opened in another event loop: leave it there"
-            raise PyasynqError(msg)
-        opened.users -= 1
-        if not opened.users:
-            del self._clients[loop]
-            await opened.client.aclose()
+        await self.clients.close()
 
     @asynccontextmanager
     async def _serving(self, served: Set[str], *, combines: bool) -> AsyncGenerator[None]:

@@ -54,6 +54,7 @@ class Signature:
         parameters = list(signature.parameters.values())
         self.active: list[str] = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
         sent = [p for p in parameters if p.name not in self.active]
+        self.names: list[str] = [p.name for p in sent]
         self._positional = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
         self._names = [p.name for p in sent if p.kind is not p.POSITIONAL_ONLY]
         self._places = [p.name for p in sent if p.kind is not p.KEYWORD_ONLY]

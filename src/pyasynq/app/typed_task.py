@@ -65,6 +65,11 @@ class TypedTask(Generic[P, R]):
         """Show the type."""
         return f"<TypedTask {self.type!r}>"
 
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the parameters that are sent."""
+        return self._signature.names
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Run the function here, as tests do; a parameter for the `ActiveTask` is filled in."""
         coroutine = cast("Coroutine[Any, Any, R]", self._call(*args, **kwargs))
@@ -122,8 +127,8 @@ class TypedTask(Generic[P, R]):
         vars(twin)["_options"] = merge(self._options, check_all(options))
         return twin
 
-    async def handle(self, task: ActiveTask) -> None:
-        """Run *task*; store the returned value if the task has a retention."""
+    async def handle(self, task: ActiveTask) -> R:
+        """Run *task* and return the function's result; store it if the task has a retention."""
         args, kwargs = self._signature.call(task)
         if self._is_async:
             value = await cast("Awaitable[object]", self._function(*args, **kwargs))
@@ -131,6 +136,7 @@ class TypedTask(Generic[P, R]):
             value = await task.in_thread(functools.partial(self._function, *args, **kwargs))
         if value is not None and task.retention:
             await task.write_result(encode_result(self.type, value))
+        return cast("R", value)
 
 
 class PlainTask(TypedTask[P, R]):

@@ -35,6 +35,9 @@ class Run(Protocol):
 current: Final[ContextVar[Run]] = ContextVar("pyasynq_current_task")
 """The task whose handler is running."""
 
+on_forgotten: Final[list[Callable[[NotAwaitedError], object]]] = []
+"""Called, besides the log, with each call that nobody has awaited."""
+
 
 class Call(Coroutine[Any, Any, T]):
     """A coroutine that reports when it is garbage-collected and nobody has awaited it.
@@ -112,6 +115,8 @@ class Call(Coroutine[Any, Any, T]):
         self._coroutine.close()  # else Python adds a warning of its own
         error = NotAwaitedError(self._name, f"{self._code.co_filename}:{self._line}", self._type)
         log.error("%s", error)
+        for report in (*on_forgotten,):
+            report(error)
         if self._run is not None:
             self._run.forgotten = error
 

@@ -4,6 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """Prevent the call, if it has not been made."""
+        ...
 
 
 class Clock:
@@ -21,6 +30,6 @@ class Clock:
         """Wait *seconds*."""
         await asyncio.sleep(seconds)
 
-    def call_later(self, seconds: float, call: Callable[[], object]) -> asyncio.TimerHandle:
-        """Call *call* in the running event loop after *seconds*, unless the handle is cancelled."""
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """Call *call* in the running event loop after *seconds*."""
         return asyncio.get_running_loop().call_later(seconds, call)

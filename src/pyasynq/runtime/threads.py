@@ -70,10 +70,11 @@ class Threads:
             now: Returns the time, seconds on the monotonic clock.
             watch: Called when a task has got its thread after a wait, with the new end of its time,
                 seconds on the monotonic clock.
-            executor: Runs the functions; None for threads of its own.
+            executor: Runs the functions, and stays the caller's to close; None for own threads.
         """
         self.now = now
         self.watch = watch
+        self._owned = executor is None
         self._executor = executor or ThreadPoolExecutor(count, thread_name_prefix=name)
         self._free = asyncio.Semaphore(count)
 
@@ -98,7 +99,8 @@ class Threads:
 
     def close(self) -> None:
         """Release the threads; one that does not return ends with the process."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._owned:
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 def submit(threads: Executor, call: Callable[[], object]) -> asyncio.Future[object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Final, Self, Unpack
 
 from pyasynq.broker import BrokerAddress, open_broker, redact_url
@@ -155,6 +156,20 @@ class Scheduler:
         actors = [self._ticker, self._heartbeater, *more]
         async with self._service.running(actors, drain=self._drain, cleanup=self._close):
             yield self
+
+    @property
+    def upcoming(self) -> datetime | None:
+        """The next tick of an entry, as far as it is known; None if none comes."""
+        ticks = [entry.upcoming for entry in self._entries.values() if entry.upcoming]
+        return min(ticks, default=None)
+
+    async def tick(self) -> None:
+        """Enqueue what is due now, once; for tests, instead of `run`.
+
+        Raises:
+            BrokerError: If an entry could not be handled.
+        """
+        await self._ticker.step()
 
     async def ping(self) -> None:
         """Return when the broker answers and accepts writes, which a replica of Redis does not.

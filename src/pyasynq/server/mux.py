@@ -99,6 +99,13 @@ class Mux:
         outer.use(middleware)
         return outer
 
+    def around(self, middleware: Middleware) -> "Mux":
+        """Return a mux with these handlers and their middleware, and *middleware* inside of it."""
+        inner = Mux()
+        inner._handlers, inner._plain, inner._inner = self._handlers, self._plain, self._inner
+        inner._prefixes, inner._middleware = self._prefixes, [*self._middleware, middleware]
+        return inner
+
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; the first added is outermost.
 

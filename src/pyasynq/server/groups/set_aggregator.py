@@ -99,14 +99,14 @@ class SetAggregator:
         contents = await self._read_contents(group_set)
         if contents.sealed:  # another worker may be able to open them, and combine the whole set
             sealed, error = [task for task, _ in contents.sealed], contents.sealed[0][1]
-            await self._fail(group_set, sealed, error)
+            await self.fail(group_set, sealed, error)
             return False
         if not contents.tasks:
             await self._port.unstage(group_set)  # the set is empty
             return True
         failure = await self._combine(group_set, [task for _, task in contents.tasks])
         if failure is not None:
-            await self._fail(group_set, [task for task, _ in contents.tasks], failure)
+            await self.fail(group_set, [task for task, _ in contents.tasks], failure)
         return failure is None
 
     async def _read_contents(self, group_set: AggregationSet) -> SetContents:
@@ -196,7 +196,7 @@ class SetAggregator:
             log.warning("%s was put back, or combined, meanwhile", _describe(group_set))
         return answer if isinstance(answer, Refusal | NotCreated) else None
 
-    async def _fail(
+    async def fail(
         self, group_set: AggregationSet, tasks: Sequence[GroupedTask], error: Exception
     ) -> None:
         """Postpone *group_set*, and archive tasks that have failed too often."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from pyasynq.broker import Lease
 from pyasynq.core.options import DEFAULT_TIMEOUT
-from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.clock import Clock, Timer
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import stack_of
 from pyasynq.server.run.slots import Run, Stop
@@ -37,7 +37,7 @@ class Deadlines:
         self._threads = threads
         self._hung: set[Run] = set()
         self._earliest = math.inf
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def watch(self, run: Run) -> None:
         """Stop *run* at its end."""
