@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from pyasynq.broker import Broker, open_broker
-from pyasynq.broker.ports import OPTIONAL
 from pyasynq.broker.redis import keys
 from pyasynq.broker.sqlite import in_memory
-from tests.broker.memory import MemoryBroker
 from tests.support.key_audit import audit_keys, unknown_keys
 from tests.support.servers import RedisCluster, RedisServer
 
@@ -20,7 +18,6 @@ LACKS: dict[str, Collection[str]] = {
     "cluster": ("backup",),
     "sqlite": ("cluster",),
     "sqlite in memory": ("cluster", "backup"),
-    "memory": OPTIONAL,
 }
 """The brokers, and the optional ports that each of them lacks."""
 
@@ -43,10 +40,8 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             broker = open_broker(f"sqlite:///{tmp_path}/tasks.db")
         case "sqlite in memory":
             broker = in_memory()
-        case "cluster":
-            broker = open_broker(request.getfixturevalue("cluster_url"))
         case _:
-            broker = MemoryBroker()
+            broker = open_broker(request.getfixturevalue("cluster_url"))
     yield broker
     await broker.aclose()
 

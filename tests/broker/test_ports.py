@@ -1,4 +1,4 @@
-"""The layers above use the ports alone: they work on a broker without Redis."""
+"""Few ports make a broker; the layers above use them alone, and say which ones are missing."""
 
 import inspect
 from datetime import timedelta
@@ -9,18 +9,40 @@ import pytest
 from pyasynq import App, Client, Inspector, NotSupportedError, Server, Task
 from pyasynq.broker import Broker, open_broker
 from pyasynq.broker.ports import OPTIONAL
+from pyasynq.broker.sqlite import in_memory
 from pyasynq.core.errors import DuplicateTaskError
 from pyasynq.core.states import TaskState
-from tests.broker.memory import MemoryBroker
 from tests.support.waiting import wait_until
 
 MOST_METHODS = 28
 DAY = timedelta(days=1)
 
 
+class BareBroker(Broker):
+    """A broker without optional ports.
+
+    Attributes:
+        is_closed: Whether it was closed.
+    """
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self.name = "bare"
+        self._memory = memory = in_memory()
+        self.creation, self.work, self.upkeep = memory.creation, memory.work, memory.upkeep
+        self.registry, self.inspection = memory.registry, memory.inspection
+        self.results = memory.results
+
+    async def ping(self) -> None:
+        await self._memory.ping()
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
 @pytest.fixture
-def broker() -> MemoryBroker:
-    return MemoryBroker()
+def broker() -> BareBroker:
+    return BareBroker()
 
 
 async def ignore(task: object) -> None:
@@ -49,7 +71,7 @@ def test_few_methods_make_a_broker() -> None:
 @pytest.mark.parametrize("port", OPTIONAL)
 def test_a_port_that_is_not_there_is_refused_in_one_error(broker: Broker, port: str) -> None:
     assert not broker.supports(port)
-    with pytest.raises(NotSupportedError, match=f"memory does not support {OPTIONAL[port]}"):
+    with pytest.raises(NotSupportedError, match=f"bare does not support {OPTIONAL[port]}"):
         getattr(broker, port)
 
 
@@ -58,14 +80,7 @@ def test_a_name_that_no_broker_has_is_no_attribute(broker: Broker) -> None:
         getattr(broker, "grouped")  # noqa: B009 - a type checker knows that it is not there
 
 
-async def test_an_open_broker_can_be_lent_and_stays_open(broker: MemoryBroker) -> None:
-    closed = False
-
-    async def aclose() -> None:
-        nonlocal closed
-        closed = True
-
-    broker.aclose = aclose
+async def test_an_open_broker_can_be_lent_and_stays_open(broker: BareBroker) -> None:
     async with Client(broker) as client:
         await client.enqueue(Task("t"), task_id="1")
     lent = open_broker(broker)
@@ -73,11 +88,11 @@ async def test_an_open_broker_can_be_lent_and_stays_open(broker: MemoryBroker) -
     await lent.aclose()
     found = await lent.inspection.task("default", "1")
     assert found is not None
-    assert (lent.name, closed, lent.supports("groups")) == ("memory", False, False)
+    assert (lent.name, broker.is_closed, lent.supports("groups")) == ("bare", False, False)
 
 
 async def test_a_task_travels_from_client_to_worker_and_its_result_back(
-    broker: MemoryBroker,
+    broker: BareBroker,
 ) -> None:
     app = App(broker)
 
@@ -93,7 +108,7 @@ async def test_a_task_travels_from_client_to_worker_and_its_result_back(
         assert (await inspector.queue_info("default")).processed == 1
 
 
-async def test_a_failed_task_waits_is_run_by_hand_and_then_archived(broker: MemoryBroker) -> None:
+async def test_a_failed_task_waits_is_run_by_hand_and_then_archived(broker: BareBroker) -> None:
     async def fail(task: object) -> None:
         raise ValueError(task)
 
@@ -112,7 +127,7 @@ async def test_a_failed_task_waits_is_run_by_hand_and_then_archived(broker: Memo
         assert await inspector.queues() == []
 
 
-async def test_locks_and_servers_are_those_of_every_broker(broker: MemoryBroker) -> None:
+async def test_locks_and_servers_are_those_of_every_broker(broker: BareBroker) -> None:
     async with Client(broker) as client:
         await client.enqueue(Task("t", b"1"), unique=DAY)
         with pytest.raises(DuplicateTaskError):
@@ -125,7 +140,7 @@ async def test_locks_and_servers_are_those_of_every_broker(broker: MemoryBroker)
 
 
 async def test_a_feature_that_only_another_broker_has_is_refused_where_it_is_used(
-    broker: MemoryBroker,
+    broker: BareBroker,
 ) -> None:
     async with Inspector(broker) as inspector:
         for question in (inspector.redis_info(), inspector.scheduler_entries()):
