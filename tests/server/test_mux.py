@@ -22,6 +22,7 @@ from pyasynq import (
 )
 from pyasynq import current_task as the_current_task
 from pyasynq.server import AsyncHandler
+from pyasynq.testing import Tasks
 from tests.server.handlers import Handler, actors_of, run_burst, wait_until_cancelled
 from tests.support.queue_view import QueueView
 
@@ -133,6 +134,26 @@ async def test_a_mux_within_a_middleware_finds_what_is_added_later(
 
 
 # -- middleware ------------------------------------------------------------------------------------
+
+
+async def test_a_middleware_inside_of_all_others_sees_what_the_handler_returns() -> None:
+    mux, events = Mux(), list[object]()
+
+    @mux.use
+    async def outside(task: ActiveTask, call_next: AsyncHandler) -> None:
+        events.append("outside")
+        await call_next(task)
+
+    async def inside(task: ActiveTask, call_next: AsyncHandler) -> None:
+        events.append(("inside", await call_next(task)))
+
+    @mux.handle("t")
+    async def answer(_task: ActiveTask) -> int:
+        return 42
+
+    async with Tasks(mux.around(inside)) as tasks:
+        await tasks.perform(Task("t:1"))
+    assert events == ["outside", ("inside", 42)]
 
 
 async def test_the_first_middleware_is_outermost(client: Client, redis_url: str) -> None:

@@ -36,7 +36,7 @@ current: Final[ContextVar[Run]] = ContextVar("pyasynq_current_task")
 """The task whose handler is running."""
 
 on_forgotten: Final[list[Callable[[NotAwaitedError], object]]] = []
-"""Called, besides the log, with each call that nobody has awaited."""
+"""Called with each call outside of runs that nobody has awaited."""
 
 
 class Call(Coroutine[Any, Any, T]):
@@ -115,10 +115,11 @@ class Call(Coroutine[Any, Any, T]):
         self._coroutine.close()  # else Python adds a warning of its own
         error = NotAwaitedError(self._name, f"{self._code.co_filename}:{self._line}", self._type)
         log.error("%s", error)
-        for report in (*on_forgotten,):
-            report(error)
         if self._run is not None:
             self._run.forgotten = error
+            return
+        for report in (*on_forgotten,):
+            report(error)
 
 
 def must_await(
