@@ -1,12 +1,17 @@
-"""Fixtures for the tests of apps."""
+"""Fixtures for the tests of apps: their tasks are in memory, and real servers run them."""
 
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
 
-from pyasynq import App, Client
-from tests.support.queue_view import QueueView, RedisQueue
+from pyasynq import App, Client, Inspector
+from pyasynq.testing import Tasks
+
+
+@pytest.fixture
+def redis_url(tasks: Tasks) -> str:
+    """Return an address at which no Redis is; the memory of the test answers in its place."""
+    return "redis://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -24,6 +29,7 @@ async def client(redis_url: str) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-def queue(r: Redis) -> QueueView:
-    """Return a view of the queue ``default``."""
-    return RedisQueue(r)
+async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
+    """Yield an inspector of the tasks in memory."""
+    async with Inspector(redis_url) as inspector:
+        yield inspector

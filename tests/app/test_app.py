@@ -29,7 +29,6 @@ from pyasynq import (
 )
 from pyasynq.server import AsyncHandler
 from tests.support.codecs import Zlib
-from tests.support.queue_view import QueueView, RedisQueue
 
 HOUR = timedelta(hours=1)
 
@@ -190,14 +189,14 @@ async def test_middleware_gets_what_the_function_returns(app: App) -> None:
     assert answers == [42]
 
 
-async def test_a_function_that_fails_is_retried(app: App, queue: QueueView) -> None:
+async def test_a_function_that_fails_is_retried(app: App, inspector: Inspector) -> None:
     @app.task("t")
     async def fail() -> None:
         raise ValueError
 
     info = await fail.enqueue()
     await run_until_empty(app)
-    assert await queue.ids("retry") == [info.id]
+    assert (await inspector.task_info("default", info.id)).state is TaskState.RETRY
 
 
 # -- what goes out ---------------------------------------------------------------------------------
@@ -295,7 +294,7 @@ async def test_an_app_can_be_opened_again(redis_url: str) -> None:
 
 
 async def test_a_plain_task_whose_call_is_never_awaited_fails_and_says_where(
-    app: App, queue: QueueView
+    app: App, inspector: Inspector
 ) -> None:
     leaf = app.task("leaf")(_nothing)
 
@@ -305,12 +304,12 @@ async def test_a_plain_task_whose_call_is_never_awaited_fails_and_says_where(
 
     info = await plain.enqueue()
     await run_until_empty(app)
-    error = (await queue.message(info.id)).error_msg
+    error = str((await inspector.task_info("default", info.id)).last_error)
     assert error.startswith(f"enqueue() of 'leaf' was never awaited at {__file__}:")
 
 
 async def test_an_async_task_whose_call_is_never_awaited_fails_alone(
-    app: App, queue: QueueView
+    app: App, inspector: Inspector
 ) -> None:
     leaf = app.task("leaf")(_nothing)
 
@@ -323,21 +322,24 @@ async def test_an_async_task_whose_call_is_never_awaited_fails_alone(
     forgetful = await forget.enqueue(properly=False)
     await forget.enqueue(properly=True)
     await run_until_empty(app)
-    assert await queue.ids("retry") == [forgetful.id]
+    assert [it.id for it in await inspector.list_tasks("default", "retry")] == [forgetful.id]
 
 
-async def test_a_result_that_is_never_awaited_fails_the_task(app: App, queue: QueueView) -> None:
+async def test_a_result_that_is_never_awaited_fails_the_task(
+    app: App, inspector: Inspector
+) -> None:
     @app.task("plain", retention=HOUR)
     def plain(task: ActiveTask) -> None:
         task.write_result(b"lost")  # type: ignore[unused-coroutine]
 
     info = await plain.enqueue()
     await run_until_empty(app)
-    assert "write_result() was never awaited" in (await queue.message(info.id)).error_msg
+    error = str((await inspector.task_info("default", info.id)).last_error)
+    assert "write_result() was never awaited" in error
 
 
 async def test_a_task_that_is_called_and_not_awaited_fails_the_one_that_called_it(
-    app: App, queue: QueueView
+    app: App, inspector: Inspector
 ) -> None:
     leaf = app.task("leaf")(_nothing)
 
@@ -347,7 +349,8 @@ async def test_a_task_that_is_called_and_not_awaited_fails_the_one_that_called_i
 
     info = await forget.enqueue()
     await run_until_empty(app)
-    assert (await queue.message(info.id)).error_msg.startswith("_nothing() of 'leaf' was never")
+    error = str((await inspector.task_info("default", info.id)).last_error)
+    assert error.startswith("_nothing() of 'leaf' was never")
 
 
 async def test_arguments_are_checked_when_the_call_is_made(app: App) -> None:
@@ -384,14 +387,15 @@ async def test_a_plain_task_enqueues_in_a_loop_of_its_own_and_async_ones_go_on(a
 
 
 async def test_the_first_call_from_another_loop_takes_the_client_from_nobody(
-    redis_url: str, queue: QueueView
+    redis_url: str, inspector: Inspector
 ) -> None:
     async with App(redis_url) as app:
         task = app.task("t")(_nothing)
         infos = [await asyncio.to_thread(lambda: asyncio.run(task.enqueue()))]
         infos += [await asyncio.to_thread(lambda: asyncio.run(app.client.enqueue(task.task())))]
         infos += [await task.enqueue()]
-        assert set(await queue.pending_ids()) == {info.id for info in infos}
+        pending = await inspector.list_tasks("default", "pending")
+        assert {info.id for info in pending} == {info.id for info in infos}
 
 
 async def test_an_app_can_be_opened_in_two_loops_at_a_time(redis_url: str) -> None:
@@ -458,45 +462,48 @@ async def test_a_forked_child_says_that_the_app_was_opened_before(app: App) -> N
 # -- results ---------------------------------------------------------------------------------------
 
 
-async def test_the_return_value_is_stored_as_json(app: App, queue: QueueView) -> None:
+async def test_the_return_value_is_stored_as_json(app: App, inspector: Inspector) -> None:
     @app.task("t", retention=HOUR)
     async def answer() -> dict[str, int]:
         return {"answer": 42}
 
     info = await answer.enqueue()
     await run_until_empty(app)
-    assert await queue.result(info.id) == b'{"answer":42}'
+    assert (await inspector.task_info("default", info.id)).result == b'{"answer":42}'
 
 
 async def test_nothing_is_stored_of_a_function_that_returns_none(
-    app: App, queue: RedisQueue
+    app: App, inspector: Inspector
 ) -> None:
     @app.task("t", retention=HOUR)
     async def nothing() -> None: ...
 
     info = await nothing.enqueue()
     await run_until_empty(app)
-    assert await queue.fields(info.id) == {"state": "completed"}
+    found = await inspector.task_info("default", info.id)
+    assert (found.state, found.result) == (TaskState.COMPLETED, None)
 
 
-async def test_nothing_is_stored_of_a_task_without_retention(app: App, queue: QueueView) -> None:
+async def test_nothing_is_stored_of_a_task_without_retention(
+    app: App, inspector: Inspector
+) -> None:
     @app.task("t")
     async def answer() -> int:
         return 42
 
-    info = await answer.enqueue()
+    await answer.enqueue()
     await run_until_empty(app)
-    assert not await queue.exists(info.id)
+    assert (await inspector.queue_info("default")).size == 0
 
 
-async def test_a_model_is_stored_as_json(app: App, queue: QueueView) -> None:
+async def test_a_model_is_stored_as_json(app: App, inspector: Inspector) -> None:
     @app.task("t", retention=HOUR)
     async def answer() -> Model:
         return Model()
 
     info = await answer.enqueue()
     await run_until_empty(app)
-    assert await queue.result(info.id) == b'{"answer":42}'
+    assert (await inspector.task_info("default", info.id)).result == b'{"answer":42}'
 
 
 def endless() -> list[object]:
@@ -517,7 +524,7 @@ class Broken:
     "value", [object(), endless(), Broken()], ids=["no json", "endless", "bug"]
 )
 async def test_a_result_that_is_no_json_archives_the_task_and_does_not_run_it_again(
-    value: object, app: App, queue: QueueView
+    value: object, app: App, inspector: Inspector
 ) -> None:
     @app.task("t", retention=HOUR)
     async def answer() -> object:
@@ -525,7 +532,7 @@ async def test_a_result_that_is_no_json_archives_the_task_and_does_not_run_it_ag
 
     info = await answer.enqueue()
     await run_until_empty(app)
-    assert await queue.state_of(info.id) == "archived"
+    assert (await inspector.task_info("default", info.id)).state is TaskState.ARCHIVED
 
 
 # -- lifespan --------------------------------------------------------------------------------------
@@ -569,7 +576,7 @@ async def test_the_lifespan_may_enqueue(redis_url: str) -> None:
 
 
 async def test_a_task_of_a_longer_type_is_not_run(
-    app: App, client: Client, queue: QueueView
+    app: App, client: Client, inspector: Inspector
 ) -> None:
     ran: list[str] = []
 
@@ -580,7 +587,8 @@ async def test_a_task_of_a_longer_type_is_not_run(
     info = await client.enqueue(Task("invoice_void", b'{"invoice_id":7}'))
     await run_until_empty(app)
     assert ran == []
-    assert (await queue.message(info.id)).error_msg == 'handler not found for task "invoice_void"'
+    error = (await inspector.task_info("default", info.id)).last_error
+    assert error == 'handler not found for task "invoice_void"'
 
 
 async def test_a_prefix_of_the_apps_mux_handles_what_no_typed_task_does(

@@ -15,9 +15,8 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from pyasynq import ActiveTask, App, Client, PayloadError, Task
+from pyasynq import ActiveTask, App, Client, Inspector, PayloadError, Task, TaskState
 from pyasynq.app import values
-from tests.support.queue_view import QueueView
 
 URL = "redis://127.0.0.1:6379"
 
@@ -222,7 +221,7 @@ async def test_types_that_are_written_as_text_are_understood(app: App, got: list
     ids=["type", "missing", "cut", "list", "nothing", "no json", "too deep"],
 )
 async def test_a_payload_that_does_not_fit_is_archived_at_once_and_says_where(
-    payload: bytes, reason: str, app: App, client: Client, queue: QueueView
+    payload: bytes, reason: str, app: App, client: Client, inspector: Inspector
 ) -> None:
     @app.task("t")
     async def take(name: str, age: int) -> None: ...
@@ -230,14 +229,14 @@ async def test_a_payload_that_does_not_fit_is_archived_at_once_and_says_where(
     info = await client.enqueue(Task("t", payload))
     async with asyncio.timeout(15):
         await app.server().run()
-    assert await queue.ids("archived") == [info.id]
-    error = (await queue.message(info.id)).error_msg
-    assert error.startswith("payload of 't' does not fit: ")
-    assert reason in error
+    found = await inspector.task_info("default", info.id)
+    assert found.state is TaskState.ARCHIVED
+    assert str(found.last_error).startswith("payload of 't' does not fit: ")
+    assert reason in str(found.last_error)
 
 
 async def test_a_model_that_refuses_its_value_archives_the_task(
-    app: App, client: Client, queue: QueueView
+    app: App, client: Client, inspector: Inspector
 ) -> None:
     @app.task("t")
     async def take(model: Model) -> None: ...
@@ -245,10 +244,13 @@ async def test_a_model_that_refuses_its_value_archives_the_task(
     info = await client.enqueue(Task("t", b'{"model":{"id":"x"}}'))
     async with asyncio.timeout(15):
         await app.server().run()
-    assert "id: not an integer" in (await queue.message(info.id)).error_msg
+    found = await inspector.task_info("default", info.id)
+    assert "id: not an integer" in str(found.last_error)
 
 
-async def test_a_value_error_of_the_function_itself_is_retried(app: App, queue: QueueView) -> None:
+async def test_a_value_error_of_the_function_itself_is_retried(
+    app: App, inspector: Inspector
+) -> None:
     @app.task("t")
     async def take(name: str) -> None:
         raise ValueError(name)
@@ -256,7 +258,7 @@ async def test_a_value_error_of_the_function_itself_is_retried(app: App, queue: 
     info = await take.enqueue("bob")
     async with asyncio.timeout(15):
         await app.server().run()
-    assert await queue.ids("retry") == [info.id]
+    assert (await inspector.task_info("default", info.id)).state is TaskState.RETRY
 
 
 def test_an_argument_of_another_type_is_refused_before_it_is_sent() -> None:

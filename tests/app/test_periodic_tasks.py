@@ -4,11 +4,10 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
-from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, App, OptionError, Scheduler, TypedTask
 from pyasynq.scheduler.entry import Entry
-from tests.support.queue_view import RedisQueue
+from pyasynq.testing import Tasks
 from tests.support.waiting import wait_until
 
 
@@ -79,7 +78,7 @@ async def test_a_task_that_needs_arguments_is_refused(app: App) -> None:
         def greet(name: str) -> None: ...
 
 
-async def test_a_periodic_task_runs(redis_url: str, r: Redis) -> None:
+async def test_a_periodic_task_runs(redis_url: str, tasks: Tasks) -> None:
     app = App(redis_url)
     ran: list[str] = []
 
@@ -89,7 +88,7 @@ async def test_a_periodic_task_runs(redis_url: str, r: Redis) -> None:
 
     async with app.scheduler().running(), app.server().running():
         await wait_until(lambda: ran)
-    assert await RedisQueue(r).pending_ids() == []
+    tasks.refute_enqueued()
 
 
 async def test_a_scheduler_may_be_given_another_redis_and_settings(redis_url: str) -> None:
