@@ -31,7 +31,8 @@ class CallerThread(Executor):
 
     def wait(self, start: Callable[[], "Future[T]"]) -> T:
         """Call *start*, and run functions in this thread until its future has an answer."""
-        self._work = work = queue.SimpleQueue()
+        work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._work = work
         self._waiting = True  # before the start: the first function may come at once
         try:
             answer = start()
