@@ -52,6 +52,13 @@ def test_the_wheel_bears_the_version_of_the_package(installed: Path) -> None:
     assert (installed / f"pyasynq-{pyasynq.__version__}.dist-info").is_dir()
 
 
+def test_pytest_finds_the_plugin_of_the_wheel(installed: Path) -> None:
+    names = (
+        installed / f"pyasynq-{pyasynq.__version__}.dist-info" / "entry_points.txt"
+    ).read_text()
+    assert "[pytest11]\npyasynq = pyasynq.testing.plugin\n" in names
+
+
 # Right programs pass; each mistake in them bears a comment, and one that finds nothing is an error.
 CHECKERS = {
     "mypy": ["mypy", "--strict", "--python-executable"],

@@ -82,7 +82,7 @@ class Expectation:
         self._facts = {name: it for name, it in matches.items() if name in Facts.__annotations__}
         self._arguments = {name: it for name, it in matches.items() if name not in self._facts}
         self._arguments |= cast("Mapping[str, object]", self._facts.pop("arguments", {}))
-        self.type = task if isinstance(task, str | None) else task.type
+        self.type: str | None = task if isinstance(task, str | None) else task.type
         if isinstance(task, Task):
             self._facts.setdefault("payload", task.payload or b"")
         if isinstance(task, TypedTask):
