@@ -223,6 +223,7 @@ class Database:
     def release(self) -> None:
         """Let transactions open the file again."""
         self._mutex.release()
+
     def clear(self) -> None:
         """Delete all that is in the tables, which stay."""
         self.wake.close()
