@@ -21,7 +21,7 @@ POINTS = {"before order": 0, "after order": 1, "after task": 2, "after commit": 
 
 
 async def main(path: str, kind: str, point: str) -> None:
-    """Write an order with its task, and die at *point*; or write orders for ever."""
+    """Write an order with its task, and die at *point*; or write orders forever."""
     user = KINDS[kind](Path(path), Outbox())
     await user.open()
     if point in POINTS:
