@@ -507,7 +507,7 @@ def test_a_sync_client_refuses_a_bad_option(sync_client: SyncClient) -> None:
 
 def test_a_sync_client_refuses_a_bad_url_and_starts_no_thread() -> None:
     before = threading.active_count()
-    with pytest.raises(OptionError, match="redis-cluster:// URL"):
+    with pytest.raises(OptionError, match="sqlite:// URL"):
         SyncClient("http://127.0.0.1")
     assert threading.active_count() == before
 

@@ -56,8 +56,8 @@ class WorkerProcess:
         self.server_id = server_id
         self.socket = socket
         self.started_at: float = time.monotonic()
-        self.is_stopping = False
-        self.asked = asyncio.Event()
+        self.is_stopping: bool = False
+        self.asked: asyncio.Event = asyncio.Event()
         self._process = process
         self._link = link
         self._stop_s = stop_s

@@ -32,7 +32,10 @@ async def test_the_commands_leave_no_key(broker: RedisBroker, r: Redis) -> None:
     ("rule", "denied"),
     [
         ("-zadd", {"ZADD"}),
-        ("-@hash", {"HDEL", "HEXISTS", "HGET", "HINCRBY", "HKEYS", "HMGET", "HSET", "HSETNX"}),
+        (
+            "-@hash",
+            {"HDEL", "HEXISTS", "HGET", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSET", "HSETNX"},
+        ),
         ("-subscribe", {"SUBSCRIBE"}),
         ("resetchannels", {"PUBLISH", "SUBSCRIBE"}),
         ("-evalsha", {"EVALSHA"}),

@@ -46,6 +46,7 @@ COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("HGET", "KEY", "f"),
     ("HINCRBY", "KEY", "f", "1"),
     ("HKEYS", "KEY"),
+    ("HLEN", "KEY"),
     ("HMGET", "KEY", "f"),
     ("HSET", "KEY", "f", "v"),
     ("HSETNX", "KEY", "f", "v"),

@@ -38,6 +38,7 @@ end
 for _, span in ipairs({ { minute_s, minute_ttl }, { ten_s, ten_ttl } }) do
   local length = tonumber(span[1])
   local key = runs_prefix .. length .. ":" .. string.format("%d", now_s - now_s % length)
+  redis.call("HDEL", key, "")  -- a replica refuses this write; its counts may be old
   for i = 1, #each, stride do
     local name = each[i]
     local stored = redis.call("HGET", key, name)
