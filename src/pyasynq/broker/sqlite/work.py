@@ -58,10 +58,10 @@ class SqliteWork:
         try:
             # Look first: an idle worker must not keep others from writing.
             ready = await self._store.read(partial(_look, results))
-            for result, (_, count) in zip(results, asked, strict=True):
-                if result.queue in ready:
-                    call = partial(self._take, result, count, max_bytes, lease_s)
-                    await self._store.write(call)
+            for n, (queue, count) in enumerate(asked):
+                if queue in ready:
+                    call = partial(self._take, results[n], count, max_bytes, lease_s)
+                    results[n] = await self._store.write(call)
         except BrokerError as error:
             for result in results:
                 if not (result.leases or result.poison or result.empty):
@@ -69,19 +69,24 @@ class SqliteWork:
         return results
 
     def _take(
-        self, result: DequeueResult, count: int, max_bytes: int, lease_s: float, tx: Transaction
-    ) -> None:
-        queue = tx.queue_id(result.queue)
+        self, asked: DequeueResult, count: int, max_bytes: int, lease_s: float, tx: Transaction
+    ) -> DequeueResult:
+        """Return a new result: *asked* stays as it is if the commit fails."""
+        name, owner = asked.queue, asked.owner
+        queue = _unpaused_queue(tx, name)
         rows = _first_pending(tx, queue, count, max_bytes)
-        result.empty = len(rows) < count and sum(len(row[2]) for row in rows) < max_bytes
-        _lease(tx, queue, rows, owner=result.owner, lease_s=lease_s)
+        _lease(tx, queue, rows, owner=owner, lease_s=lease_s)
         expires_at = self._store.clock.monotonic() + lease_s
         now_s = tx.now_us / MICROS
-        result.waited_s = max(0.0, now_s - rows[0][7] / MICROS) if rows else None
-        # Not added one by one: a transaction that is tried again begins anew.
-        read = [read_lease(row, result.queue, result.owner, now_s, expires_at) for row in rows]
-        result.leases = [lease for lease, is_sound in read if is_sound]
-        result.poison = [lease for lease, is_sound in read if not is_sound]
+        read = [read_lease(row, name, owner, now_s, expires_at) for row in rows]
+        return DequeueResult(
+            queue=name,
+            owner=owner,
+            leases=[lease for lease, is_sound in read if is_sound],
+            poison=[lease for lease, is_sound in read if not is_sound],
+            empty=len(rows) < count and sum(len(row[2]) for row in rows) < max_bytes,
+            waited_s=max(0.0, now_s - rows[0][7] / MICROS) if rows else None,
+        )
 
     async def undo_dequeue(self, queue: str, owner: str) -> int:
         """Put back the tasks that *owner* took in a call whose answer was lost; return how many."""
@@ -160,6 +165,13 @@ def _look(results: Sequence[DequeueResult], tx: Transaction) -> set[str]:
         else:
             ready.add(result.queue)
     return ready
+
+
+def _unpaused_queue(tx: Transaction, name: str) -> int | None:
+    """Return the number of the queue *name*; None if it is not known, or was paused meanwhile."""
+    sql = "SELECT id FROM pyasynq_queue WHERE name = ? AND paused_s IS NULL"
+    found = tx.row(sql, name)
+    return None if found is None else found[0]
 
 
 def _has_pending(tx: Transaction, queue: str) -> bool:
