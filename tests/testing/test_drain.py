@@ -220,6 +220,18 @@ async def test_the_error_of_an_aggregator_is_raised(
             await tasks.drain()
 
 
+async def test_the_first_of_several_errors_of_an_aggregator_is_raised_and_none_is_left(
+    pyasynq_app: App, mail: TypedTask[[str], None]
+) -> None:
+    async with Tasks(pyasynq_app) as tasks:
+        await mail.options(group="bob").enqueue("bad")
+        await mail.options(group="eve").enqueue("bad")
+        await tasks.advance(minutes=1)
+        with pytest.raises(ValueError, match="a bad text"):
+            await tasks.drain()
+        assert len(await tasks.drain()) == 0
+
+
 # -- failures --------------------------------------------------------------------------------------
 
 

@@ -121,10 +121,10 @@ class Stepper:
         next_in_s = math.inf
         for queue in await self._queues(queues):
             steps = self._steps_of(queue)
+            steps.errors.clear()
             next_in_s = min(next_in_s, await steps.take())
             if raises and steps.errors:
-                raise steps.errors.pop()
-            steps.errors.clear()
+                raise steps.errors[0]
         return next_in_s
 
     async def end_what_is_over(self) -> None:
