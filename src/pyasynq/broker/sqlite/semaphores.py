@@ -42,18 +42,21 @@ class SqliteSemaphores:
     async def renew(self, tokens: Sequence[Token], *, lease_s: float) -> list[Token]:
         """Renew *tokens*, all of one scope, in place; return those that are lost."""
 
-        def renew(tx: Transaction) -> list[Token]:
+        def renew(tx: Transaction) -> list[int]:
             sql = "UPDATE pyasynq_token SET ends_s = ? WHERE scope = ? AND holder = ?"
-            lost: list[Token] = []
-            for token in tokens:
-                ends_s = _end_s(tx, token, lease_s)
-                if tx.execute(sql, (ends_s, token.scope, token.holder)).rowcount:
-                    token.ends_s = ends_s
-                else:
-                    lost.append(token)
-            return lost
+            ends = [_end_s(tx, token, lease_s) for token in tokens]
+            return [
+                ends_s if tx.execute(sql, (ends_s, token.scope, token.holder)).rowcount else 0
+                for token, ends_s in zip(tokens, ends, strict=True)
+            ]
 
-        return await self._store.write(renew)
+        lost: list[Token] = []
+        for token, ends_s in zip(tokens, await self._store.write(renew), strict=True):
+            if ends_s:
+                token.ends_s = ends_s
+            else:
+                lost.append(token)
+        return lost
 
     async def release(self, token: Token) -> bool:
         """Release *token*; False if it is no longer held."""
