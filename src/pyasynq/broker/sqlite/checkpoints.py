@@ -83,9 +83,12 @@ class Checkpoints:
             self._not_before = time.monotonic() + REST_S
 
     def _has_had_lock(self, connection: sqlite3.Connection) -> bool:
-        """Return whether nobody else was writing at some moment in the next `WAIT_S`."""
+        """Return whether nobody else was writing at some moment in the next `WAIT_S`.
+
+        It tries at least once, also if `finish` was called before this thread began.
+        """
         give_up_at = time.monotonic() + WAIT_S
-        while time.monotonic() < give_up_at and not self._stopping.is_set():
+        while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -94,7 +97,8 @@ class Checkpoints:
             else:
                 connection.execute("ROLLBACK")
                 return True
-        return False
+            if time.monotonic() >= give_up_at or self._stopping.is_set():
+                return False
 
 
 def _copy_log(connection: sqlite3.Connection) -> bool:
