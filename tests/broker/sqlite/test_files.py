@@ -5,10 +5,12 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from stat import S_IMODE
 
 import pytest
 
 from pyasynq.broker import Broker, open_broker
+from pyasynq.broker.sqlite.files import uri_of
 from pyasynq.broker.sqlite.schema import VERSION
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, OptionError
 from tests.support.factories import a_pending, enqueue, ids, take
@@ -150,3 +152,22 @@ async def test_two_brokers_of_a_process_share_a_file(broker: Broker, file: Path)
     await enqueue(broker, a_pending("3"))
     with closing(sqlite3.connect(file)) as theirs:
         assert theirs.execute("SELECT count(*) FROM pyasynq_task").fetchone() == (3,)
+
+
+async def test_the_file_that_a_link_leads_to_is_made_for_its_owner_alone(
+    tmp_path: Path, file: Path
+) -> None:
+    (tmp_path / "link.db").symlink_to(file)
+    linked = open_broker(f"sqlite:///{tmp_path}/link.db")
+    await linked.ping()
+    await linked.aclose()
+    assert S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_copy_and_a_checkpoint_make_no_file_where_there_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "100% of tasks?.db"
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        sqlite3.connect(uri_of(file), uri=True)
+    file.touch()
+    sqlite3.connect(uri_of(file), uri=True).close()
+    assert [*tmp_path.iterdir()] == [file]

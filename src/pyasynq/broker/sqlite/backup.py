@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from pyasynq.broker.sqlite.connection import map_error
+from pyasynq.broker.sqlite.files import uri_of
 from pyasynq.broker.sqlite.store import Store
 from pyasynq.broker.sqlite_url import SqliteAddress
 
@@ -32,7 +33,10 @@ def _copy(source: Path, file: Path) -> int:
     try:
         part.unlink(missing_ok=True)  # of a copy that was killed
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(part)) as new:
+        with (
+            closing(sqlite3.connect(uri_of(source), uri=True)) as old,
+            closing(sqlite3.connect(part)) as new,
+        ):
             old.backup(new)  # all pages in one step: others write into the log meanwhile
         part.rename(file)
     except (sqlite3.Error, OSError) as error:

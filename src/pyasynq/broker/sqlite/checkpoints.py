@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from pyasynq.broker.sqlite.files import log_of
+from pyasynq.broker.sqlite.files import log_of, uri_of
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.broker")
@@ -41,7 +41,7 @@ class Checkpoints:
 
     def __init__(self, path: Path | None) -> None:
         """Watch the log of the file *path*; memory has none."""
-        self._path = None if path is None else path.resolve()  # the log is beside the file itself
+        self._path = path
         self._commits = 0
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -74,7 +74,7 @@ class Checkpoints:
 
     def _copy(self, path: Path) -> None:
         try:
-            with closing(sqlite3.connect(path, timeout=TRY_S)) as connection:
+            with closing(sqlite3.connect(uri_of(path), uri=True, timeout=TRY_S)) as connection:
                 is_whole = self._has_had_lock(connection) and _copy_log(connection)
         except sqlite3.Error as error:  # the log stays large, so the next commits try again
             log.debug("the log of %s was not copied into the file: %s", path, error)

@@ -64,7 +64,7 @@ def create_file(path: Path, *, unsafe_filesystem: bool) -> None:
         OptionError: If the file would be on a file system whose locks do not work.
     """
     if not unsafe_filesystem:
-        _check_filesystem(path.parent)
+        _check_filesystem(path)
     make(path)
 
 
@@ -80,7 +80,7 @@ def connect(address: SqliteAddress, *, sync: bool) -> sqlite3.Connection:
     """
     path = address.path
     if path is not None and not address.unsafe_filesystem:
-        _check_filesystem(path.parent)
+        _check_filesystem(path)
     if path is not None and path.exists() and not _may(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     connection = sqlite3.connect(
@@ -162,9 +162,22 @@ def _has_no_room(address: SqliteAddress) -> bool:
     if path is None:
         return False
     longest = _longest_file()
-    sizes = [file.stat().st_size for file in (path, log_of(path)) if file.exists()]
-    disk = os.statvfs(path.parent)
-    return disk.f_bavail * disk.f_frsize < ROOM or any(size + ROOM > longest for size in sizes)
+    try:
+        sizes = [file.stat().st_size for file in (path, log_of(path)) if file.exists()]
+        free = free_bytes(path)
+    except OSError:  # the folder is gone
+        return False
+    return free < ROOM or any(size + ROOM > longest for size in sizes)
+
+
+def free_bytes(path: Path) -> int:
+    """Return the free space of the disk that the file *path* is on, bytes.
+
+    Raises:
+        OSError: If the folder cannot be read.
+    """
+    disk = os.statvfs(path.resolve().parent)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _longest_file() -> float:
@@ -192,20 +205,20 @@ def _may(path: Path, what: int) -> bool:
     return os.access(path, what, effective_ids=is_known)
 
 
-def network_filesystem(folder: Path) -> str:
-    """Return the kind of network file system that *folder* is on; empty for any other one."""
+def network_filesystem(path: Path) -> str:
+    """Return the kind of network file system that a file is on; empty for any other one."""
     if sys.platform != "linux":
         return ""
-    return NETWORK_FILESYSTEMS.get(_filesystem_number(folder), "")
+    return NETWORK_FILESYSTEMS.get(_filesystem_number(path.resolve().parent), "")
 
 
-def _check_filesystem(folder: Path) -> None:
-    if kind := network_filesystem(folder):
+def _check_filesystem(path: Path) -> None:
+    if kind := network_filesystem(path):
         allowed = (
             f"a file on a local disk, not on {kind}, whose locks do not work between machines"
             " (add ?unsafe_filesystem=1 if they do)"
         )
-        raise OptionError("broker", str(folder), allowed)
+        raise OptionError("broker", str(path.parent), allowed)
 
 
 def _filesystem_number(folder: Path) -> int:

@@ -8,9 +8,10 @@ from pathlib import Path
 from stat import S_IMODE
 
 from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport
-from pyasynq.broker.sqlite.connection import name_of, network_filesystem
+from pyasynq.broker.sqlite.connection import free_bytes, name_of, network_filesystem
+from pyasynq.broker.sqlite.files import log_of
 from pyasynq.broker.sqlite.registry import KIND
-from pyasynq.broker.sqlite.store import RESERVE_BYTES, Store, Transaction, free_bytes
+from pyasynq.broker.sqlite.store import RESERVE_BYTES, Store, Transaction
 from pyasynq.broker.sqlite.tasks import MICROS
 from pyasynq.broker.sqlite_url import SqliteAddress
 
@@ -79,14 +80,14 @@ def _describe(path: Path) -> dict[str, str]:
         "mode": f"{S_IMODE(path.stat().st_mode):03o}",
         "writable": "yes" if may_write else "no",
         "log_size": str(_log_size(path)),
-        "network_filesystem": network_filesystem(path.parent),
+        "network_filesystem": network_filesystem(path),
         "disk_free": str(free_bytes(path)),
         "disk_reserve": str(RESERVE_BYTES),
     }
 
 
 def _log_size(path: Path) -> int:
-    log = path.resolve().with_name(f"{path.resolve().name}-wal")
+    log = log_of(path)
     return log.stat().st_size if log.exists() else 0
 
 

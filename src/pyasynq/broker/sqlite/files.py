@@ -19,8 +19,14 @@ Identity: TypeAlias = tuple[int, int]
 
 
 def log_of(path: Path) -> Path:
-    """Return the path of the write-ahead log of the file *path*."""
-    return path.with_name(f"{path.name}-wal")
+    """Return the path of the log: beside the file itself, whatever links lead to it."""
+    file = path.resolve()
+    return file.with_name(f"{file.name}-wal")
+
+
+def uri_of(path: Path) -> str:
+    """Return the URI with which SQLite opens the file *path*, but makes none if there is none."""
+    return f"{path.as_uri()}?mode=rw"
 
 
 def identity(path: Path) -> Identity | None:
@@ -38,6 +44,7 @@ def make(path: Path) -> None:
     Raises:
         OSError: If that is not possible.
     """
+    path = path.resolve()  # a link may lead to a file that is not there
     with _locked(path.parent):
         if path.exists():
             return
@@ -54,6 +61,7 @@ def remove_log(path: Path, log: Identity | None) -> None:
     Raises:
         OSError: If that is not possible.
     """
+    path = path.resolve()
     with _locked(path.parent):
         if log is not None and identity(log_of(path)) == log:
             _remove_log(path)

@@ -7,7 +7,6 @@ would stop the event loop.
 """
 
 import asyncio
-import os
 import random
 import sqlite3
 import threading
@@ -23,6 +22,7 @@ from pyasynq.broker.sqlite.connection import (
     check_version,
     connect,
     create_file,
+    free_bytes,
     is_busy,
     map_error,
     name_of,
@@ -95,16 +95,6 @@ class Transaction:
             return found
         inserted = self.execute("INSERT INTO pyasynq_queue(name) VALUES (?)", (name,))
         return cast("int", inserted.lastrowid)
-
-
-def free_bytes(path: Path) -> int:
-    """Return the free space of the disk that the file *path* is on, bytes.
-
-    Raises:
-        OSError: If the folder cannot be read.
-    """
-    disk = os.statvfs(path.parent)
-    return disk.f_bavail * disk.f_frsize
 
 
 def marks(count: int) -> str:
