@@ -249,11 +249,15 @@ class ServerActors:
         return jobs[self.completer]
 
     async def close(self) -> None:
-        """Release threads, write the last counts, and delete the server's record."""
+        """Release threads, delete the server's record, and write the last counts."""
         self.runner.close()
         try:
-            for historian in self.historians:
-                await historian.step()
             await self.heartbeater.clear()
         except BrokerError as error:
             log.info("the server's record stays until it expires: %s", error)
+            return
+        try:
+            for historian in self.historians:
+                await historian.step()
+        except BrokerError as error:
+            log.info("the counts of the last runs are lost: %s", error)

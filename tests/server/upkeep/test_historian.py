@@ -1,5 +1,6 @@
 """A server writes what has run for inspectors."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
@@ -119,3 +120,40 @@ async def test_counts_that_cannot_be_written_are_written_later() -> None:
 async def test_nothing_is_written_if_nothing_ran() -> None:
     historian = Historian(None, RunCounter(), clock=Clock(), outages=OutageLog("test"))  # pyright: ignore[reportArgumentType]
     assert await historian.step() > 0
+
+
+class HangingPort:
+    """Does not answer until its caller is cancelled."""
+
+    async def add(self, queue: str, types: Mapping[str, Counts]) -> None:
+        del queue, types
+        await asyncio.Event().wait()
+
+
+async def test_counts_whose_writing_is_cancelled_are_kept_for_the_last_step() -> None:
+    counter = RunCounter()
+    counter.add_success("a", "type", 0.1)
+    counter.add_success("b", "type", 0.1)
+    historian = Historian(HangingPort(), counter, clock=Clock(), outages=OutageLog("test"))  # pyright: ignore[reportArgumentType]
+    step = asyncio.create_task(historian.step())
+    await asyncio.sleep(0)
+    step.cancel()
+    await asyncio.wait([step])
+    assert {queue: counts["type"][SUCCEEDED] for queue, counts in counter.take().items()} == {
+        "a": 1,
+        "b": 1,
+    }
+
+
+async def test_a_server_that_cannot_write_its_last_counts_still_deletes_its_record(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(queue: str, types: Mapping[str, Counts]) -> None:
+        del types
+        msg = f"{queue} is broken"
+        raise BrokerError(msg)
+
+    monkeypatch.setattr(broker.history, "add", refuse)
+    await run_all(broker, "ok")
+    async with Inspector(broker) as inspector:
+        assert await inspector.servers() == []

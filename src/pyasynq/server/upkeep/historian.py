@@ -27,12 +27,17 @@ class Historian(Actor):
     async def step(self) -> float:
         """Write the counts of all queues; those that cannot be written are written next time."""
         failure: BrokerError | None = None
-        for queue, types in self._counter.take().items():
-            try:
-                await self._port.add(queue, types)
-            except BrokerError as error:  # if only the answer is lost, they are counted twice
+        left = dict(self._counter.take())
+        try:
+            for queue, types in tuple(left.items()):
+                try:
+                    await self._port.add(queue, types)
+                    del left[queue]
+                except BrokerError as error:
+                    failure = error
+        finally:  # after a cancellation, too; if only the answer is lost, they are counted twice
+            for queue, types in left.items():
                 self._counter.put_back(queue, types)
-                failure = error
         if failure is not None:
             raise failure
         return PERIOD_S
