@@ -43,7 +43,8 @@ KEPT_S: Final[Mapping[int, int]] = {MINUTE_S: 8 * 3600, TEN_MINUTES_S: 3 * 86_40
 class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one type of task within some time.
 
-    Percentiles come from histograms whose buckets double, so they may be a third too large.
+    Percentiles come from histograms whose buckets double, so one may be up to twice the true value,
+    or down to half of it; below 1 ms it is only known to be below.
 
     Attributes:
         type: The type; ``(other)`` for all beyond the 200 most frequent.
