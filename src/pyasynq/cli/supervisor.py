@@ -68,6 +68,7 @@ class _Child:
         former: The process that it has replaced and that may still run tasks; None if there is
             none.
         is_over: No other process will follow.
+        hung_up: Set from a SIGHUP until `answer`.
     """
 
     def __init__(self) -> None:

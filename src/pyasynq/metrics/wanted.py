@@ -2,8 +2,9 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from pyasynq.core.info import QueueInfo, ServerInfo
@@ -109,7 +110,6 @@ def wanted(info: QueueInfo, run_time_s: float, *, target_s: float, concurrency: 
     return max(math.ceil(slots / concurrency), 1 if waiting else 0)
 
 
-def task_seconds(readings: Sequence[Reading]) -> float:
+def task_seconds(readings: Iterable[Reading]) -> float:
     """Return the run time of all tasks between the first and the last of *readings*, seconds."""
-    pairs = zip(list(readings)[:-1], list(readings)[1:], strict=True)
-    return sum((a.active + b.active) / 2 * (b.at_s - a.at_s) for a, b in pairs)
+    return sum((a.active + b.active) / 2 * (b.at_s - a.at_s) for a, b in pairwise(readings))

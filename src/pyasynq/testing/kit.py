@@ -128,8 +128,8 @@ class Kit:
             calls.on_forgotten.append(note)
             stack.callback(calls.on_forgotten.remove, note)
             yield
-        for error in self.forgotten:
-            raise error
+        if self.forgotten:
+            raise self.forgotten[0]
 
     def _close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

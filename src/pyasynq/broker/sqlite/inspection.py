@@ -102,7 +102,7 @@ def _apply(action: Move, tx: Transaction, queue: int, name: str, tasks: Sequence
             sql = f"UPDATE pyasynq_task SET state = {ARCHIVED}, at = ?, {LEFT_GROUP} WHERE seq = ?"
             tx.executemany(sql, [(tx.now_us, seq) for seq in seqs])
         case Action.DELETE:
-            delete(tx, queue, [(seq, task_id, data) for seq, task_id, data in tasks])
+            delete(tx, queue, tasks)
 
 
 def _reschedule(found: StoredTask, at_s: int, tx: Transaction) -> UpdateResult:

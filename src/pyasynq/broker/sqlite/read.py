@@ -40,7 +40,7 @@ ROW_BYTES: Final = 150
 
 
 class SqliteRead:
-    """The part of the inspection port that reads; actions are in `actions`."""
+    """The part of the inspection port that reads; the rest is in `inspection`."""
 
     def __init__(self, store: Store) -> None:
         """Run transactions in *store*."""

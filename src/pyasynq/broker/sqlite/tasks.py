@@ -63,7 +63,7 @@ def delete(tx: Transaction, queue: int, tasks: Sequence[tuple[int, str, bytes]])
 
 
 def delete_rows(tx: Transaction, seqs: Sequence[int]) -> None:
-    """Delete the rows of tasks; *seqs* has at most 1,000 numbers."""
+    """Delete the rows of tasks."""
     for start in range(0, len(seqs), 500):  # SQLite takes 999 parameters
         some = seqs[start : start + 500]
         tx.execute(f"DELETE FROM pyasynq_task WHERE seq IN ({marks(len(some))})", some)

@@ -90,11 +90,11 @@ class Wake:
 
     def notify(self, topics: Collection[str]) -> None:
         """Wake all who wait for one of *topics*."""
-        for listener in list(self._listeners.values()):
+        listeners = list(self._listeners.values())
+        for listener in listeners:
             listener.notify(topics)
         if self._folder is not None:
-            own = {listener.name for listener in list(self._listeners.values())}
-            self._folder.send(topics, own)
+            self._folder.send(topics, {listener.name for listener in listeners})
 
     def close(self) -> None:
         """Give the sockets back."""

@@ -106,9 +106,8 @@ async def _find(broker: "Broker") -> Findings:
     server_info: Mapping[str, str] | None = {}
     if broker.supports("cluster"):
         server_info = await _try_to(broker.cluster.server_info())
-    heartbeats = await _try_to(
-        broker.diagnosis.heartbeats()
-    )  # before servers(), which removes dead ones
+    # Before servers(), which removes the dead ones from Redis.
+    heartbeats = await _try_to(broker.diagnosis.heartbeats())
     names = await _try_to(inspector.queues())
     infos = [await _try_to(inspector.queue_info(name, memory=False)) for name in names or ()]
     return Findings(
@@ -123,7 +122,7 @@ async def _find(broker: "Broker") -> Findings:
 
 
 async def _try_to(read: Awaitable[T]) -> T | None:
-    """Return what *read* returns; None if Redis refuses, which the check of permissions reports."""
+    """Return what *read* returns; None if it is refused, which the check of permissions reports."""
     try:
         return await read
     except BrokerUnavailableError:

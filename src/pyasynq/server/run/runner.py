@@ -87,7 +87,8 @@ class Runner:
         self._port = port
         self._completer = completer
         self._config = config
-        self._policy, self._attempts = config.policy(), AttemptRecorder(config)
+        self._policy = config.policy()
+        self._attempts = AttemptRecorder(config)
         self._run_log = RunLog(config.clock)
         self._deadlines = Deadlines(
             self.runs, config.clock, slots=config.concurrency, threads=config.threads
@@ -257,7 +258,7 @@ class Runner:
         """Record that the handler begins: a worker that dies earlier was not killed by this task.
 
         Raises:
-            BrokerError: If Redis does not answer; the task goes back to its queue.
+            BrokerError: If the broker does not answer; the task goes back to its queue.
             LeaseExpiredError: If this worker no longer holds the task.
         """
         try:
