@@ -153,3 +153,23 @@ async def test_what_cannot_be_performed_is_refused(tasks: Tasks, welcome: Welcom
         await tasks.perform("email:welcome")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="has its payload already"):
         await tasks.perform(Task("t"), "bob")  # type: ignore[call-overload]
+
+
+async def test_a_call_after_one_that_was_cancelled_runs_its_own_task(
+    tasks: Tasks, pyasynq_app: App
+) -> None:
+    begun = asyncio.Event()
+
+    @pyasynq_app.task("number")
+    async def number(value: int) -> int:
+        if not value:
+            begun.set()
+            await asyncio.Event().wait()
+        return value
+
+    call = asyncio.create_task(tasks.perform(number, 0))
+    await begun.wait()
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert await tasks.perform(number, 7) == 7

@@ -186,7 +186,11 @@ class Kit:
         for refusal in await memory.broker.creation.create([pending]):
             if isinstance(refusal, Exception):
                 raise refusal
-        ran = await self._stepper(memory).run_one(message.queue)
+        try:
+            ran = await self._stepper(memory).run_one(message.queue)
+        except BaseException:
+            self._scratch = None  # the task of a run that was cancelled is pending there again
+            raise
         if ran.error is not None:
             raise ran.error
         return ran.value
