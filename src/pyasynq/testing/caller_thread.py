@@ -1,11 +1,15 @@
 """Run the plain functions of tasks in the thread of the test."""
 
 import queue
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+Work: TypeAlias = "queue.SimpleQueue[Callable[[], object] | None]"
+"""Functions to run, then None once the answer is there."""
 
 
 class CallerThread(Executor):
@@ -18,44 +22,52 @@ class CallerThread(Executor):
     def __init__(self, others: ThreadPoolExecutor) -> None:
         """Run functions in *others* while no thread waits."""
         self._others = others
-        self._work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        self._waiting = False
+        self._lock = threading.Lock()
+        self._work: Work | None = None
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":  # noqa: ANN401 - as `Executor` has it
         """Run a function in the waiting thread; see `Executor.submit`."""
-        if not self._waiting:
-            return self._others.submit(fn, *args, **kwargs)
-        answer: Future[T] = Future()
-        self._work.put(lambda: _run(answer, lambda: fn(*args, **kwargs)))
-        return answer
+        with self._lock:
+            if self._work is not None:
+                answer: Future[T] = Future()
+                self._work.put(lambda: _run(answer, lambda: fn(*args, **kwargs)))
+                return answer
+        return self._others.submit(fn, *args, **kwargs)
 
     def wait(self, start: Callable[[], "Future[T]"]) -> T:
         """Call *start*, and run functions in this thread until its future has an answer."""
-        work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        self._work = work
-        self._waiting = True  # before the start: the first function may come at once
+        work: Work = queue.SimpleQueue()
+        with self._lock:  # before the start: the first function may come at once
+            before, self._work = self._work, work
         try:
             answer = start()
-            answer.add_done_callback(lambda _: work.put(self._stop))
-            self._run_until_stopped(answer)
+            answer.add_done_callback(lambda _: work.put(None))
+            _run_until_answered(work, answer)
         finally:
-            self._waiting = False
+            with self._lock:
+                self._work = before
+            self._hand_over(work)
         return answer.result()
 
-    def _run_until_stopped(self, answer: "Future[T]") -> None:
-        try:
-            while self._waiting:
-                self._work.get()()
-        except BaseException:
-            answer.cancel()
-            raise
+    def _hand_over(self, work: Work) -> None:
+        """Let other threads run the functions that came after the answer."""
+        while not work.empty():
+            call = work.get()
+            if call is not None:
+                self._others.submit(call)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001 - as `Executor` has it
         """Release the other threads."""
         self._others.shutdown(wait, cancel_futures=cancel_futures)
 
-    def _stop(self) -> None:
-        self._waiting = False
+
+def _run_until_answered(work: Work, answer: "Future[Any]") -> None:
+    try:
+        while (call := work.get()) is not None:
+            call()
+    except BaseException:
+        answer.cancel()
+        raise
 
 
 def _run(answer: "Future[T]", call: Callable[[], T]) -> None:
