@@ -305,3 +305,13 @@ async def test_a_clock_that_steps_back_lengthens_leases_and_ends_none(
     assert (await broker.upkeep.expired("q")).leases == []
     clock.advance(hours=1, seconds=30)
     assert len((await broker.upkeep.expired("q")).leases) == 1
+
+
+async def test_a_deleted_file_is_reported_to_the_next_call_and_not_only_to_a_look(
+    broker: SqliteBroker, path: Path
+) -> None:
+    path.unlink()  # noqa: ASYNC240 - nothing else runs in this loop
+    broker._store.database._data_version()
+    with pytest.raises(BrokerUnavailableError, match="was deleted or replaced"):
+        await broker.ping()
+    await broker.ping()

@@ -269,9 +269,11 @@ class Database:
 
     def _data_version(self) -> int:
         """Return a number that other connections change by their commits; -1 if it is not known."""
+        sync = self.address.sync_work
         with self._mutex:
             try:
-                connection = self._connection(sync=self.address.sync_work)
+                # The check of an open file is left to transactions, whose callers get its error.
+                connection = self._connections.get(sync) or self._connection(sync=sync)
                 return int(connection.execute("PRAGMA data_version").fetchone()[0])
             except (sqlite3.Error, OSError, PyasynqError):  # the next transaction tells why
                 return -1
