@@ -8,6 +8,7 @@ import pytest
 from pyasynq.broker import Broker, Container, Move, Page, RemoveResult, StoredTask, UpdateResult
 from pyasynq.core.compose import Plan
 from pyasynq.core.info import TaskInfo
+from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import Action, TaskState
 from tests.support.factories import (
     FUTURE_S,
@@ -125,6 +126,18 @@ async def test_a_page_tells_whether_there_is_more(
     container = PENDING if make is a_pending else SCHEDULED
     page = await broker.inspection.tasks(container, start, count)
     assert ([task.id for task in page.tasks], page.more) == (found_ids, more)
+
+
+@pytest.mark.parametrize(("count", "more"), [(4, True), (5, False), (9, False)])
+async def test_a_page_of_large_tasks_is_as_long_as_any_other(
+    broker: Broker,
+    count: int,
+    more: bool,  # noqa: FBT001
+) -> None:
+    all_ids = [str(number) for number in range(5)]
+    await enqueue(broker, *(a_pending(name, payload=bytes(MAX_BYTES // 2 + 1)) for name in all_ids))
+    page = await broker.inspection.tasks(PENDING, 0, count)
+    assert ([task.id for task in page.tasks], page.more) == (all_ids[:count], more)
 
 
 # -- actions ---------------------------------------------------------------------------------------

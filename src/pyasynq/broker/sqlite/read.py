@@ -113,8 +113,9 @@ class SqliteRead:
             infos = (task_info(container.queue, row, now) for row in page)
             tasks += [info for info in infos if info is not None]
             start += len(page)
-            if len(rows) == len(page) or start >= end:
-                return Page(tasks=tasks, more=len(rows) > len(page))
+            # Fewer than asked for are no end: large tasks come in small steps.
+            if not rows or (start >= end and len(rows) > step):
+                return Page(tasks=tasks, more=bool(rows))
             await asyncio.sleep(0)
 
 
