@@ -90,6 +90,7 @@ class Logs:
             logging.root.handlers = [self._handler]
         elif self._handler not in logging.root.handlers and self._given:
             log.warning("the app configures logging, without regard to %s", ", ".join(self._given))
+            self._given = []  # the command looks up the app more than once
 
 
 def _is_unconfigured(level: int) -> bool:
