@@ -193,9 +193,12 @@ def test_what_is_no_app_is_refused(app: object) -> None:
         Tasks(app)  # type: ignore[arg-type]
 
 
-def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises(TypeError, match="unknown option 'concurency'; did you mean 'concurrency'"):
-        Tasks(concurency=3)  # type: ignore[call-arg]
+@pytest.mark.parametrize(
+    ("option", "meant"), [("concurency", "concurrency"), ("inlin", "inline"), ("noww", "now")]
+)
+def test_an_unknown_option_is_refused(option: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"unknown option '{option}'; did you mean '{meant}'"):
+        Tasks(**{option: 3})  # type: ignore[arg-type]
 
 
 async def test_a_call_that_was_not_awaited_fails_the_test(welcome: Welcome) -> None:

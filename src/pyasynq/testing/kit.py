@@ -76,7 +76,7 @@ class Kit:
             OptionError: If *app* or an option cannot be used.
             TypeError: If an option is unknown.
         """
-        check_known(options, ServerOptions.__annotations__)
+        check_known(options, ("inline", "now", *ServerOptions.__annotations__))
         if app is not None and not isinstance(app, App | Mux):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("app", app, "an App or a Mux")
         self.clock: TravelClock = _clock_of(now, options)
