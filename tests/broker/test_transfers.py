@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pyasynq.broker import Broker, Container, TaskCopy
+from pyasynq.core.attempts import Attempt, record_attempt
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.states import Action, TaskState
 from pyasynq.core.verdict import DONE
@@ -52,6 +53,11 @@ def a_copy(task_id: str = "1", *, at_s: int = 0, group_key: str = "") -> TaskCop
     return TaskCopy(message=a_message(task_id, group_key=group_key), at_s=at_s)
 
 
+def an_attempt(retried: int) -> bytes:
+    attempt = Attempt(retried=retried, failed_at=datetime.now(UTC), error="boom")
+    return record_attempt(attempt, 5).data
+
+
 # -- there and back --------------------------------------------------------------------------------
 
 
@@ -75,6 +81,17 @@ async def test_a_delayed_task_keeps_its_time(broker: Broker) -> None:
     await enqueue(broker, a_scheduled(at_s=FUTURE_S))
     (copy,) = await copies_of(broker, SCHEDULED)
     assert copy.at_s == FUTURE_S
+
+
+async def test_a_task_keeps_its_failed_tries(broker: Broker) -> None:
+    records = {slot: an_attempt(slot) for slot in (0, 3)}
+    copy = TaskCopy(message=a_message("1"), at_s=FUTURE_S, attempts=records)
+    assert await broker.transfers.write(ARCHIVED, [copy]) == [None]
+    assert await copies_of(broker, ARCHIVED) == [copy]
+    task = await broker.inspection.task("q", "1")
+    assert task is not None
+    assert task.info is not None
+    assert [attempt.retried for attempt in task.info.attempts] == [0, 3]
 
 
 async def test_a_task_keeps_its_result(broker: Broker) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from pyasynq.broker import NewTask, open_broker
 from pyasynq.server.run.run_counter import RunCounter
 from tests.cli.command_runner import CommandRunner
@@ -43,3 +45,12 @@ def test_what_ran_is_shown_by_type(run_cli: CommandRunner, redis_url: str) -> No
     assert [one["type"] for one in document] == ["email:welcome", "report"]
     assert run_cli("stats", "--types", "-q", "nothing").code == 3
     assert run_cli("stats", "--types", "--last", "4d").code != 0
+
+
+@pytest.mark.parametrize("args", [("--last", "2h"), ("-q", "default")], ids=" ".join)
+def test_what_narrows_the_types_needs_them(run_cli: CommandRunner, args: tuple[str, ...]) -> None:
+    result = run_cli("stats", *args)
+    assert (result.code, result.err.splitlines()[-1]) == (
+        2,
+        "pyasynq stats: --last and --queue are for --types",
+    )

@@ -1,6 +1,6 @@
 """Take tasks from one broker to another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -22,6 +22,7 @@ class TaskCopy(msgspec.Struct, frozen=True, kw_only=True):
         group: The group that it is in, or that it joins when it is due; None for none.
         lock_s: Seconds for which it holds its unique lock; 0 if it does not.
         result: Its result, if there is one.
+        attempts: The encoded records of its failed tries, by their slots.
     """
 
     message: TaskMessage
@@ -29,6 +30,7 @@ class TaskCopy(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
     lock_s: float = 0.0
     result: bytes | None = None
+    attempts: Mapping[int, bytes] = msgspec.field(default_factory=dict[int, bytes])
 
 
 class TransferPort(Protocol):

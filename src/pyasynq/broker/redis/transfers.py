@@ -13,6 +13,7 @@ from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.creation import Register
 from pyasynq.broker.redis.lua import transfers as scripts
 from pyasynq.broker.redis.scripts import Each, blob
+from pyasynq.broker.redis.task_records import ATTEMPT_FIELDS
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import encode
 from pyasynq.core.policy import MAX_BYTES
@@ -32,6 +33,7 @@ class RedisTransfers:
     async def read(self, container: Container, start: int, count: int) -> list[TaskCopy | None]:
         """Return tasks of *container* in order, after skipping the first *start*."""
         call = scripts.read_copies(
+            ATTEMPT_FIELDS,
             container=keys.ids_in(container),
             groups=keys.groups(container.queue),
             task_prefix=keys.task(container.queue),
@@ -61,7 +63,7 @@ class RedisTransfers:
 
 
 def _read(queue: str, row: Sequence[Any]) -> TaskCopy | None:
-    task_id, data, score, group, result, lock_ms = row
+    task_id, data, score, group, result, lock_ms, *attempts = row
     message, is_sound = read_message(queue, task_id or b"", data or b"")
     if not is_sound:
         return None
@@ -71,6 +73,7 @@ def _read(queue: str, row: Sequence[Any]) -> TaskCopy | None:
         group=decode_name(group) if group else None,
         lock_s=lock_ms / 1000,
         result=result,
+        attempts={slot: record for slot, record in enumerate(attempts) if record},
     )
 
 
@@ -85,6 +88,11 @@ def _each_values(container: Container, task: TaskCopy) -> tuple[Each, ...]:
         message.unique_key if locked else False,
         max(1, int(task.lock_s * 1000)) if locked else False,
         False if task.result is None else blob(task.result),
+        tuple(
+            value
+            for slot, record in task.attempts.items()
+            for value in (ATTEMPT_FIELDS[slot], blob(record))
+        ),
     )
 
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
+import msgspec
+
 from pyasynq.broker.ports.creation import Refusal
 from pyasynq.broker.ports.inspection import Container
 from pyasynq.broker.ports.transfers import TaskCopy
@@ -11,7 +13,7 @@ from pyasynq.broker.records import read_message
 from pyasynq.broker.sqlite.read import in_container
 from pyasynq.broker.sqlite.schema import NUMBERS, PENDING
 from pyasynq.broker.sqlite.store import Row, Store, Transaction
-from pyasynq.broker.sqlite.tasks import MICROS, next_place
+from pyasynq.broker.sqlite.tasks import MICROS, next_place, read_attempts
 from pyasynq.broker.sqlite.wake import pending_topic
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import encode
@@ -38,20 +40,20 @@ class SqliteTransfers:
 def _read(container: Container, start: int, count: int, tx: Transaction) -> list[TaskCopy | None]:
     queue = tx.queue_id(container.queue)
     where, values = in_container(container, queue, NUMBERS[container.state])
-    sql = f"""SELECT t.id, t.message, t.at, t.group_name, t.result FROM pyasynq_task t
+    sql = f"""SELECT t.id, t.message, t.at, t.group_name, t.result, t.attempts FROM pyasynq_task t
         WHERE {where} ORDER BY t.at, t.seq LIMIT ? OFFSET ?"""
     copies: list[TaskCopy | None] = []
     left = MAX_BYTES
     for row in tx.execute(sql, (*values, count, start)):
         copies.append(_copy(tx, queue, container, row))
-        left -= len(row[1]) + len(row[4] or b"")
+        left -= len(row[1]) + len(row[4] or b"") + len(row[5] or b"")
         if left <= 0:
             break
     return copies
 
 
 def _copy(tx: Transaction, queue: int | None, container: Container, row: Row) -> TaskCopy | None:
-    task_id, data, at, group, result = row
+    task_id, data, at, group, result, attempts = row
     message, is_sound = read_message(container.queue, task_id.encode(), data)
     if not is_sound:
         return None
@@ -63,6 +65,7 @@ def _copy(tx: Transaction, queue: int | None, container: Container, row: Row) ->
         group=group,
         lock_s=0.0 if lock is None else max(0, lock[0] - tx.now_us) / MICROS,
         result=result,
+        attempts=read_attempts(attempts),
     )
 
 
@@ -80,9 +83,11 @@ def _write(
         if refusal is None:
             group = container.group or task.group
             message = task.message
-            row = (queue, message.id, state, at, encode(message), group, task.result)
-            sql = """INSERT INTO pyasynq_task(queue, id, state, at, message, group_name, result)
-                VALUES (?, ?, ?, ?, ?, ?, ?)"""
+            attempts = msgspec.msgpack.encode(task.attempts) if task.attempts else None
+            row = (queue, message.id, state, at, encode(message), group, task.result, attempts)
+            sql = """INSERT INTO pyasynq_task
+                (queue, id, state, at, message, group_name, result, attempts)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
             tx.execute(sql, row)
     if state == PENDING:
         tx.changed.add(pending_topic(container.queue))

@@ -47,6 +47,7 @@ _TYPE_HEADINGS: Final = (
     *("Type", "Runs", "Per Min", "Failed", "Archived"),
     *("Run p50", "p95", "p99", "Wait p50", "p95", "p99"),
 )
+HOUR: Final = timedelta(hours=1)
 _UNITS: Final = ((60.0, "min"), (1.0, "s"), (0.001, "ms"))
 
 
@@ -56,9 +57,7 @@ _UNITS: Final = ((60.0, "min"), (1.0, "s"), (0.001, "ms"))
 @click.option(
     "--last",
     **DURATION,
-    default="1h",
-    show_default=True,
-    help="How far --types looks back, at most 72h.",
+    help="How far --types looks back, at most 72h; 1h when not given.",
 )
 @click.option(
     "-q", "--queue", help="Only this queue, with --types.", shell_complete=complete_queues
@@ -70,11 +69,15 @@ async def stats(
     as_json: bool,
     wants_json: bool,
     types: bool,
-    last: timedelta,
+    last: timedelta | None,
     queue: str | None,
 ) -> None:
     """Show the counts of all queues, and the broker; or what ran lately."""
+    if not types and (last is not None or queue is not None):
+        msg = "--last and --queue are for --types"
+        raise click.UsageError(msg)
     if types:
+        last = HOUR if last is None else last
         stats = await inspector.type_stats(queue, last=last)
         _print_types(stats, last, as_json=as_json or wants_json)
         return

@@ -10,9 +10,11 @@
 --   start        int   rank of the first task
 --   limit        int   most tasks to read
 --   max_bytes    int   stop once messages and results have more bytes
+-- EACH
+--   field        str   a field with the record of a failed try
 -- RETURNS
 --   for each: id, message or nil, score or nil, group or nil, result or nil, milliseconds for which it
---   holds its unique lock, or 0
+--   holds its unique lock, or 0, then the records of its failed tries or nil
 -- SOURCE
 --   none: asynq moves no tasks between servers
 
@@ -42,9 +44,14 @@ for n, id in ipairs(ids) do
   if bytes > tonumber(max_bytes) then
     break
   end
-  local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "group", "result", "unique_key")
+  local key = task_prefix .. id
+  local fields = redis.pcall("HMGET", key, "msg", "group", "result", "unique_key", unpack(each))
   local message, group, result = fields[1] or false, fields[2] or false, fields[3] or false
-  bytes = bytes + #(message or "") + #(result or "")
   answer[n] = { id, message, scores[n] or false, group, result, lock_ms(fields[4], id) }
+  bytes = bytes + #(message or "") + #(result or "")
+  for k = 5, 4 + #each do
+    answer[n][k + 2] = fields[k] or false
+    bytes = bytes + #(fields[k] or "")
+  end
 end
 return answer

@@ -15,6 +15,7 @@
 --   lock         str    key of the unique lock, or false
 --   lock_ms      int    TTL of the lock, milliseconds, or false
 --   result       bytes  its result, or false
+--   attempts     array  fields with the records of its failed tries, and these records
 -- RETURNS
 --   for each: 1 stored, 0 the id is taken, -1 the lock is held
 -- SOURCE
@@ -26,7 +27,7 @@ redis.call("SCARD", groups)
 
 -- Store the task whose values begin at index i of each, and return the answer.
 local function store(i)
-  local id, message, _, group, lock, lock_ms, result = unpack(each, i, i + 6)
+  local id, message, _, group, lock, lock_ms, result, attempts = unpack(each, i, i + 7)
   local key = task_prefix .. id
   if redis.call("EXISTS", key) == 1 then
     return 0
@@ -43,6 +44,9 @@ local function store(i)
   end
   if result then
     redis.call("HSET", key, "result", result)
+  end
+  if #attempts > 0 then
+    redis.call("HSET", key, unpack(attempts))
   end
   if is_list then
     redis.call("HSET", key, "pending_since", now_ns)
