@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -15,11 +15,18 @@ NOWHERE = "redis://127.0.0.1:1"
 
 
 @pytest.fixture
-def replaced() -> Iterator[Broker]:
-    """Yield the broker that answers in place of all others."""
+async def memory() -> AsyncIterator[Broker]:
+    """Yield a broker in memory."""
     broker = in_memory()
-    with replacing_all(broker):
-        yield broker
+    yield broker
+    await broker.aclose()
+
+
+@pytest.fixture
+def replaced(memory: Broker) -> Iterator[Broker]:
+    """Yield the broker that answers in place of all others."""
+    with replacing_all(memory):
+        yield memory
 
 
 def test_all_ports_of_a_broker_are_known() -> None:
@@ -40,9 +47,9 @@ async def test_a_broker_that_is_opened_in_the_block_is_replaced(
     assert await replaced.inspection.queues() == ["default"]
 
 
-async def test_afterwards_a_broker_is_itself_again() -> None:
+async def test_afterwards_a_broker_is_itself_again(memory: Broker) -> None:
     before = open_broker("redis-cluster://127.0.0.1:1")
-    with replacing_all(in_memory()):
+    with replacing_all(memory):
         within = open_broker(NOWHERE)
         await before.ping()
     assert (before.name, before.bound_to_loop, before.creation.apart) == ("Redis", True, True)
@@ -63,14 +70,14 @@ async def test_the_replacement_itself_may_be_used(replaced: Broker) -> None:
     assert await replaced.inspection.queues() == ["default"]
 
 
-def test_there_is_one_replacement(replaced: Broker) -> None:
-    with pytest.raises(PyasynqError, match="replaced already"), replacing_all(in_memory()):
+async def test_there_is_one_replacement(replaced: Broker) -> None:
+    with pytest.raises(PyasynqError, match="replaced already"), replacing_all(replaced):
         pass
 
 
-def test_a_broker_that_nobody_uses_is_not_kept() -> None:
+async def test_a_broker_that_nobody_uses_is_not_kept(memory: Broker) -> None:
     broker = open_broker(NOWHERE)
-    with replacing_all(in_memory()):
+    with replacing_all(memory):
         pass
     known = weakref.ref(broker)
     del broker

@@ -449,10 +449,12 @@ def test_a_client_in_a_second_event_loop_says_what_is_wrong() -> None:
 
 
 def test_a_client_whose_broker_has_no_connections_serves_one_loop_after_another() -> None:
-    client = Client(in_memory())
+    broker = in_memory()
+    client = Client(broker)
     asyncio.run(client.ping())
     assert asyncio.run(client.enqueue(Task("t")))
     asyncio.run(client.aclose())
+    asyncio.run(broker.aclose())
 
 
 async def test_calls_from_other_event_loops_are_made_in_that_of_the_client(redis_url: str) -> None:

@@ -81,6 +81,7 @@ async def test_after_the_test_a_client_uses_its_own_broker_again() -> None:
         await client.enqueue(Task("t"), task_id="afterwards")
     assert await broker.inspection.task("default", "in the test") is None
     assert await broker.inspection.task("default", "afterwards") is not None
+    await broker.aclose()
 
 
 async def test_a_sync_client_uses_the_memory(tasks: Tasks) -> None:
@@ -106,6 +107,7 @@ async def test_a_broker_that_was_handed_over_is_replaced(tasks: Tasks) -> None:
     broker = in_memory()
     await Client(broker).enqueue(Task("t"))
     tasks.assert_enqueued("t")
+    await broker.aclose()
 
 
 async def test_a_scheduler_enqueues_into_the_memory(tasks: Tasks) -> None:
@@ -185,6 +187,28 @@ async def test_without_an_app_tasks_are_recorded_but_not_run() -> None:
                 await run()
         with pytest.raises(PyasynqError, match=r"write Tasks\(app\)"), tasks.inline():
             pass
+
+
+async def test_outside_of_its_block_there_are_no_tasks(pyasynq_app: App) -> None:
+    async with Tasks(pyasynq_app) as tasks:
+        pass
+    with pytest.raises(PyasynqError, match="there inside of their block"):
+        tasks.enqueued()
+    with pytest.raises(PyasynqError, match="there inside of their block"):
+        await tasks.drain()
+
+
+async def test_a_block_may_be_entered_again_and_begins_anew(pyasynq_app: App) -> None:
+    @pyasynq_app.task("plain")
+    def plain() -> None: ...
+
+    tasks = Tasks(pyasynq_app)
+    async with tasks:
+        await plain.enqueue()
+        await tasks.drain()
+    async with tasks:
+        await plain.enqueue()
+        assert len(await tasks.drain()) == len(tasks.ran) == 1
 
 
 @pytest.mark.parametrize("app", ["shop.tasks:app", Client])

@@ -1,4 +1,4 @@
-"""Run the plain functions of tasks in the thread of the test."""
+"""Threads for the plain functions of tasks; one of them may be that of the test."""
 
 import queue
 import threading
@@ -6,10 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar
 
+from pyasynq.server.mux import HANDLER_THREAD
+
 T = TypeVar("T")
 
 Work: TypeAlias = "queue.SimpleQueue[Callable[[], object] | None]"
 """Functions to run, then None once the answer is there."""
+
+
+def handler_threads(count: int) -> ThreadPoolExecutor:
+    """Return *count* threads such as those of a server."""
+    return ThreadPoolExecutor(count, thread_name_prefix=HANDLER_THREAD)
 
 
 class CallerThread(Executor):

@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Collection, Generator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
+from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -21,7 +21,6 @@ from pyasynq.core.task import Task, check_task
 from pyasynq.runtime import calls
 from pyasynq.server import Mux, Server, ServerOptions
 from pyasynq.server.config import Config
-from pyasynq.server.mux import HANDLER_THREAD
 from pyasynq.testing.clock import TravelClock
 from pyasynq.testing.memory import Memory
 from pyasynq.testing.runs import Drained, Ran
@@ -43,6 +42,8 @@ DEEPEST: Final = 30
 
 NO_WAIT: Final = "this memory is never locked"
 
+OUTSIDE: Final = "these tasks are there inside of their block: async with Tasks(app) as tasks"
+
 NO_APP: Final = (
     "there is nothing to run tasks with: write Tasks(app), or define the fixture pyasynq_app, or "
     "the setting pyasynq_app = shop.tasks:app of pytest"
@@ -57,7 +58,6 @@ class Kit:
     Attributes:
         clock: The clock of the test.
         config: Settings of the server whose work `drain` does.
-        memory: Where the tasks are.
         ran: All runs so far, oldest first.
         forgotten: Calls that nobody has awaited.
     """
@@ -68,9 +68,11 @@ class Kit:
         options: ServerOptions,
         *,
         now: datetime | None,
-        executor: Executor | None = None,
+        make_executor: Callable[[int], Executor],
     ) -> None:
         """Test *app*; see `Tasks`.
+
+        *make_executor* gets a number of threads, and makes what plain functions run in.
 
         Raises:
             OptionError: If *app* or an option cannot be used.
@@ -87,17 +89,25 @@ class Kit:
         self._options = options
         served = options if self._app is None else self._app.server_options(**options)
         self.config: Config = Config.of({**served, "clock": self.clock})
-        self._executor = executor or ThreadPoolExecutor(
-            self.config.threads, thread_name_prefix=HANDLER_THREAD
-        )
-        self.memory: Memory = Memory(self.clock)
+        self._make_executor = make_executor
+        self._executor: Executor
+        self._memory: Memory | None = None
         self._scratch: Memory | None = None
         self._steppers: dict[Memory, Stepper] = {}
         self._clients: dict[asyncio.AbstractEventLoop | None, Client] = {}
         self._ticked_at = self.clock.now()
         self._inline = False
-        if self._mux is not None:
-            self._stepper(self.memory)  # it knows when the memory was empty
+
+    @property
+    def memory(self) -> Memory:
+        """Where the tasks are.
+
+        Raises:
+            PyasynqError: Outside of the block of the test.
+        """
+        if self._memory is None:
+            raise PyasynqError(OUTSIDE)
+        return self._memory
 
     @property
     def types(self) -> dict[str, TypedTask[..., Any]]:
@@ -120,9 +130,16 @@ class Kit:
         """
         note = self.forgotten.append
         with ExitStack() as stack:
-            stack.enter_context(replacing_all(self.memory.broker))
+            memory = self._memory = Memory(self.clock)
+            self._executor = self._make_executor(self.config.threads)
             stack.callback(self._close)
+            stack.enter_context(replacing_all(memory.broker))
             stack.enter_context(self.clock.everywhere())
+            self._ticked_at = self.clock.now()
+            self.ran.clear()
+            self.forgotten.clear()
+            if self._mux is not None:
+                self._stepper(memory)  # it knows when the memory was empty
             if self._app is not None:
                 stack.enter_context(self._app.clients.lending(self.client))
             calls.on_forgotten.append(note)
@@ -133,8 +150,12 @@ class Kit:
 
     def _close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
-        for memory in self._steppers.keys() | {self.memory}:
-            run_without_waiting(memory.broker.aclose(), NO_WAIT)
+        for memory in (self._memory, self._scratch):
+            if memory is not None:
+                run_without_waiting(memory.broker.aclose(), NO_WAIT)
+        self._memory = self._scratch = None
+        self._steppers.clear()
+        self._clients.clear()
 
     @contextmanager
     def inline(self) -> Generator[None]:
@@ -199,8 +220,8 @@ class Kit:
         """Move the clock; see `Tasks.travel_to`."""
         self.clock.travel_to(instant)
         await asyncio.sleep(0)  # those who waited on the clock go on
-        stepper = self._steppers.get(self.memory)
-        if stepper is not None:
+        if self._mux is not None:
+            stepper = self._stepper(self.memory)
             await stepper.end_what_is_over()
             if self._inline:
                 await stepper.drain(None, most=MOST_RUNS, raises=True, travel=False)

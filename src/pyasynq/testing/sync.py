@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Coroutine, Generator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -13,11 +13,9 @@ from pyasynq.core.info import TaskInfo
 from pyasynq.core.task import Task
 from pyasynq.runtime.loop_thread import LoopThread
 from pyasynq.server import Mux, Server, ServerOptions
-from pyasynq.server.config import default_threads
-from pyasynq.server.mux import HANDLER_THREAD
 from pyasynq.testing.arguments import build_call, span_of
 from pyasynq.testing.assertions import Assertions
-from pyasynq.testing.caller_thread import CallerThread
+from pyasynq.testing.caller_thread import CallerThread, handler_threads
 from pyasynq.testing.kit import MOST_RUNS, Kit
 from pyasynq.testing.runs import Drained
 
@@ -53,10 +51,8 @@ class SyncTasks(Assertions):
             OptionError: If an argument cannot be used.
             TypeError: If an option is unknown.
         """
-        threads = options.get("threads", default_threads())
-        others = ThreadPoolExecutor(threads, thread_name_prefix=HANDLER_THREAD)
-        self._caller = CallerThread(others)
-        super().__init__(Kit(app, options, now=now, executor=self._caller), inline=inline)
+        super().__init__(Kit(app, options, now=now, make_executor=self._make_caller), inline=inline)
+        self._caller: CallerThread
         self._thread: LoopThread | None = None
 
     def __exit__(
@@ -72,6 +68,7 @@ class SyncTasks(Assertions):
         """
         if self._thread is not None:
             self._thread.close()
+            self._thread = None
         super().__exit__(kind, error, traceback)
 
     def drain(
@@ -144,6 +141,10 @@ class SyncTasks(Assertions):
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         thread = self._loop_thread()
         return self._caller.wait(lambda: thread.send(work))
+
+    def _make_caller(self, threads: int) -> CallerThread:
+        self._caller = CallerThread(handler_threads(threads))
+        return self._caller
 
     def _loop_thread(self) -> LoopThread:
         if self._thread is None:

@@ -13,6 +13,7 @@ from pyasynq.runtime.calls import must_await
 from pyasynq.server import Mux, Server, ServerOptions
 from pyasynq.testing.arguments import build_call, span_of
 from pyasynq.testing.assertions import Assertions
+from pyasynq.testing.caller_thread import handler_threads
 from pyasynq.testing.kit import MOST_RUNS, Kit
 from pyasynq.testing.runs import Drained
 
@@ -53,7 +54,7 @@ class Tasks(Assertions):
             OptionError: If an argument cannot be used.
             TypeError: If an option is unknown.
         """
-        super().__init__(Kit(app, options, now=now), inline=inline)
+        super().__init__(Kit(app, options, now=now, make_executor=handler_threads), inline=inline)
 
     async def __aenter__(self) -> Self:
         """Keep the tasks of this process in memory from now on.

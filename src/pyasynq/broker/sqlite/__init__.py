@@ -1,5 +1,6 @@
 """The SQLite broker: one file, or the memory of a process; all code that knows SQLite is here."""
 
+import atexit
 from typing import Final
 
 from pyasynq.broker import ports
@@ -28,6 +29,13 @@ _shared: Final[list[Database]] = []
 
 _spare: Final[list[Database]] = []
 """Emptied memories. To empty one takes a tenth of the time that a new one with its tables takes."""
+
+
+@atexit.register
+def _close_memories() -> None:
+    """Close what stays open until the process ends; Python would warn of it."""
+    for database in (*_shared, *_spare):
+        database.close()
 
 
 def connect(address: str, clock: Clock | None = None) -> "SqliteBroker":
@@ -93,7 +101,7 @@ class SqliteBroker(ports.Broker):
             return
         database = self._store.database
         if database.address.path is not None:
-            await database.aclose()
+            database.close()
             return
         self._store.database = Database(database.address)  # late calls must not reach the old one
         database.clear()

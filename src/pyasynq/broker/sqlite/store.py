@@ -191,7 +191,7 @@ class Database:
             raise BrokerFullError(msg)
         self._space_checked_at = now
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close the connections; the next transaction opens them again."""
         self.wake.close()
         self._checkpoints.finish()
