@@ -21,7 +21,7 @@ from typing import Final
 from pyasynq.cli import health, http, metrics_pages
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.worker_options import WorkerOptions
-from pyasynq.cli.worker_process import GRACE_S, METRICS, WorkerProcess, WorkerProcesses
+from pyasynq.cli.worker_process import KILL_AFTER_S, METRICS, WorkerProcess, WorkerProcesses
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
 from pyasynq.runtime.waiting import wait_for_first
@@ -55,7 +55,7 @@ def supervise(arguments: Sequence[str], options: WorkerOptions, *, longest_stop_
     log.info("pid %d supervises %d worker%s", os.getpid(), count, "" if count == 1 else "s")
     with TemporaryDirectory(prefix="pyasynq-", ignore_cleanup_errors=True) as name:
         metrics = Path(os.environ.get(METRICS, name)) if options.metrics else None
-        processes = WorkerProcesses(arguments, Path(name), longest_stop_s + GRACE_S, metrics)
+        processes = WorkerProcesses(arguments, Path(name), longest_stop_s + KILL_AFTER_S, metrics)
         supervisor = _Supervisor(processes, count, reload=options.reload, burst=options.burst)
         return asyncio.run(supervisor.run(options.health_addr, metrics))
 

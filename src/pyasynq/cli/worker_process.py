@@ -23,8 +23,11 @@ log: Final = get_logger("pyasynq.supervisor")
 
 METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
-GRACE_S: Final = 5.0
+KILL_AFTER_S: Final = 5.0
 """Time after the longest stop until a process is killed."""
+
+START_S: Final = 60.0
+"""Time for which a process may import its app before it counts as silent."""
 
 CHUNK: Final = 1024
 """Bytes of a process's messages that are read at once."""
@@ -76,8 +79,11 @@ class WorkerProcess:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the last sign of life of its event loop; 0 before the first."""
-        return 0.0 if self._alive_at is None else time.monotonic() - self._alive_at
+        """Seconds since the last sign of life of its event loop; the first may take `START_S`."""
+        now = time.monotonic()
+        if self._alive_at is None:
+            return max(0.0, now - self.started_at - START_S)
+        return now - self._alive_at
 
     async def wait(self) -> int:
         """Wait for its end; return the exit code, negative for a signal."""
@@ -96,7 +102,7 @@ class WorkerProcess:
             return
         self.is_stopping = True
         self.send(signal.SIGTERM)
-        wait_s = GRACE_S if force else self._stop_s
+        wait_s = KILL_AFTER_S if force else self._stop_s
         asyncio.get_running_loop().call_later(wait_s, self._kill)
 
     def retire(self) -> None:

@@ -106,16 +106,13 @@ class SqliteRead:
         end = start + count
         now = self._store.clock.now()
         while True:
-            step = min(STEP, end - start)
-            # One more than asked for tells whether more follow.
-            rows = await self._store.read(partial(_slice, container, start, step + 1))
-            page = rows[:step]
-            infos = (task_info(container.queue, row, now) for row in page)
+            step = partial(_slice, container, start, min(STEP, end - start))
+            rows, more = await self._store.read(step)
+            infos = (task_info(container.queue, row, now) for row in rows)
             tasks += [info for info in infos if info is not None]
-            start += len(page)
-            # Fewer than asked for are no end: large tasks come in small steps.
-            if not rows or (start >= end and len(rows) > step):
-                return Page(tasks=tasks, more=bool(rows))
+            start += len(rows)
+            if not more or start >= end:
+                return Page(tasks=tasks, more=more)
             await asyncio.sleep(0)
 
 
@@ -175,8 +172,13 @@ _GROUP_AND_SETS: Final = f"""t.seq IN (SELECT seq FROM pyasynq_task
 """A condition: the tasks of a group, also those in its aggregation sets."""
 
 
-def _slice(container: Container, start: int, limit: int, tx: Transaction) -> list[TaskRow]:
-    """Return tasks from number *start* on, at most *limit* and `MAX_BYTES` of them."""
+def _slice(
+    container: Container, start: int, limit: int, tx: Transaction
+) -> tuple[list[TaskRow], bool]:
+    """Return tasks from number *start* on, and whether more follow.
+
+    These are at most *limit* tasks, and end once they have `MAX_BYTES`.
+    """
     queue = tx.queue_id(container.queue)
     where, values = in_container(container, queue, NUMBERS[container.state])
     order = "t.at, t.seq"
@@ -188,13 +190,13 @@ def _slice(container: Container, start: int, limit: int, tx: Transaction) -> lis
     )
     rows: list[TaskRow] = []
     left = MAX_BYTES
-    for found in tx.execute(sql, (*values, limit, start)):
+    for found in tx.execute(sql, (*values, limit + 1, start)):
+        if len(rows) == limit or left <= 0:
+            return rows, True
         row = TaskRow(*found)
         rows.append(row)
         left -= len(row.message)
-        if left <= 0:
-            break
-    return rows
+    return rows, False
 
 
 def _counts(tx: Transaction, queue: int | None) -> dict[str, int]:
