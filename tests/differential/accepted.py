@@ -83,6 +83,8 @@ ACCEPTED: Final = (
     Accepted(number="D56", rules=[inspector.unknown_queues_cannot_be_paused]),
     Accepted(number="D66", rules=[core.a_recovered_task_has_crashed_a_worker], keeps="go"),
     Accepted(number="D70", rules=[core.a_task_past_its_deadline_is_archived]),
+    Accepted(number="D71", rules=[core.failed_tries_are_kept]),
+    Accepted(number="D72", rules=[core.runs_are_counted_for_inspectors]),
 )
 
 

@@ -5,7 +5,11 @@ says.
 """
 
 import math
+from typing import cast
 
+import msgspec
+
+from pyasynq.core.attempts import decode_attempts
 from tests.differential import operations as ops
 from tests.differential.comparison import NOTHING, Case, Difference
 from tests.differential.facts import (
@@ -189,6 +193,33 @@ def a_recovered_task_has_crashed_a_worker(case: Case, difference: Difference) ->
         and task_of(difference) in case.before.members(f"asynq:{{{case.operation.queue}}}:active")
         and (difference.part == "owner" or only_python(difference))
     )
+
+
+def failed_tries_are_kept(case: Case, difference: Difference) -> bool:
+    if difference.key == "answer":
+        return difference.part.startswith("attempts.")
+    before = case.before.atoms.get(difference.path, NOTHING)
+    if task_of(difference) is None or not difference.part.startswith("attempt:"):
+        return False
+    kept = difference.python if isinstance(difference.python, bytes) else b""
+    return difference.go == before and len(decode_attempts([kept])) == 1
+
+
+def runs_are_counted_for_inspectors(case: Case, difference: Difference) -> bool:
+    before = case.before.atoms.get(difference.path, NOTHING)
+    if not split_key(difference.key)[1].startswith("runs:") or difference.go != before:
+        return False
+    if isinstance(case.operation, ops.DeleteQueue):
+        return only_go(difference)
+    return difference.part == EXPIRY or _are_counts(difference.python)
+
+
+def _are_counts(stored: Atom) -> bool:
+    try:
+        pairs = msgspec.msgpack.decode(cast("bytes", stored), type=list[int])
+    except (TypeError, msgspec.DecodeError):
+        return False
+    return len(pairs) > 0 and len(pairs) % 2 == 0
 
 
 def a_result_is_cleared_when_the_task_is_taken(case: Case, difference: Difference) -> bool:

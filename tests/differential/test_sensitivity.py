@@ -177,6 +177,8 @@ CHANGED = [
         EMPTIED,
         PASSED,
         CHANGED,
+        RETRIED,
+        ARCHIVED,
     ],
 )
 async def test_a_difference_that_an_entry_describes_is_accepted(
@@ -202,6 +204,8 @@ async def test_a_difference_that_an_entry_describes_is_accepted(
         pytest.param(PASSED, lambda r: r.zadd(f"{A}archived", {"2": 1}), id="D70: another task"),
         pytest.param(PASSED, lambda r: r.hset(TASK, "state", "completed"), id="D70: another state"),
         pytest.param(CHANGED, lambda r: r.set(LOCK, "1"), id="D54: the old lock stays"),
+        pytest.param(RETRIED, lambda r: r.hset(TASK, "attempt:0", "x"), id="D71: no try"),
+        pytest.param(LATER, lambda r: r.hset(f"{A}runs:60:0", "t", "x"), id="D72: nothing ran"),
         pytest.param(LATER, lambda r: r.zincrby(f"{A}scheduled", 3, "1"), id="D2: too late"),
         pytest.param(UNIQUE, lambda r: r.expire(LOCK, HOUR_S + 2), id="D13: too long"),
     ],
