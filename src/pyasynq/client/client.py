@@ -3,8 +3,9 @@
 import asyncio
 import functools
 import os
+import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
@@ -48,7 +49,8 @@ LONGEST_PAUSE_S: Final = 1
 """Polling interval while waiting for a result; it doubles. A Python worker notifies earlier."""
 
 PARTS: Final = 4096
-"""Parts of a millisecond that an id tells apart."""
+PART_SHIFT: Final = 8
+"""Parts of a millisecond that an id tells apart, each of 256 ns."""
 
 VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """The digit that marks a UUID, for each random digit."""
@@ -259,7 +261,7 @@ class Client:
     async def _place(self, task: Task, options: Options) -> TaskInfo:
         """Compose and enqueue *task*; called after all middleware."""
         now = self._clock.now()
-        (task_id,) = new_ids(1, now)
+        (task_id,) = new_ids(1)
         composed = self._compose(task, options, now=now, task_id=task_id)
         answer = await self._batcher.enqueue(composed.plan)
         if answer is not None:
@@ -280,7 +282,7 @@ class Client:
     ) -> list[Composed | PyasynqError]:
         now = self._clock.now()
         chunk: list[Composed | PyasynqError] = []
-        for task, task_id in zip(tasks, new_ids(len(tasks), now), strict=True):
+        for task, task_id in zip(tasks, new_ids(len(tasks)), strict=True):
             try:
                 merged = merge(task.options, shared)
                 chunk.append(self._compose(task, merged, now=now, task_id=task_id))
@@ -319,18 +321,25 @@ def _check_tasks(tasks: object) -> list[Task]:
     return waiting
 
 
-def new_ids(count: int, now: datetime) -> list[str]:
+def new_ids(count: int) -> list[str]:
     """Return *count* UUIDs (version 7) as text, at most 256; one call reads all random bytes.
 
     They grow with time, so that a broker with an index of ids adds to its end. Go does not mind.
     """
-    ms, part = divmod(int(now.timestamp() * PARTS * 1000), PARTS)
+    ms, ns = divmod(time.time_ns(), 1_000_000)
+    part = ns >> PART_SHIFT
     if part + count > PARTS:
         ms, part = ms + 1, 0
-    start = f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7"
+    start = _start_of_ids(ms)
     digits = os.urandom(8 * count).hex()
     return [
         f"{start}{part + at // 16:03x}-{VARIANTS[digits[at]]}{digits[at + 1 : at + 4]}"
         f"-{digits[at + 4 : at + 16]}"
         for at in range(0, 16 * count, 16)
     ]
+
+
+@functools.lru_cache(maxsize=1)
+def _start_of_ids(ms: int) -> str:
+    """Return the text with which the ids of a millisecond begin."""
+    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7"

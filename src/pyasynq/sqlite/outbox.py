@@ -103,6 +103,6 @@ class Outbox:
 
     def _compose(self, task: Task, options: Options) -> "tuple[Composed, partial[Written]]":
         now = self._writer.clock.now()
-        (task_id,) = new_ids(1, now)
+        (task_id,) = new_ids(1)
         composed = self._writer.composer.compose(task, options, now=now, task_id=task_id)
         return composed, partial(create_within, plan=composed.plan, now=now)
