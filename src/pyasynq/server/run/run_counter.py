@@ -1,4 +1,4 @@
-"""Count runs and their durations until the heartbeater writes them."""
+"""Count runs and their durations until the historian writes them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,6 +9,7 @@ from pyasynq.core.run_stats import (
     BUCKETS,
     FAILED,
     MOST_TYPES,
+    OTHER,
     RUN_BUCKETS,
     RUN_US,
     SHIFT,
@@ -26,7 +27,11 @@ LAST: Final = BUCKETS - 1
 
 
 class RunCounter:
-    """Counts by queue and type; this costs each run some 0.3 us."""
+    """Counts by queue and type; this costs each run some 0.3 us.
+
+    Types beyond `MOST_TYPES` of a queue are counted as one: a program may make up types without
+    end, and what one call writes must stay small.
+    """
 
     def __init__(self) -> None:
         """Count nothing yet."""
@@ -77,4 +82,6 @@ class RunCounter:
         add_counts(self._queues.setdefault(queue, {}), types, MOST_TYPES)
 
     def _new(self, queue: str, type: str) -> list[int]:
-        return self._queues.setdefault(queue, {}).setdefault(type, no_counts())
+        types = self._queues.setdefault(queue, {})
+        name = type if type in types or len(types) < MOST_TYPES else OTHER
+        return types.setdefault(name, no_counts())
