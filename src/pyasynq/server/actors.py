@@ -83,10 +83,7 @@ class ServerActors:
         ]
         self.aggregators: list[Aggregator] = self._aggregators(broker)
         limit = ConcurrencyLimit(2 + len(config.queues) // QUEUES_PER_SLOT)
-        self.historians: list[Historian] = [
-            Historian(broker.history, self.runner.counter, clock=clock, outages=outages)
-            for _ in range(broker.supports("history"))
-        ]
+        self.historians: list[Historian] = self._historians(broker)
         for actor in (*self._queue_actors(), *self.historians):
             actor.limit = limit
         self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
@@ -143,6 +140,12 @@ class ServerActors:
             clock=self._config.clock,
             outages=self._outages,
         )
+
+    def _historians(self, broker: Broker) -> list[Historian]:
+        if not broker.supports("history"):
+            return []
+        counter, clock = self.runner.counter, self._config.clock
+        return [Historian(broker.history, counter, clock=clock, outages=self._outages)]
 
     def _aggregators(self, broker: Broker) -> list[Aggregator]:
         aggregate = self._config.group_aggregator

@@ -1,6 +1,6 @@
 -- Read some tasks of one container: the next to run first in a list, the lowest score in a sorted set.
 --
--- USES clock
+-- USES clock read_ids
 -- KEYS
 --   container    list or zset
 --   lease        zset
@@ -16,19 +16,7 @@
 -- SOURCE
 --   protocol 8.3 (asynq v0.26.0 internal/rdb/inspect.go listMessagesCmd, listZSetEntriesCmd)
 
-local ids, scores = {}, {}
-if listed == "1" then
-  local found = redis.call("LRANGE", container, -start - limit, -start - 1)
-  for n = #found, 1, -1 do
-    ids[#ids + 1] = found[n]
-  end
-else
-  local found = redis.call("ZRANGE", container, start, start + limit - 1, "WITHSCORES")
-  for n = 1, #found, 2 do
-    ids[#ids + 1] = found[n]
-    scores[#ids] = found[n + 1]
-  end
-end
+local ids, scores = read_ids()
 local ends = #ids > 0 and redis.call("ZMSCORE", lease, unpack(ids))
 local answer, bytes = {}, 0
 for n, id in ipairs(ids) do

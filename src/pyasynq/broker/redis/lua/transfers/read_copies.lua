@@ -1,5 +1,6 @@
 -- Read some tasks of one container, with all that belongs to them.
 --
+-- USES read_ids
 -- KEYS
 --   container    list or zset
 --   groups       set
@@ -18,19 +19,7 @@
 -- SOURCE
 --   none: asynq moves no tasks between servers
 
-local ids, scores = {}, {}
-if listed == "1" then
-  local found = redis.call("LRANGE", container, -start - limit, -start - 1)
-  for n = #found, 1, -1 do
-    ids[#ids + 1] = found[n]
-  end
-else
-  local found = redis.call("ZRANGE", container, start, start + limit - 1, "WITHSCORES")
-  for n = 1, #found, 2 do
-    ids[#ids + 1] = found[n]
-    scores[#ids] = found[n + 1]
-  end
-end
+local ids, scores = read_ids()
 
 local function lock_ms(lock, id)
   if lock and lock ~= "" and redis.pcall("GET", lock) == id then
