@@ -1,5 +1,6 @@
 """Each enqueue has a producer span, whose context travels with the task."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -126,6 +127,21 @@ async def test_an_error_is_recorded(client: Client, recorder: Recorder) -> None:
     assert [event.name for event in span.events] == ["exception"]
     (point,) = recorder.points(SENT)
     assert (point.attributes["error.type"], point.value) == ("OptionError", 1)
+
+
+async def test_a_cancelled_enqueue_does_not_count_as_one_that_succeeded(
+    redis_url: str, recorder: Recorder
+) -> None:
+    async def cancel(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+        raise asyncio.CancelledError
+
+    middleware = [ClientTelemetry(**recorder.providers), cancel]
+    async with Client(redis_url, middleware=middleware) as client:
+        with pytest.raises(asyncio.CancelledError):
+            await client.enqueue(Task("t"))
+    (point,) = recorder.points(SENT)
+    assert point.attributes["error.type"] == "CancelledError"
+    assert recorder.produced.status.status_code is StatusCode.ERROR
 
 
 async def test_a_task_that_another_one_replaces_is_no_failure(

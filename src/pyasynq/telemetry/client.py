@@ -64,7 +64,7 @@ class ClientTelemetry:
             headers = _context_headers(task, options) | {names.READY_AT: _ready_at(options)}
             try:
                 info = await call_next(task, options.merge(headers=headers))
-            except Exception as error:
+            except BaseException as error:  # a cancelled enqueue is not one that succeeded
                 counted[names.ERROR] = type(error).__qualname__
                 _record(span, error)
                 raise
@@ -112,7 +112,7 @@ def _ready_at(options: Options) -> str:
     return str(int(max(now_s, ready_s) * 1000))
 
 
-def _record(span: Span, error: Exception) -> None:
+def _record(span: Span, error: BaseException) -> None:
     span.set_attribute(names.ERROR, type(error).__qualname__)
     if not isinstance(error, ANOTHER_DOES_IT):
         span.record_exception(error)
