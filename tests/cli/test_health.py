@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
 
@@ -263,12 +264,19 @@ def test_an_error_of_a_page_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "ValueError: no such number" in caplog.text
 
 
+def _tell_and_live_on(told: Connection) -> None:
+    told.send("running")
+    signal.pause()
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 async def test_a_forked_child_that_lives_on_does_not_keep_the_address(redis_url: str) -> None:
-    child = multiprocessing.get_context("fork").Process(target=signal.pause)
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_tell_and_live_on, args=(there,))
     async with serve_health(redis_url) as (_, port):
         child.start()
     try:
+        assert here.poll(60)  # it has closed its copy of the socket before it runs
         socket.create_server(("127.0.0.1", port)).close()
     finally:
         child.kill()
