@@ -1,16 +1,17 @@
 """Enqueue two tasks, run them, and end.
 
-Needs Redis at 127.0.0.1:6379. Run it::
+Run it; it needs nothing else::
 
     python examples/hello.py
 """
 
 import asyncio
 import json
+import os
 
 from pyasynq import ActiveTask, Client, Mux, Server, Task
 
-REDIS = "redis://127.0.0.1:6379"
+URI = os.environ.get("PYASYNQ_URI", "sqlite:///tasks.db")  # or redis://127.0.0.1:6379
 
 mux = Mux()
 
@@ -24,10 +25,10 @@ async def greet(task: ActiveTask) -> None:
 
 async def main() -> None:
     """Enqueue two tasks; then run a worker until the queue is empty."""
-    async with Client(REDIS) as client:
+    async with Client(URI) as client:
         for name in ("Alice", "Bob"):
             await client.enqueue(Task("greet", json.dumps({"name": name}).encode()))
-    await Server(REDIS, burst=True).run(mux)
+    await Server(URI, burst=True).run(mux)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A typed app: tasks with parameters, a shared resource, tasks that enqueue tasks.
 
-Needs Redis at 127.0.0.1:6379. Start a worker, then enqueue from a second terminal::
+Start a worker, then enqueue from a second terminal::
 
     cd examples
     pyasynq worker newsletter:app
@@ -8,6 +8,7 @@ Needs Redis at 127.0.0.1:6379. Start a worker, then enqueue from a second termin
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -15,7 +16,9 @@ from typing import Any, TextIO
 
 import pyasynq
 
-app = pyasynq.App("redis://127.0.0.1:6379", queues={"mail": 3, "default": 1})
+URI = os.environ.get("PYASYNQ_URI", "sqlite:///tasks.db")  # or redis://127.0.0.1:6379
+
+app = pyasynq.App(URI, queues={"mail": 3, "default": 1})
 
 
 @app.lifespan

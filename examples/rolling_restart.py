@@ -1,6 +1,6 @@
 """Replace a worker while tasks run, as a deployment does; no task is lost or repeated.
 
-Needs Redis at 127.0.0.1:6379. Run it::
+Run it; it needs nothing else::
 
     python examples/rolling_restart.py
 
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pyasynq
 
-REDIS = "redis://127.0.0.1:6379"
+URI = os.environ.get("PYASYNQ_URI", "sqlite:///tasks.db")  # or redis://127.0.0.1:6379
 TASKS = 20
 
-app = pyasynq.App(REDIS, queues={"rolling": 1}, concurrency=4)
+app = pyasynq.App(URI, queues={"rolling": 1}, concurrency=4)
 
 
 @app.task("rolling:work", queue="rolling", timeout=timedelta(seconds=30))
@@ -52,7 +52,7 @@ async def main() -> None:
 async def _start(release: str, *flags: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "pyasynq", "worker", "rolling_restart:app", "--uri", REDIS, *flags),
+        *("-m", "pyasynq", "worker", "rolling_restart:app", "--uri", URI, *flags),
         cwd=Path(__file__).parent,
         env=os.environ | {"RELEASE": release},
         stdout=asyncio.subprocess.PIPE,

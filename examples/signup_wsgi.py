@@ -1,7 +1,7 @@
 """Enqueue from a synchronous web application, as one would in Flask or Django.
 
 The application is plain WSGI and needs no framework; in Flask the body of `application` would be a
-view. Needs Redis at 127.0.0.1:6379. In three terminals::
+view. In three terminals::
 
     cd examples
     pyasynq worker signup_wsgi:app
@@ -9,6 +9,8 @@ view. Needs Redis at 127.0.0.1:6379. In three terminals::
     curl -d email=ann@example.org http://127.0.0.1:8000/
 """
 
+import os
+import sys
 import time
 from collections.abc import Iterable
 from urllib.parse import parse_qs
@@ -17,10 +19,10 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pyasynq
 
-REDIS = "redis://127.0.0.1:6379"
+URI = os.environ.get("PYASYNQ_URI", "sqlite:///tasks.db")  # or redis://127.0.0.1:6379
 
-app = pyasynq.App(REDIS, concurrency=10)
-client = pyasynq.SyncClient(REDIS)  # one for the whole process; threads share it
+app = pyasynq.App(URI, concurrency=10)
+client = pyasynq.SyncClient(URI)  # one for the whole process; threads share it
 
 
 @app.task("mail:welcome", max_retry=10)
@@ -48,8 +50,9 @@ def _sign_up(email: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    with make_server("127.0.0.1", 8000, application) as server:
-        print("serving on http://127.0.0.1:8000/; end with Ctrl-C", flush=True)
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
+    with make_server("127.0.0.1", port, application) as server:
+        print(f"serving on http://127.0.0.1:{port}/; end with Ctrl-C", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
