@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from redis.crc import key_slot
 
+from pyasynq.cli import connection_options
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.connection_options import ConnectionOptions, with_connection
 from pyasynq.cli.main import cli
@@ -234,6 +235,16 @@ def test_the_flags_may_stand_before_the_command(run_cli: CommandRunner) -> None:
 def test_an_error_of_the_connection_names_doctor(run_cli: CommandRunner) -> None:
     result = run_cli("queue", "list", "-u", f"127.0.0.1:{free_port()}")
     assert result.err.endswith("\nto find out more: pyasynq doctor\n")
+
+
+def test_an_error_at_the_default_address_says_how_to_name_a_file(
+    run_cli: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYASYNQ_URI")
+    monkeypatch.setattr(connection_options, "HERE", f"127.0.0.1:{free_port()}")
+    result = run_cli("queue", "list")
+    assert result.code == 4
+    assert "\nthis is the default address: give another one, or -u sqlite:///" in result.err
 
 
 def test_an_address_that_is_none_is_a_usage_error(run_cli: CommandRunner) -> None:

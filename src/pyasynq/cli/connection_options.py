@@ -37,6 +37,8 @@ HERE: Final = "127.0.0.1:6379"
 NODES_HERE: Final = ",".join(f"127.0.0.1:{port}" for port in range(7000, 7006))
 SENTINELS: Final = ("redis-sentinel", "rediss-sentinel")
 SOCKETS: Final = ("unix", "redis-socket")
+DEFAULT: Final = "the default"
+
 FILES: Final = (".asynq.yaml", ".asynq.yml", ".asynq.json")
 
 
@@ -97,6 +99,11 @@ class ConnectionOptions:
         url = url if "://" in url else f"redis://{url}"
         return _add_login(_add_tls(url, self), self)
 
+    @property
+    def is_default(self) -> bool:
+        """Whether neither an option nor a variable or the file gives the address."""
+        return self.named_by == DEFAULT
+
     def app_uri(self) -> str | None:
         """Return the address that replaces the one of an app; None keeps it.
 
@@ -125,7 +132,7 @@ def _describe_source(ctx: click.Context, name: str) -> str:
         case ParameterSource.DEFAULT_MAP:
             return f"named by {ctx.params['config']}"
         case _:
-            return "the default"
+            return DEFAULT
 
 
 # -- options ---------------------------------------------------------------------------------------

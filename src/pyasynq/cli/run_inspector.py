@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ASK_DOCTOR: Final = "to find out more: pyasynq doctor"
+
+NO_ADDRESS: Final = "\nthis is the default address: give another one, or -u sqlite:///tasks.db"
+
 Job: TypeAlias = Callable[..., Awaitable[int | None]]
 """Takes an inspector and the options of a command; None is exit code 0."""
 
@@ -61,7 +65,7 @@ def inspector_command(
     def decorate(job: Job) -> Callable[..., int]:
         @functools.wraps(job)
         def run(*, connection: ConnectionOptions, app: str | None = None, **options: object) -> int:
-            with exit_errors():
+            with exit_errors(hint=NO_ADDRESS if app is None and connection.is_default else ""):
                 return asyncio.run(_run(job, open_inspector(connection, app), options))
 
         command = output_option(ignored=not output)(with_connection(run))
@@ -110,8 +114,11 @@ def check_file(address: "BrokerAddress") -> None:
 
 
 @contextmanager
-def exit_errors() -> Generator[None]:
+def exit_errors(hint: str = "") -> Generator[None]:
     """Turn the errors of pyasynq into errors that end a command.
+
+    Args:
+        hint: A line that follows the error if there is no connection.
 
     Raises:
         click.UsageError: For an `OptionError`.
@@ -123,8 +130,8 @@ def exit_errors() -> Generator[None]:
         code = code_of(error)
         if code is Exit.USAGE:
             raise click.UsageError(str(error)) from error
-        hint = "\nto find out more: pyasynq doctor" if code is Exit.NO_CONNECTION else ""
-        raise ExitError(code, f"{error}{hint}") from error
+        more = f"{hint}\n{ASK_DOCTOR}" if code is Exit.NO_CONNECTION else ""
+        raise ExitError(code, f"{error}{more}") from error
 
 
 async def read_each(

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from pyasynq.broker.sqlite.connection import map_error
-from pyasynq.broker.sqlite.files import uri_of
+from pyasynq.broker.sqlite.files import sync_folder, uri_of
 from pyasynq.broker.sqlite.store import Store
 from pyasynq.broker.sqlite_url import SqliteAddress
 
@@ -39,6 +39,7 @@ def _copy(source: Path, file: Path) -> int:
         ):
             old.backup(new)  # all pages in one step: others write into the log meanwhile
         part.rename(file)
+        sync_folder(file.parent)
     except (sqlite3.Error, OSError) as error:
         with suppress(OSError):  # the first error is raised, not this one
             part.unlink()

@@ -67,6 +67,21 @@ def remove_log(path: Path, log: Identity | None) -> None:
             _remove_log(path)
 
 
+def sync_folder(folder: Path) -> None:
+    """Write the names in *folder* to the disk, after which a power cut does not undo a rename.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    if sys.platform == "win32":  # folders cannot be opened there
+        return
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 def _remove_log(path: Path) -> None:
     for end in ("-shm", "-wal"):
         path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
