@@ -81,7 +81,7 @@ async def test_a_caller_that_waits_gets_the_token_that_is_released(
     waiting = asyncio.create_task(semaphore.acquire())
     await asyncio.sleep(0)
     await other.release()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert not await other.try_acquire()
 
 

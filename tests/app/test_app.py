@@ -43,7 +43,7 @@ class Model:
 
 async def run_until_empty(app: App) -> None:
     """Run the app's tasks until its queues are empty."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await app.server().run()
 
 
@@ -895,7 +895,7 @@ async def test_the_apps_aggregator_combines_what_its_tasks_were_called_with(app:
     def aggregate(_group: str, tasks: list[Task]) -> Task:
         return digest.task([notify.arguments(task)["text"] for task in tasks])
 
-    async with asyncio.timeout(15), app.server(group_max_size=2).running():
+    async with asyncio.timeout(60), app.server(group_max_size=2).running():
         await notify.enqueue("a")
         await notify.enqueue("b")
         await arrived.wait()

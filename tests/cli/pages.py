@@ -10,7 +10,7 @@ async def read_page(address: str) -> str:
 
     def read() -> str:
         try:
-            with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:
                 return str(answer.read().decode())
         except OSError:
             return ""

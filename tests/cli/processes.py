@@ -11,7 +11,7 @@ from pathlib import Path
 from pyasynq.runtime.os_signals import send
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 
 
 class WorkerProcess:

@@ -23,7 +23,7 @@ def say(redis_url: str) -> Say:
 
     async def say(*words: str) -> object:
         command = [sys.executable, "-m", "pyasynq", *words, "-u", redis_url, "-o", "json"]
-        run = partial(subprocess.run, command, check=True, capture_output=True, timeout=20)
+        run = partial(subprocess.run, command, check=True, capture_output=True, timeout=60)
         done: subprocess.CompletedProcess[bytes] = await anyio.to_thread.run_sync(run)
         return msgspec.json.decode(done.stdout) if done.stdout else None
 

@@ -12,7 +12,7 @@ import pytest
 from pyasynq import SyncClient, Task, TaskInfo, ThreadError
 from tests.support.waiting import wait_until
 
-PATIENCE_S = 30
+PATIENCE_S = 60.0
 
 
 def end_thread(client: SyncClient) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyasynq import ActiveTask, Server
 from pyasynq.server.actors import ServerActors
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Handler:

@@ -285,7 +285,7 @@ async def test_plain_functions_run_as_many_at_once_as_allowed(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(12)])
-    meeting = threading.Barrier(6, timeout=10)
+    meeting = threading.Barrier(6, timeout=60)
     server = Server(redis_url, burst=True, concurrency=6)
     await run_burst(server, lambda _task: meeting.wait())
     assert (await queue.count("processed"), await queue.count("failed")) == (12, 0)

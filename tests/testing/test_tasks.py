@@ -125,7 +125,7 @@ async def test_a_server_of_the_program_takes_tasks_from_the_memory(tasks: Tasks)
     async def note(_task: object) -> None:
         done.set()
 
-    async with Server(NOWHERE).running(note), asyncio.timeout(15):
+    async with Server(NOWHERE).running(note), asyncio.timeout(60):
         await client_of_the_module.enqueue(Task("t"))
         await done.wait()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 _END = "the block has ended with"
 
-PATIENCE_S = 45.0
+PATIENCE_S = 60.0
 """Time limit of one block."""
 
 

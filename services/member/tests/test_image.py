@@ -99,7 +99,7 @@ async def test_the_program_of_the_image_signs_up_and_sends_the_mail(
         program(command, folder=tmp_path, variables=variables) as process,
     ):
         group.create_task(log.read(process.stdout))
-        started = await log.wait("member service started", within_s=30)
+        started = await log.wait("member service started", within_s=120)
         async with aio.insecure_channel(started["grpc"]) as channel:
             await MemberServiceStub(channel).CreateMember(ALICE)
         mail = await sink[0].mails.get()

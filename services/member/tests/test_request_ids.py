@@ -18,7 +18,7 @@ from member.web.requests import RequestLog
 from services.member.tests.browser import browse
 from services.member.tests.programs import ALICE, logged_program, stub_of
 
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

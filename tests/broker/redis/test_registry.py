@@ -197,9 +197,9 @@ async def test_a_cancelation_of_a_peer_is_heard(
 async def test_a_cancelation_is_published_as_the_bare_id(broker: RedisBroker, r: Redis) -> None:
     async with r.pubsub() as pubsub:
         await pubsub.subscribe("asynq:cancel")
-        await pubsub.get_message(timeout=1)
+        await pubsub.get_message(timeout=60)
         await broker.registry.cancel("1")
-        notice = cast("dict[str, object]", await pubsub.get_message(timeout=1))
+        notice = cast("dict[str, object]", await pubsub.get_message(timeout=60))
     assert notice["data"] == b"1"
 
 

@@ -300,9 +300,9 @@ def test_a_cancelation_is_sent_for_each_task_that_runs(
     put_active_worker(redis_server, "2")
     with closing(redis_server.client()) as client, client.pubsub() as heard:
         heard.subscribe("asynq:cancel")
-        heard.get_message(timeout=5)
+        heard.get_message(timeout=60)
         result = run_cli("task", "cancel", "1", "nonsense", "2")
-        notes = [cast("dict[str, object]", heard.get_message(timeout=5)) for _ in range(2)]
+        notes = [cast("dict[str, object]", heard.get_message(timeout=60)) for _ in range(2)]
     assert [note["data"] for note in notes] == [b"1", b"2"]
     assert result.err.startswith("Sent cancelation signal for task 1\n")
     assert (result.code, result.out) == (3, "")
