@@ -1,23 +1,33 @@
-"""Run ``python -m pyasynq`` as a process of its own."""
+"""Run ``python -m pyasynq`` as a process of its own, without waiting for its imports."""
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from pyasynq.runtime.os_signals import send
+from tests.support.fork_server import ForkedProcess, run_forked
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
+
+IMPORTS = (
+    "redis.asyncio",
+    "pyasynq.app",
+    "pyasynq.broker.redis",
+    "pyasynq.broker.sqlite",
+    "pyasynq.cli.commands.worker",
+    "pyasynq.cli.supervisor",
+    "pyasynq.cli.worker_process",
+    "pyasynq.server",
+)
+"""The modules that take most of a worker's start."""
 
 
 class WorkerProcess:
     """A running command; *lines* are the lines of its stdout and stderr."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: ForkedProcess) -> None:
         self._process = process
         self.lines: list[str] = []
 
@@ -28,7 +38,7 @@ class WorkerProcess:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
-        send(self._process, number)
+        self._process.send_signal(number)
 
     async def wait_for_line(self, text: str, times: int = 1) -> str:
         """Wait for the *times*-th line that contains *text*; return it."""
@@ -46,7 +56,7 @@ class WorkerProcess:
 
     async def close(self) -> None:
         """Kill it, if it still runs."""
-        send(self._process, signal.SIGKILL)
+        self.send(signal.SIGKILL)
         await self.wait_for_end()
 
     async def _read(self) -> bool:
@@ -74,19 +84,11 @@ async def command(
     stdin: int | None = None,
 ) -> AsyncGenerator[WorkerProcess]:
     """Yield ``pyasynq`` with *args*; kill it in the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "pyasynq",
-        *args,
-        stdin=stdin,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=cwd,
-        env={**os.environ, **(environ or {})},
-    )
-    running = WorkerProcess(process)
-    try:
-        yield running
-    finally:
-        await running.close()
+    async with run_forked(
+        ("pyasynq", *args), imports=IMPORTS, variables=environ or {}, folder=cwd, stdin=stdin
+    ) as process:
+        running = WorkerProcess(process)
+        try:
+            yield running
+        finally:
+            await running.close()

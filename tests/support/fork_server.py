@@ -18,7 +18,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -68,6 +69,7 @@ def start_forked(
     variables: Mapping[str, str],
     folder: Path,
     output: int,
+    stdin: int | None = None,
 ) -> ForkedProcess:
     """Start a module in a forked process.
 
@@ -77,9 +79,47 @@ def start_forked(
         variables: Environment variables, added to those of this process.
         folder: Its working directory.
         output: File descriptor for its output.
+        stdin: File descriptor for its input; None for that of this process.
     """
     server = _server(imports)
-    return ForkedProcess(server.start(command, variables, folder, output), server)
+    files = (output,) if stdin is None else (output, stdin)
+    return ForkedProcess(server.start(command, variables, folder, *files), server)
+
+
+@asynccontextmanager
+async def run_forked(
+    command: Sequence[str],
+    *,
+    imports: tuple[str, ...],
+    variables: Mapping[str, str],
+    folder: Path,
+    stdin: int | None = None,
+) -> AsyncGenerator[ForkedProcess]:
+    """Run a module in a forked process, whose output is in `stdout`; kill it in the end.
+
+    See `start_forked`.
+    """
+    reader, writer = os.pipe()
+    try:
+        process = start_forked(
+            command,
+            imports=imports,
+            variables=variables,
+            folder=folder,
+            output=writer,
+            stdin=stdin,
+        )
+    finally:
+        os.close(writer)
+    process.stdout = stdout = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reader, "rb")
+    )
+    try:
+        yield process
+    finally:
+        await process.kill_and_wait()
+        transport.close()
 
 
 @functools.cache
@@ -104,12 +144,12 @@ class ForkServer:
         self._process.wait()
 
     def start(
-        self, command: Sequence[str], variables: Mapping[str, str], folder: Path, output: int
+        self, command: Sequence[str], variables: Mapping[str, str], folder: Path, *files: int
     ) -> int:
         """Start a module, as `start_forked` does; return its process id."""
         environment = {**os.environ, **variables}
         request = {"command": command, "environment": environment, "folder": str(folder)}
-        return self._ask(request, output)
+        return self._ask(request, *files)
 
     def exit_code(self, pid: int) -> int:
         """Return the exit code of an ended process, or the negative signal number."""
@@ -123,7 +163,7 @@ class ForkServer:
 
 def _serve(requests: socket.socket) -> None:
     while True:
-        request, files, _flags, _address = socket.recv_fds(requests, _REQUEST_BYTES, 1)
+        request, files, _flags, _address = socket.recv_fds(requests, _REQUEST_BYTES, 2)
         if not request:
             return
         asked = json.loads(request)
@@ -135,14 +175,28 @@ def _serve(requests: socket.socket) -> None:
             if answer == 0:
                 requests.close()
                 _become(asked["command"], asked["environment"], asked["folder"], *files)
-            os.close(files[0])
+            for file in files:
+                os.close(file)
         requests.send(str(answer).encode())
 
 
-def _become(command: list[str], environment: dict[str, str], folder: str, output: int) -> NoReturn:
-    os.dup2(output, sys.stdout.fileno())
-    os.dup2(output, sys.stderr.fileno())
+def _become(
+    command: list[str],
+    environment: dict[str, str],
+    folder: str,
+    output: int,
+    stdin: int | None = None,
+) -> NoReturn:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
     os.close(output)
+    if stdin is not None:
+        os.dup2(stdin, 0)
+        os.close(stdin)
+    # The old objects have the properties of the files that the server was started with.
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -5,7 +5,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ from grpc import aio
 from member.demo.service import ServiceLog
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
-from tests.support.fork_server import ForkedProcess, start_forked
+from tests.support.fork_server import ForkedProcess, run_forked
 
 Program: TypeAlias = Process | ForkedProcess
 
@@ -41,28 +41,12 @@ async def create_alice(address: str) -> None:
         await stub.CreateMember(ALICE)
 
 
-@asynccontextmanager
-async def program(
+def program(
     variables: Mapping[str, str], folder: Path, *arguments: str
-) -> AsyncGenerator[ForkedProcess]:
+) -> AbstractAsyncContextManager[ForkedProcess]:
     """Run the program until the end of the block."""
     command = ("member", *arguments)
-    reader, writer = os.pipe()
-    try:
-        process = start_forked(
-            command, imports=IMPORTS, variables=variables, folder=folder, output=writer
-        )
-    finally:
-        os.close(writer)
-    process.stdout = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(process.stdout)
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(reader, "rb"))
-    try:
-        yield process
-    finally:
-        await process.kill_and_wait()
-        transport.close()
+    return run_forked(command, imports=IMPORTS, variables=variables, folder=folder)
 
 
 @asynccontextmanager
