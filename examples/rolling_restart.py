@@ -36,14 +36,14 @@ async def main() -> None:
         await app.client.enqueue_many(work.task(number=number) for number in range(TASKS))
 
     old = await _start("old")
-    await asyncio.sleep(1.5)
+    lines = [await _read_line(old)]  # it works, so it has installed its handlers of signals
     print("-- the old worker takes no more tasks; the new one starts")
     old.send_signal(signal.SIGTSTP)
     new = await _start("new", "--burst")  # ends when the queue is empty
     print("-- the old worker ends when its running tasks have ended")
     old.terminate()
 
-    lines = [*await _read_lines(old), *await _read_lines(new)]
+    lines += [*await _read_lines(old), *await _read_lines(new)]
     print(*lines, sep="\n")
     done = sorted(int(line.split()[-1]) for line in lines)
     print(f"-- {len(done)} tasks done, each once: {done == list(range(TASKS))}")
@@ -57,6 +57,11 @@ async def _start(release: str, *flags: str) -> asyncio.subprocess.Process:
         env=os.environ | {"RELEASE": release},
         stdout=asyncio.subprocess.PIPE,
     )
+
+
+async def _read_line(worker: asyncio.subprocess.Process) -> str:
+    assert worker.stdout is not None
+    return (await worker.stdout.readline()).decode().rstrip()
 
 
 async def _read_lines(worker: asyncio.subprocess.Process) -> list[str]:
