@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from pyasynq import BrokerFullError, BrokerUnavailableError
 from pyasynq.broker import Broker, open_broker
-from pyasynq.broker.sqlite import SqliteBroker, checkpoints, in_memory, store
+from pyasynq.broker.sqlite import SqliteBroker, checkpoints, in_memory, read, store
 from tests.support.clocks import SteeredClock
 from tests.support.factories import a_pending, create, enqueue, take
 
@@ -315,3 +316,28 @@ async def test_a_deleted_file_is_reported_to_the_next_call_and_not_only_to_a_loo
     with pytest.raises(BrokerUnavailableError, match="was deleted or replaced"):
         await broker.ping()
     await broker.ping()
+
+
+async def test_the_loop_goes_on_while_the_tasks_of_a_queue_are_counted(
+    broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enqueue(broker, a_pending("1", queue="q"))
+    counts, may_count = read._counts, threading.Event()
+
+    def count_later(tx: store.Transaction, queue: int | None) -> dict[str, int]:
+        assert may_count.wait(60)
+        return counts(tx, queue)
+
+    monkeypatch.setattr(read, "_counts", count_later)
+    counting = asyncio.ensure_future(broker.inspection.queue_info("q"))
+    await broker.ping()
+    may_count.set()
+    assert (await counting).pending == 1
+
+
+async def test_tasks_cannot_be_counted_in_a_file_that_is_gone(
+    broker: SqliteBroker, path: Path
+) -> None:
+    await anyio.Path(path).unlink()
+    with pytest.raises(BrokerUnavailableError, match="was deleted or replaced"):
+        await broker.inspection.queue_info("q")

@@ -55,7 +55,7 @@ class SqliteRead:
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
         """Return the counts of *queue*; without *memory* its memory is 0 and not estimated."""
-        return await self._store.read(partial(self._queue_info, queue, memory=memory))
+        return await self._store.read_long(partial(self._queue_info, queue, memory=memory))
 
     def _queue_info(self, queue: str, tx: Transaction, *, memory: bool) -> QueueInfo:
         sql = "SELECT id, paused_s IS NOT NULL, processed, failed FROM pyasynq_queue WHERE name = ?"

@@ -3,7 +3,8 @@
 A transaction is a function that runs without an ``await`` on the thread of the caller, so the
 coroutines of a process never wait for each other. It changes a bounded number of rows, so it takes
 few milliseconds. If another process writes, the caller sleeps and tries again; SQLite's own waiting
-would stop the event loop.
+would stop the event loop. Only a query that looks at all tasks of a queue runs in another thread,
+on a connection of its own.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -116,6 +117,7 @@ class Database:
         self.wake: Wake = Wake(address.path, self._data_version)
         self._checkpoints = Checkpoints(address.path)
         self._mutex = threading.Lock()
+        self._long_read = threading.Lock()
         self._connections: dict[bool, sqlite3.Connection] = {}
         self._file: Identity | None = None
         self._log: Identity | None = None
@@ -158,7 +160,7 @@ class Database:
     ) -> T:
         with self._mutex:
             connection = self._connection(sync=sync)
-            transaction = Transaction(connection, int(clock.now().timestamp() * 1_000_000))
+            transaction = Transaction(connection, _now_us(clock))
             connection.execute(begin)
             try:
                 result = change(transaction)
@@ -172,6 +174,27 @@ class Database:
         if transaction.changed:
             self.wake.notify(transaction.changed)
         return result
+
+    async def read_long(self, query: Callable[[Transaction], T], clock: Clock) -> T:
+        """Return what *query* finds; it may take long, so it reads a file in a thread.
+
+        Raises:
+            BrokerError: If SQLite refuses.
+        """
+        if self.address.path is None:
+            return await self.run("BEGIN", query, clock, sync=False)
+        sync = self.address.sync_work
+        await self.run("BEGIN", lambda _tx: None, clock, sync=sync)  # opens the file
+        try:
+            return await asyncio.to_thread(self._read_long, query, clock)
+        except (sqlite3.Error, OSError) as error:
+            raise map_error(error, self.address) from error
+
+    def _read_long(self, query: Callable[[Transaction], T], clock: Clock) -> T:
+        with self._long_read, closing(connect(self.address, sync=False)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {int(self.address.timeout_s * 1000)}")
+            connection.execute("BEGIN")
+            return query(Transaction(connection, _now_us(clock)))
 
     def check_space(self) -> None:
         """Return if the disk has room for new tasks.
@@ -205,6 +228,7 @@ class Database:
         not the locks on the files. If it opened one of them anew, SQLite would take no lock, and
         the parent would delete the log under the child when it closes the file.
         """
+        self._long_read.acquire()
         self._mutex.acquire()
         self._checkpoints.finish()
         if self.address.path is not None:
@@ -213,6 +237,7 @@ class Database:
     def release(self) -> None:
         """Let transactions open the file again."""
         self._mutex.release()
+        self._long_read.release()
 
     def clear(self) -> None:
         """Delete all that is in the tables, which stay."""
@@ -279,6 +304,10 @@ class Database:
                 return -1
 
 
+def _now_us(clock: Clock) -> int:
+    return int(clock.now().timestamp() * 1_000_000)
+
+
 class Store:
     """The transactions of one broker: a database, and the clock that tells the time in it."""
 
@@ -300,6 +329,14 @@ class Store:
         """
         sync = self.database.address.sync_work
         return await self.database.run("BEGIN", query, self.clock, sync=sync)
+
+    async def read_long(self, query: Callable[[Transaction], T]) -> T:
+        """Like `read`, for a *query* that looks at all tasks of a queue, which may be millions.
+
+        Raises:
+            BrokerError: If SQLite refuses.
+        """
+        return await self.database.read_long(query, self.clock)
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """Return what *change* returns; after a power cut it may be undone.
