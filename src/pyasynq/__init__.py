@@ -23,6 +23,12 @@ if TYPE_CHECKING:
         TaskTimeoutError,
         WorkerCrashedError,
     )
+    from pyasynq.core.entry_errors import (
+        EntryNotFoundError,
+        EntryNotPausableError,
+        EntryNotPausedError,
+        EntryPausedError,
+    )
     from pyasynq.core.errors import (
         BrokerAuthError,
         BrokerError,
@@ -31,7 +37,6 @@ if TYPE_CHECKING:
         BrokerUnavailableError,
         ClientClosedError,
         DuplicateTaskError,
-        EntryNotFoundError,
         LoopError,
         NoTokenError,
         NotSupportedError,
@@ -98,6 +103,9 @@ __all__ = [
     "DeadlinePassedError",
     "DuplicateTaskError",
     "EntryNotFoundError",
+    "EntryNotPausableError",
+    "EntryNotPausedError",
+    "EntryPausedError",
     "ErrorGroup",
     "GroupAggregator",
     "GroupInfo",
@@ -177,6 +185,12 @@ _HOMES = {
         "TaskTimeoutError",
         "WorkerCrashedError",
     ),
+    "core.entry_errors": (
+        "EntryNotFoundError",
+        "EntryNotPausableError",
+        "EntryNotPausedError",
+        "EntryPausedError",
+    ),
     "core.errors": (
         "BrokerAuthError",
         "BrokerError",
@@ -185,7 +199,6 @@ _HOMES = {
         "BrokerUnavailableError",
         "ClientClosedError",
         "DuplicateTaskError",
-        "EntryNotFoundError",
         "LoopError",
         "NoTokenError",
         "NotSupportedError",

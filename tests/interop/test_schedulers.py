@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyasynq import Scheduler, Task
+from pyasynq import EntryNotPausableError, Inspector, Scheduler, Task
 from pyasynq.broker import Broker, open_broker
 from pyasynq.core import option_texts
 from pyasynq.core.info import SchedulerEntry
@@ -134,3 +134,62 @@ async def test_schedulers_of_both_are_shown_side_by_side(
         await go_shows(go_peer, 2)
         entries = await broker.schedules.entries()
     assert {entry.task.type for entry in entries} == {"python", "go"}
+
+
+# -- control ---------------------------------------------------------------------------------------
+
+
+async def go_entry(broker: Broker) -> SchedulerEntry:
+    """Wait until Go's scheduler lists its entry; return it."""
+
+    async def ask() -> SchedulerEntry | None:
+        entries = await broker.schedules.entries()
+        return entries[0] if entries else None
+
+    return await answer(ask)
+
+
+async def test_an_entry_of_go_cannot_be_paused(go_peer: Peer, broker: Broker) -> None:
+    async with go_peer.schedule(spec="@every 1h", type="t", queue="q"):
+        entry = await go_entry(broker)
+        with pytest.raises(EntryNotPausableError):
+            await Inspector(broker).pause_entry(entry.id)
+
+
+async def test_go_enqueues_although_python_has_paused_an_equal_entry(
+    go_peer: Peer, broker: Broker
+) -> None:
+    scheduler, inspector = Scheduler(broker), Inspector(broker)
+    entry_id = scheduler.register("@every 1s", Task("t", b"p"), queue="q")
+    await scheduler.tick()
+    await inspector.pause_entry(entry_id)
+    async with (
+        scheduler.running(),
+        go_peer.schedule(spec="@every 1s", type="t", payload=b"p", queue="q") as go,
+    ):
+        await go.wait_for("enqueued", count=3)
+    assert await inspector.scheduler_events(entry_id) == []
+
+
+async def test_python_runs_an_entry_of_go(go_peer: Peer, broker: Broker) -> None:
+    async with go_peer.schedule(spec="@every 1h", type="t", payload=b"p", queue="q", max_retry=3):
+        entry = await go_entry(broker)
+        info = await Inspector(broker).run_entry(entry.id)
+        [event] = await go_tells(go_peer, entry.id)
+    task = await go_peer.task("q", info.id)
+    assert event["task_id"] == info.id
+    assert (task.type, task.payload, task.max_retry) == ("t", b"p", 3)
+
+
+async def test_go_shows_what_was_run_by_hand_and_the_paused_entry(
+    go_peer: Peer, broker: Broker
+) -> None:
+    scheduler, inspector = Scheduler(broker), Inspector(broker)
+    entry_id = scheduler.register("@hourly", Task("t", queue="q"))
+    await scheduler.tick()
+    await inspector.pause_entry(entry_id)
+    async with scheduler.running():
+        [entry] = await go_shows(go_peer, 1)
+        info = await inspector.run_entry(entry_id)
+        [event] = await go_tells(go_peer, entry_id)
+    assert (entry["id"], event["task_id"]) == (entry_id, info.id)

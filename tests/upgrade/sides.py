@@ -27,10 +27,15 @@ class RefusedError(Exception):
 
 
 class Side:
-    """A process that runs `tests.upgrade.peer` with one version."""
+    """A process that runs `tests.upgrade.peer` with one version.
+
+    Attributes:
+        is_today: Whether it is today's version.
+    """
 
     def __init__(self, python: Path, redis_url: str) -> None:
         """Start the process with *python*, whose packages decide the version."""
+        self.is_today = python == TODAY
         self._process = subprocess.Popen(
             [python, "-m", "tests.upgrade.peer", redis_url],
             cwd=ROOT,

@@ -22,6 +22,7 @@ from pyasynq.broker.ports.creation import (
     TickResult,
 )
 from pyasynq.broker.ports.diagnosis import DiagnosisPort, Heartbeat, NodeReport
+from pyasynq.broker.ports.entries import EntryPort
 from pyasynq.broker.ports.groups import (
     AggregationSet,
     GroupedTask,
@@ -70,6 +71,7 @@ __all__ = [
     "CreationPort",
     "DequeueResult",
     "DiagnosisPort",
+    "EntryPort",
     "EntryStart",
     "ForwardResult",
     "GroupPort",

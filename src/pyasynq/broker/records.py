@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TypeVar
 
+import msgspec
 from google.protobuf.message import DecodeError
 
 from pyasynq.broker.ports.work import Lease
+from pyasynq.core.entry_task import EntryTask
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.message import TaskMessage, decode
 from pyasynq.proto import asynq_pb2 as wire
@@ -43,6 +45,24 @@ def read_records(kind: type[Record], records: Iterable[bytes | None]) -> list[Re
         with suppress(DecodeError):
             found.append(kind.FromString(record))
     return found
+
+
+def write_entry_task(task: EntryTask) -> bytes:
+    """Return the record of *task*."""
+    return msgspec.msgpack.encode(task)
+
+
+def read_entry_task(record: bytes | None) -> EntryTask | None:
+    """Return what *record* holds; None if there is none, or it cannot be decoded.
+
+    A later version may add fields, which are ignored, and leave out none.
+    """
+    if record is None:
+        return None
+    try:
+        return msgspec.msgpack.decode(record, type=EntryTask)
+    except msgspec.DecodeError:  # also what a field of a wrong type raises
+        return None
 
 
 def decode_name(task_id: bytes) -> str:

@@ -13,7 +13,7 @@ from pyasynq.cli.connection_options import ConnectionOptions, with_connection
 from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.options import app_option, output_option
 from pyasynq.cli.output import print_message
-from pyasynq.core import errors
+from pyasynq.core import entry_errors, errors
 
 if TYPE_CHECKING:
     from pyasynq.broker import BrokerAddress
@@ -32,12 +32,15 @@ _CODES: Final[dict[Exit, tuple[type[errors.PyasynqError], ...]]] = {
     Exit.NOT_FOUND: (
         errors.QueueNotFoundError,
         errors.TaskNotFoundError,
-        errors.EntryNotFoundError,
+        entry_errors.EntryNotFoundError,
     ),
     Exit.CONFLICT: (
         errors.QueueNotEmptyError,
         errors.QueuePausedError,
         errors.QueueNotPausedError,
+        entry_errors.EntryPausedError,
+        entry_errors.EntryNotPausedError,
+        entry_errors.EntryNotPausableError,
         errors.TaskStateError,
         errors.DuplicateTaskError,
         errors.TaskIDConflictError,

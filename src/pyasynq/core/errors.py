@@ -326,19 +326,6 @@ class SchedulerStateError(PyasynqError):
         super().__init__(f"a scheduler runs once; this one is {state}: make a new Scheduler")
 
 
-class EntryNotFoundError(PyasynqError):
-    """The scheduler has no entry with this id.
-
-    Attributes:
-        entry_id: The id.
-    """
-
-    def __init__(self, entry_id: str) -> None:
-        """Name the *entry_id* that is unknown."""
-        self.entry_id = entry_id
-        super().__init__(f"no scheduler entry found: {entry_id!r}")
-
-
 class SemaphoreTimeoutError(PyasynqError, TimeoutError):
     """No token of a semaphore was free in time.
 

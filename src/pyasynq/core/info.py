@@ -197,6 +197,7 @@ class SchedulerEntry:
         options: The options it was registered with.
         next: When it is enqueued next, if ever.
         prev: When it was enqueued last, if ever.
+        paused: Whether it is paused: schedulers of pyasynq leave out its ticks.
     """
 
     id: str
@@ -205,6 +206,7 @@ class SchedulerEntry:
     options: Options
     next: datetime | None
     prev: datetime | None
+    paused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

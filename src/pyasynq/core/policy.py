@@ -36,6 +36,16 @@ FORGOTTEN_S: Final = 60
 A scheduler that still has the entry and is up to this late does not repeat the tick.
 """
 
+UNKEPT_S: Final = 86_400
+"""Seconds for which the task and the pause of a removed entry are kept.
+
+Long enough for a scheduler that still has the entry to keep them again, and for an operator who
+removes an entry by mistake.
+"""
+
+KEEP_INTERVAL_S: Final = 3600
+"""Seconds after which a scheduler keeps its entries again; well below `UNKEPT_S`."""
+
 HELD_S: Final = 120
 """Seconds until an aggregation set may be put back, if its aggregator does not extend the time."""
 

@@ -1,4 +1,4 @@
-"""Read queues, tasks, servers and schedulers.
+"""Read queues, tasks and servers.
 
 Source:
     Protocol section 8 (asynq v0.26.0 ``inspector.go``).
@@ -19,12 +19,10 @@ from pyasynq.core.info import (
     DailyStats,
     GroupInfo,
     QueueInfo,
-    SchedulerEntry,
-    SchedulerEvent,
     ServerInfo,
     TaskInfo,
 )
-from pyasynq.core.options import check_count, check_name
+from pyasynq.core.options import check_count
 from pyasynq.core.run_stats import MOST_TYPES, RunSpan, TypeStats, add_counts, type_stats
 from pyasynq.core.states import TaskState
 from pyasynq.inspector.actions import Actions
@@ -38,7 +36,7 @@ MAX_DAYS: Final = 3650
 
 
 class Reader:
-    """Reads queues, tasks, servers and schedulers, and changes nothing."""
+    """Reads queues, tasks and servers, and changes nothing."""
 
     def __init__(self, broker: BrokerAddress, *, codecs: Sequence[Codec] = ()) -> None:
         """Use *broker*; nothing is sent before the first call.
@@ -53,7 +51,8 @@ class Reader:
         """
         self._broker: Broker = open_broker(broker)
         self._port = self._broker.inspection
-        self._actions = Actions(self._broker, Codecs(codecs))
+        self._codecs = Codecs(codecs)
+        self._actions = Actions(self._broker, self._codecs)
         self._history = RunHistory(self._broker)
 
     async def __aenter__(self) -> Self:
@@ -269,22 +268,3 @@ class Reader:
             return await self._broker.cluster.server_info()
         (node,) = await self._broker.diagnosis.nodes()
         return dict(node.info or {})
-
-    # -- schedulers --------------------------------------------------------------------------------
-
-    async def scheduler_entries(self) -> list[SchedulerEntry]:
-        """Return the periodic tasks of all live schedulers."""
-        return await self._broker.schedules.entries()
-
-    async def scheduler_events(
-        self, entry_id: str, *, page: int = 1, size: int = PAGE_SIZE
-    ) -> list[SchedulerEvent]:
-        """Return one page of the tasks that an entry enqueued, newest first.
-
-        Raises:
-            OptionError: If an argument is not allowed.
-        """
-        check_name("entry_id", entry_id)
-        check_count("page", page, MAX_RANK)
-        check_count("size", size, MAX_RANK)
-        return await self._broker.schedules.events(entry_id, page=page, size=size)

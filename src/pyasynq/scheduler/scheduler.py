@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final, Self, Unpack
 
 from pyasynq.broker import BrokerAddress, open_broker, redact_url
-from pyasynq.core.errors import BrokerError, EntryNotFoundError, SchedulerStateError
+from pyasynq.core.entry_errors import EntryNotFoundError
+from pyasynq.core.errors import BrokerError, SchedulerStateError
 from pyasynq.core.options import EnqueueOptions, check_known
 from pyasynq.core.task import Task, check_task
 from pyasynq.runtime.actor import OutageLog, Runnable

@@ -29,6 +29,7 @@ from pyasynq.runtime.callbacks import Callbacks, call_guarded
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
+from pyasynq.scheduler.entry_control import EntryControl
 
 log: Final = get_logger("pyasynq.scheduler")
 
@@ -57,6 +58,7 @@ class Ticker(Wakeable):
         self._entries = entries
         self._config = config
         self._composer = Composer(config.codecs)
+        self._control = EntryControl(broker.entries, codecs=config.codecs, outages=outages)
         self._hooks = Callbacks(1)
         self._removed: list[Entry] = []
         self._failed: dict[str, BrokerError] = {}
@@ -75,7 +77,8 @@ class Ticker(Wakeable):
             self._compare_clocks(await self._port.clock_s())
         await self._forget_removed()
         await self._start_entries([entry for entry in self._entries.values() if entry.last is None])
-        while due := self._due_entries(self._now()):
+        await self._control.keep(self._entries.values(), self._now())
+        while due := await self._due_entries(self._now()):
             await self._enqueue(due)
             await self._record()
         await self._record()
@@ -92,6 +95,7 @@ class Ticker(Wakeable):
             try:
                 if entry.id not in self._entries:  # it may be registered again
                     await self._port.forget(entry.id, entry.queue)
+                    await self._control.forget(entry)
             except BrokerError as error:
                 self._failed[entry.id] = error
             else:
@@ -113,11 +117,11 @@ class Ticker(Wakeable):
                 _warn_of_rejected(entry, answer.rejected_s)
                 entry.start_after(instant(answer.last_s), known=answer.known)
 
-    def _due_entries(self, now: datetime) -> list[tuple[Entry, datetime]]:
+    async def _due_entries(self, now: datetime) -> list[tuple[Entry, datetime]]:
+        """Return the entries to enqueue now, each with its tick; skip paused and missed ticks."""
+        await self._control.skip_paused(self._waiting_entries(now), now)
         due: list[tuple[Entry, datetime]] = []
-        for entry in self._entries.values():
-            if entry.upcoming is None or entry.upcoming > now or entry.id in self._failed:
-                continue
+        for entry in self._waiting_entries(now):
             tick = entry.due(now)
             if tick is None:
                 log.warning("%s at %r was missed since %s", entry.task, entry.spec, entry.upcoming)
@@ -125,6 +129,13 @@ class Ticker(Wakeable):
             else:
                 due.append((entry, tick))
         return due
+
+    def _waiting_entries(self, now: datetime) -> list[Entry]:
+        return [
+            entry
+            for entry in self._entries.values()
+            if entry.upcoming is not None and entry.upcoming <= now and entry.id not in self._failed
+        ]
 
     async def _enqueue(self, due: Sequence[tuple[Entry, datetime]]) -> None:
         """Enqueue at due ticks, one for each entry."""

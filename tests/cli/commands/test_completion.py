@@ -175,9 +175,10 @@ def test_running_tasks_are_offered_to_be_canceled(bash: Shell, redis_server: Red
     assert bash("task", "cancel", "") == ["1"]
 
 
-def test_entries_are_offered(bash: Shell, redis_server: RedisServer) -> None:
+@pytest.mark.parametrize("verb", ["history", "pause", "resume", "run"])
+def test_entries_are_offered(bash: Shell, redis_server: RedisServer, verb: str) -> None:
     put_entry(redis_server)
-    assert bash("cron", "history", "") == ["e"]
+    assert bash("cron", verb, "") == ["e"]
 
 
 @pytest.mark.usefixtures("filled")

@@ -13,6 +13,7 @@ from pyasynq.broker.ports.backup import BackupPort
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.creation import CreationPort
 from pyasynq.broker.ports.diagnosis import DiagnosisPort
+from pyasynq.broker.ports.entries import EntryPort
 from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.history import HistoryPort
 from pyasynq.broker.ports.inspection import InspectionPort
@@ -33,6 +34,7 @@ __all__ = [
     "ClusterPort",
     "CreationPort",
     "DiagnosisPort",
+    "EntryPort",
     "GroupPort",
     "HistoryPort",
     "InspectionPort",
@@ -49,6 +51,7 @@ __all__ = [
 OPTIONAL: Final = {
     "groups": "groups",
     "schedules": "schedules",
+    "entries": "control of scheduler entries",
     "semaphores": "semaphores",
     "receipts": "an outbox",
     "history": "a history of runs",
@@ -76,6 +79,7 @@ class Broker(ABC):
         results: Wait for the results of tasks.
         groups: Combine the tasks of groups; optional, like all that follow.
         schedules: Last ticks, entries and histories of schedulers.
+        entries: What entries of schedulers enqueue, and which of them are paused.
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         history: Counts and durations of runs.
@@ -95,6 +99,7 @@ class Broker(ABC):
     results: ResultPort
     groups: GroupPort
     schedules: SchedulePort
+    entries: EntryPort
     semaphores: SemaphorePort
     receipts: ReceiptPort
     history: HistoryPort

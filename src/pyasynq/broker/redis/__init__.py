@@ -6,6 +6,7 @@ from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.creation import RedisCreation
 from pyasynq.broker.redis.diagnosis import RedisDiagnosis
+from pyasynq.broker.redis.entries import RedisEntries
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.history import RedisHistory
 from pyasynq.broker.redis.inspection import RedisInspection
@@ -51,6 +52,7 @@ class RedisBroker(ports.Broker):
         self.results: ports.ResultPort = RedisResults(driver, clock)
         self.groups: ports.GroupPort = groups
         self.schedules: ports.SchedulePort = RedisSchedules(driver)
+        self.entries: ports.EntryPort = RedisEntries(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
         self.receipts: ports.ReceiptPort = RedisReceipts(driver)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)

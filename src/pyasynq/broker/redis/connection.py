@@ -263,7 +263,7 @@ async def _send(driver: Driver, command: Sequence[CommandArg]) -> object:
 async def execute_all(driver: Driver, commands: Sequence[Sequence[CommandArg]]) -> list[object]:
     """Send *commands* in one round trip, on a cluster one to each node; return their answers.
 
-    The commands must change nothing: if the connection breaks, all are sent again.
+    If the connection breaks, all are sent again, so a second run must have the same effect.
 
     Raises:
         BrokerError: If there is no answer, or one of the answers is an error.

@@ -43,6 +43,7 @@ COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("RENAME", "KEY", "KEY"),
     ("RENAMENX", "KEY", "KEY"),
     ("HEXISTS", "KEY", "f"),
+    ("HGETALL", "KEY"),
     ("HGET", "KEY", "f"),
     ("HINCRBY", "KEY", "f", "1"),
     ("HKEYS", "KEY"),

@@ -68,6 +68,8 @@ KINDS: Final = tuple(
         (r"asynq:workers:\{.+\}", "hash"),
         (r"asynq:schedulers:\{.+\}(:coming)?", "list"),
         (r"asynq:scheduler_history:.+", "zset"),
+        (r"asynq:scheduler_entry:.+", "string"),
+        (r"asynq:scheduler_pauses", "hash"),
         (r"asynq:sema:.+", "zset"),
         (r"asynq:probe:.+", "string"),  # exists only during a probe
     )
@@ -293,6 +295,33 @@ def history(entry_id: str) -> str:
         the ticker
     """
     return f"asynq:scheduler_history:{entry_id}"
+
+
+def entry_task(entry_id: str) -> str:
+    """Return the key of what an entry enqueues (string, MessagePack, expires).
+
+    Written by:
+        the ticker
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:scheduler_entry:{entry_id}"
+
+
+def pauses() -> str:
+    """Return the key of the entries that are or were paused (hash by id, expires).
+
+    A value is the instant of the resumption (empty while the entry is paused) and the instant at
+    which the value is forgotten, Unix seconds, with a colon between them.
+
+    Written by:
+        the inspector; the ticker, which extends pauses
+
+    Differs:
+        asynq has no such key.
+    """
+    return "asynq:scheduler_pauses"
 
 
 def last_tick(queue: str, entry_id: str) -> str:

@@ -34,7 +34,7 @@ _SECTION: Final = re.compile(
 _TASKS: Final = ("each", "stride")
 _NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
 _TYPE: Final = re.compile(r"^--   (\w+) +(\w+)", re.MULTILINE)
-_REMOVALS: Final = {"zset": "ZREM", "set": "SREM"}
+_REMOVALS: Final = {"zset": "ZREM", "set": "SREM", "hash": "HDEL"}
 
 
 def blob(data: bytes) -> msgspec.Raw:

@@ -7,6 +7,7 @@ from pyasynq.broker import ports
 from pyasynq.broker.sqlite.backup import SqliteBackup
 from pyasynq.broker.sqlite.creation import SqliteCreation
 from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
+from pyasynq.broker.sqlite.entries import SqliteEntries
 from pyasynq.broker.sqlite.groups import SqliteGroups
 from pyasynq.broker.sqlite.history import SqliteHistory
 from pyasynq.broker.sqlite.inspection import SqliteInspection
@@ -79,6 +80,7 @@ class SqliteBroker(ports.Broker):
         self.results: ports.ResultPort = SqliteResults(store)
         self.groups: ports.GroupPort = SqliteGroups(store)
         self.schedules: ports.SchedulePort = SqliteSchedules(store)
+        self.entries: ports.EntryPort = SqliteEntries(store)
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
         self.history: ports.HistoryPort = SqliteHistory(store)

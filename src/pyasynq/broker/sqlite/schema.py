@@ -83,6 +83,11 @@ TABLES: Final = (
         ends INTEGER NOT NULL, PRIMARY KEY(queue, entry)) WITHOUT ROWID""",
     """CREATE TABLE pyasynq_event(entry TEXT, at_s INTEGER, record BLOB, ends INTEGER NOT NULL,
         PRIMARY KEY(entry, at_s, record)) WITHOUT ROWID""",
+    # What an entry of schedulers enqueues, for operators.
+    "CREATE TABLE pyasynq_entry(id TEXT PRIMARY KEY, task BLOB NOT NULL, ends INTEGER NOT NULL)",
+    # resumed_s is NULL while the entry is paused.
+    """CREATE TABLE pyasynq_pause(entry TEXT PRIMARY KEY, resumed_s INTEGER,
+        ends INTEGER NOT NULL) WITHOUT ROWID""",
     # What servers and schedulers report about themselves.
     """CREATE TABLE pyasynq_report(kind TEXT, id TEXT, records BLOB NOT NULL, ends INTEGER NOT NULL,
         PRIMARY KEY(kind, id)) WITHOUT ROWID""",

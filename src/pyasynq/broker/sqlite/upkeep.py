@@ -126,7 +126,7 @@ def _delete_outdated(tx: Transaction, limit: int) -> None:
         sql = f"SELECT queue, {key} FROM pyasynq_{table} WHERE ends <= ? LIMIT ?"
         rows = tx.rows(sql, tx.now_us, limit)
         tx.executemany(f"DELETE FROM pyasynq_{table} WHERE queue = ? AND {key} = ?", rows)
-    for table in ("tick", "report", "event"):
+    for table in ("tick", "report", "event", "entry", "pause"):
         tx.execute(f"DELETE FROM pyasynq_{table} WHERE ends <= ?", (tx.now_us,))
     oldest_us = tx.now_us - KEEP_CANCELATIONS_S * MICROS
     tx.execute("DELETE FROM pyasynq_cancel WHERE at < ?", (oldest_us,))

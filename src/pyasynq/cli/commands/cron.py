@@ -1,25 +1,34 @@
-"""``pyasynq cron``: read the entries of schedulers, and what they enqueued."""
+"""``pyasynq cron``: read and control the entries of schedulers, and what they enqueued."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from pyasynq.cli import completions, output
 from pyasynq.cli.command_group import CommandGroup
 from pyasynq.cli.options import page_option, size_option
-from pyasynq.cli.run_inspector import inspector_command, read_each
-from pyasynq.core.errors import EntryNotFoundError
+from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
+from pyasynq.core.entry_errors import EntryNotFoundError
 
 if TYPE_CHECKING:
-    from pyasynq.core.info import SchedulerEntry, SchedulerEvent
+    from pyasynq.core.info import SchedulerEntry, SchedulerEvent, TaskInfo
+    from pyasynq.core.options import EnqueueOptions
     from pyasynq.inspector import Inspector
+
+entries_argument: Final = click.argument(
+    "entry_ids",
+    nargs=-1,
+    required=True,
+    metavar="ID...",
+    shell_complete=completions.complete_entry_ids,
+)
 
 
 @click.group(cls=CommandGroup)
 def cron() -> None:
-    """Show the entries of schedulers."""
+    """Show, pause, resume and run the entries of schedulers."""
 
 
 @cron.command("list")
@@ -30,7 +39,7 @@ async def list_entries(inspector: "Inspector", *, as_json: bool) -> None:
     now = datetime.now(UTC)
     output.print_json_or_table(
         [_document(entry) for entry in entries],
-        ["EntryID", "Spec", "Type", "Payload", "Options", "Next", "Prev"],
+        ["EntryID", "Spec", "Type", "Payload", "Options", "Next", "Prev", "Paused"],
         [_row(entry, now) for entry in entries],
         empty="No scheduler entries",
         as_json=as_json,
@@ -46,6 +55,7 @@ def _document(entry: "SchedulerEntry") -> dict[str, object]:
         "options": _options(entry),
         "next": entry.next,
         "prev": entry.prev,
+        "paused": entry.paused,
     }
 
 
@@ -58,6 +68,7 @@ def _row(entry: "SchedulerEntry", now: datetime) -> list[object]:
         " ".join(f"{name}={_cell(value)}" for name, value in _options(entry).items()),
         output.format_until(entry.next, now),
         output.format_ago(entry.prev, now),
+        str(entry.paused).lower(),
     ]
 
 
@@ -72,13 +83,7 @@ def _cell(value: object) -> object:
 
 
 @cron.command("history")
-@click.argument(
-    "entry_ids",
-    nargs=-1,
-    required=True,
-    metavar="ID...",
-    shell_complete=completions.complete_entry_ids,
-)
+@entries_argument
 @page_option
 @size_option
 @inspector_command()
@@ -116,4 +121,48 @@ def _print_histories(histories: "Mapping[str, Sequence[SchedulerEvent]]") -> Non
         output.print_data("")
 
 
+@cron.command("pause")
+@entries_argument
+@inspector_command(output=False)
+async def pause_entries(inspector: "Inspector", *, entry_ids: Sequence[str]) -> int:
+    """Pause entries: schedulers leave out their ticks."""
+    return await do_each(entry_ids, inspector.pause_entry, 'Successfully paused entry "{}"')
+
+
+@cron.command("resume")
+@entries_argument
+@inspector_command(output=False)
+async def resume_entries(inspector: "Inspector", *, entry_ids: Sequence[str]) -> int:
+    """Resume paused entries from their next tick on."""
+    return await do_each(entry_ids, inspector.resume_entry, 'Successfully resumed entry "{}"')
+
+
+@cron.command("run")
+@entries_argument
+@click.option(
+    "-q",
+    "--queue",
+    help="Queue instead of the entry's.",
+    shell_complete=completions.complete_queues,
+)
+@inspector_command(app=True)
+async def run_entries(
+    inspector: "Inspector", *, as_json: bool, entry_ids: Sequence[str], queue: str | None
+) -> int:
+    """Enqueue the tasks of entries now, also of paused ones."""
+    options: EnqueueOptions = {} if queue is None else {"queue": queue}
+
+    async def run(entry_id: str) -> "TaskInfo":
+        info = await inspector.run_entry(entry_id, **options)
+        if not as_json:
+            output.print_data(f"Enqueued task {info.id} to queue {info.queue}")
+        return info
+
+    code, infos = await read_each(entry_ids, run)
+    if as_json:
+        output.print_json(infos)
+    return code
+
+
 cron.add_command(list_entries, "ls")
+cron.add_command(resume_entries, "unpause")
