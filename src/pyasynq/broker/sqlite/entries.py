@@ -39,7 +39,7 @@ class SqliteEntries:
             tx.execute("INSERT OR REPLACE INTO pyasynq_pause VALUES (?, ?, ?)", row)
             return True
 
-        return await self._store.write(pause)
+        return await self._store.accept(pause)
 
     async def resume(self, entry_id: str) -> bool:
         """Resume an entry; False if it is not paused."""
@@ -51,7 +51,7 @@ class SqliteEntries:
             tx.execute(sql, (tx.now_s, entry_id))
             return True
 
-        return await self._store.write(resume)
+        return await self._store.accept(resume)
 
     async def pauses(self) -> Mapping[str, float]:
         """Return, for each entry that is or was paused, up to when its ticks are left out."""
