@@ -12,6 +12,9 @@ from redis.asyncio import Redis
 
 from pyasynq import (
     App,
+    BrokerAuthError,
+    BrokerError,
+    BrokerReadOnlyError,
     BrokerUnavailableError,
     Clock,
     CodecContext,
@@ -389,17 +392,29 @@ async def test_while_pauses_cannot_be_read_the_last_known_ones_hold(
     assert caplog.text.count("away; trying again until it works") == 1
 
 
+@pytest.mark.parametrize("error", [AWAY, BrokerReadOnlyError("demoted")])
 async def test_nothing_is_enqueued_before_the_pauses_could_be_read_once(
-    make: Make, clock: SteeredClock, port: RecordingPort, inspector: Inspector
+    make: Make, clock: SteeredClock, port: RecordingPort, inspector: Inspector, error: BrokerError
 ) -> None:
     scheduler = make()
     entry = scheduler.register(MINUTELY, TASK)
     await advance_and_step(scheduler, clock)
-    port.error = AWAY
-    with pytest.raises(BrokerUnavailableError):
+    port.error = error
+    with pytest.raises(type(error)):
         await advance_and_step(scheduler, clock, minutes=1)
     port.error = None
     await advance_and_step(scheduler, clock)
+    assert await count(inspector, entry) == 1
+
+
+async def test_a_missing_permission_stops_no_ticks(
+    make: Make, clock: SteeredClock, port: RecordingPort, inspector: Inspector
+) -> None:
+    scheduler = make()
+    entry = scheduler.register(MINUTELY, TASK)
+    port.error = BrokerAuthError("NOPERM")
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
     assert await count(inspector, entry) == 1
 
 

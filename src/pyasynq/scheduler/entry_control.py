@@ -8,7 +8,7 @@ from typing import Final
 from pyasynq.broker import EntryPort
 from pyasynq.core.codec import Codecs
 from pyasynq.core.entry_task import EntryTask
-from pyasynq.core.errors import BrokerError
+from pyasynq.core.errors import BrokerError, BrokerReadOnlyError, BrokerUnavailableError
 from pyasynq.core.extension_errors import CodecError
 from pyasynq.core.message import instant
 from pyasynq.core.policy import KEEP_INTERVAL_S
@@ -19,6 +19,9 @@ from pyasynq.scheduler.entry import Entry
 log: Final = get_logger("pyasynq.scheduler")
 
 KEEP_INTERVAL: Final = timedelta(seconds=KEEP_INTERVAL_S)
+
+PASSING: Final = (BrokerUnavailableError, BrokerReadOnlyError)
+"""Errors that end without help. With any other, a scheduler that waits would never enqueue."""
 
 NAME: Final = "control of entries"
 """Name in the log of outages."""
@@ -69,7 +72,7 @@ class EntryControl:
         The pauses of all entries are read at once. If the broker fails, those known last hold.
 
         Raises:
-            BrokerError: If the broker fails at the first time, when none are known.
+            BrokerError: If the broker is away at the first time, when none are known.
         """
         if not due:
             return
@@ -81,8 +84,7 @@ class EntryControl:
         try:
             self._pauses = await self._port.pauses()
         except BrokerError as error:
-            is_broken = type(error) is BrokerError  # another try would fail, too
-            if self._pauses is None and not is_broken:
+            if self._pauses is None and isinstance(error, PASSING):
                 raise
             self._outages.record_failure(NAME, error)
         else:
