@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pyasynq.broker.records import read_entry_task, write_entry_task
 from pyasynq.broker.sqlite.store import Store, Transaction
@@ -20,8 +21,7 @@ class SqliteEntries:
     async def keep(self, tasks: Sequence[EntryTask]) -> None:
         """Store what entries enqueue, each for its *ttl_s*; their pauses last at least as long."""
         for start in range(0, len(tasks), MAX_TASKS):
-            some = tasks[start : start + MAX_TASKS]
-            await self._store.write(lambda tx, some=some: _keep(tx, some))
+            await self._store.write(partial(_keep, tasks[start : start + MAX_TASKS]))
 
     async def task(self, entry_id: str) -> EntryTask | None:
         """Return what an entry enqueues; None if it is not stored, or cannot be decoded."""
@@ -75,7 +75,7 @@ class SqliteEntries:
         await self._store.write(forget)
 
 
-def _keep(tx: Transaction, tasks: Sequence[EntryTask]) -> None:
+def _keep(tasks: Sequence[EntryTask], tx: Transaction) -> None:
     ends = [tx.now_us + task.ttl_s * MICROS for task in tasks]
     rows = [
         (task.entry_id, write_entry_task(task), end) for task, end in zip(tasks, ends, strict=True)
