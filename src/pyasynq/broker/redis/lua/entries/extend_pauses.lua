@@ -1,6 +1,6 @@
 -- Remember pauses for longer, if there are any, and delete those that are over.
 --
--- USES clock pauses
+-- USES clock read_pause write_pause
 -- KEYS
 --   pauses    hash
 -- PRIMARY pauses

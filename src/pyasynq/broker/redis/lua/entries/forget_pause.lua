@@ -1,6 +1,6 @@
 -- Let the pause of a removed entry end soon. A scheduler that still has the entry extends it again.
 --
--- USES clock pauses
+-- USES clock read_pause write_pause
 -- KEYS
 --   pauses    hash
 -- PRIMARY pauses

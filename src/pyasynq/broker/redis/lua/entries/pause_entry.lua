@@ -1,6 +1,6 @@
 -- Pause an entry of schedulers.
 --
--- USES clock pauses
+-- USES clock read_pause write_pause
 -- KEYS
 --   pauses    hash
 -- PRIMARY pauses

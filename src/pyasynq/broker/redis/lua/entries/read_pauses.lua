@@ -1,6 +1,6 @@
 -- Return the entries that are or were paused.
 --
--- USES clock pauses
+-- USES clock read_pause
 -- KEYS
 --   pauses  hash
 -- PRIMARY pauses

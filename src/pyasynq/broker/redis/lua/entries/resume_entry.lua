@@ -1,7 +1,7 @@
 -- Resume a paused entry of schedulers. When it was resumed is remembered as long as the pause would
 -- have been, so that no scheduler makes up for the ticks before.
 --
--- USES clock pauses
+-- USES clock read_pause write_pause
 -- KEYS
 --   pauses    hash
 -- PRIMARY pauses

@@ -1,0 +1,34 @@
+"""What is known of entries is deleted once its time is over."""
+
+from typing import cast
+
+from pyasynq.broker.sqlite import SqliteBroker, in_memory
+from pyasynq.core.entry_task import EntryTask
+from pyasynq.core.options import NO_OPTIONS
+from tests.support.clocks import SteeredClock
+
+TTL_S = 1000
+TASK = EntryTask(
+    entry_id="e", queue="q", type="t", payload=b"p", headers={}, options=NO_OPTIONS, ttl_s=TTL_S
+)
+
+
+async def stored(broker: SqliteBroker) -> list[str]:
+    """Return the ids in the tables of entries and pauses."""
+    sql = "SELECT id FROM pyasynq_entry UNION ALL SELECT entry FROM pyasynq_pause"
+    rows = await broker._store.read(lambda tx: tx.rows(sql))
+    return [cast("str", entry_id) for (entry_id,) in rows]
+
+
+async def test_what_is_over_is_not_returned_and_then_deleted() -> None:
+    clock = SteeredClock()
+    broker = in_memory(clock)
+    await broker.entries.keep([TASK])
+    await broker.entries.pause("e", ttl_s=TTL_S)
+    clock.advance(seconds=TTL_S)
+    assert await broker.entries.task("e") is None
+    assert await broker.entries.pauses() == {}
+    assert await stored(broker) == ["e", "e"]
+    await broker.upkeep.trim("q", limit=10)
+    assert await stored(broker) == []
+    await broker.aclose()
