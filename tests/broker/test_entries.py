@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from pyasynq.broker import Broker
@@ -98,6 +99,14 @@ def test_a_record_that_cannot_be_decoded_is_none() -> None:
     assert read_entry_task(record) == a_task()
     assert read_entry_task(record[:-1]) is None
     assert read_entry_task(b"") is None
+
+
+def test_what_a_later_version_adds_to_a_record_is_ignored() -> None:
+    fields = msgspec.msgpack.decode(write_entry_task(a_task()))
+    record = msgspec.msgpack.encode(
+        {**fields, "new": 1, "options": {**fields["options"], "new": 1}}
+    )
+    assert read_entry_task(record) == a_task()
 
 
 # -- pauses ----------------------------------------------------------------------------------------
