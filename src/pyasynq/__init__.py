@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from pyasynq.core.options import Options
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
-    from pyasynq.inspector import ErrorGroup, Inspector
+    from pyasynq.inspector import ErrorGroup, Inspector, SyncInspector
     from pyasynq.runtime.clock import Clock
     from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
     from pyasynq.semaphore import Semaphore
@@ -142,6 +142,7 @@ __all__ = [
     "SkipRetry",
     "Snooze",
     "SyncClient",
+    "SyncInspector",
     "Task",
     "TaskCanceledError",
     "TaskFailedError",
@@ -223,7 +224,7 @@ _HOMES = {
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),
     "core.task": ("Task",),
-    "inspector": ("ErrorGroup", "Inspector"),
+    "inspector": ("ErrorGroup", "Inspector", "SyncInspector"),
     "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),

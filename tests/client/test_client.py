@@ -552,7 +552,8 @@ def test_a_call_that_was_accepted_before_a_sync_client_is_closed_is_written(
     tasks = [Task("t")] * (8 * CHUNK)
     with ThreadPoolExecutor(1) as thread:
         call = thread.submit(sync_client.enqueue_many, tasks)
-        asyncio.run(wait_until(lambda: bool(sync_client._thread and sync_client._thread._calls)))
+        calls = sync_client._calls
+        asyncio.run(wait_until(lambda: bool(calls._thread and calls._thread._calls)))
         sync_client.close()
     assert len(ids(call.result())) == len(tasks)
 

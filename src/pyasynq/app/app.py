@@ -25,7 +25,7 @@ from pyasynq.app.address import Address, address_of
 from pyasynq.app.clients import Clients
 from pyasynq.app.typed_task import Declare, Periodic, PlainTask, TypedTask
 from pyasynq.broker import BrokerAddress, check_address
-from pyasynq.client import Client, ClientMiddleware, MiddlewareChain
+from pyasynq.client import Client, ClientMiddleware, MiddlewareChain, SyncClient
 from pyasynq.core.errors import OptionError
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -51,7 +51,7 @@ from pyasynq.server.mux import is_plain
 
 if TYPE_CHECKING:
     from pyasynq.core.codec import Codec
-    from pyasynq.inspector import Inspector
+    from pyasynq.inspector import Inspector, SyncInspector
 
 log: Final = get_logger("pyasynq.server")
 
@@ -93,7 +93,7 @@ class App:
         self.mux: Mux = Mux()
         self.tasks: dict[str, TypedTask[..., Any]] = {}
         self.state: dict[str, Any] = {}
-        self.clients: Clients = Clients(self.new_client)
+        self.clients: Clients = Clients(self.new_client, self._new_sync_client, self._url)
         self._broker = broker
         self._options = options
         self._client_middleware = MiddlewareChain.of(options.get("client_middleware", ()))
@@ -116,6 +116,18 @@ class App:
             PyasynqError: Outside ``async with app`` and outside this app's workers.
         """
         return self.clients.current()
+
+    @property
+    def sync_client(self) -> SyncClient:
+        """The client for code without an event loop; see `TypedTask.enqueue_sync`.
+
+        All threads share it, and its connections stay open. Closing it is not necessary; after
+        ``app.sync_client.close()`` there is a new one.
+
+        Raises:
+            OptionError: If the app has a redis-py client instead of an address.
+        """
+        return self.clients.sync()
 
     def task(self, type: str, **options: Unpack[TaskOptions]) -> Declare:
         """Return a decorator that makes a function the task of *type*.
@@ -292,6 +304,17 @@ class App:
         address = self.address.check_broker() if broker is None else broker
         return Client(address, middleware=self._client_middleware, codecs=self._codecs)
 
+    def _new_sync_client(self, url: str) -> SyncClient:
+        return SyncClient(url, middleware=self._client_middleware, codecs=self._codecs)
+
+    def _url(self) -> str:
+        broker = self.address.check_broker()
+        if not isinstance(broker, str):
+            raise OptionError(
+                "broker", broker, "an address: a redis-py client serves one loop only"
+            )
+        return broker
+
     def inspector(self, broker: "BrokerAddress | None" = None) -> "Inspector":
         """Return an inspector that opens what this app's codecs have sealed.
 
@@ -302,6 +325,16 @@ class App:
 
         address = self.address.check_broker() if broker is None else broker
         return Inspector(address, codecs=self._codecs)
+
+    def sync_inspector(self) -> "SyncInspector":
+        """Return an inspector for code without an event loop; see `inspector`.
+
+        Raises:
+            OptionError: If the app has a redis-py client instead of an address.
+        """
+        from pyasynq.inspector import SyncInspector
+
+        return SyncInspector(self._url(), codecs=self._codecs)
 
     async def __aenter__(self) -> Self:
         """Open the client of this event loop, unless it is open, for example in a server."""

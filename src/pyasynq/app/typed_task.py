@@ -16,8 +16,8 @@ from typing import (
     overload,
 )
 
+from pyasynq.app.clients import Clients
 from pyasynq.app.payload import Signature, encode_result
-from pyasynq.client import Client
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions, Options, check_all, merge
 from pyasynq.core.task import Task
@@ -31,12 +31,13 @@ D = TypeVar("D", bound="TypedTask[..., Any]")
 
 
 class HasClient(Protocol):
-    """An app, whose client enqueues the tasks."""
+    """An app, whose clients enqueue the tasks.
 
-    @property
-    def client(self) -> Client:
-        """The client that is open here."""
-        ...
+    Attributes:
+        clients: Its clients.
+    """
+
+    clients: Clients
 
 
 class TypedTask(Generic[P, R]):
@@ -119,7 +120,21 @@ class TypedTask(Generic[P, R]):
         return Call(self._enqueue(self.task(*args, **kwargs)), "enqueue", self.type)
 
     async def _enqueue(self, task: Task) -> TaskInfo:
-        return await self._app.client.enqueue(task)
+        return await self._app.clients.current().enqueue(task)
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> TaskInfo:
+        """Enqueue the call from code without ``await``: threads, ``def`` tasks, scripts and WSGI.
+
+        Nothing must be open: if the app is open in the event loop of another thread, as in a
+        worker, that client is used, else the app's `App.sync_client`. See `Client.enqueue` for more
+        errors.
+
+        Raises:
+            PayloadError: If an argument is not of its type.
+            PyasynqError: In an event loop in which the app is open, or in a coroutine of a handler:
+                the call would block the loop. Await `enqueue` there.
+        """
+        return self._app.clients.enqueue_sync(self.task(*args, **kwargs))
 
     def options(self, **options: Unpack[EnqueueOptions]) -> Self:
         """Return a copy of this task whose options are overridden by *options*."""
