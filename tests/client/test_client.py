@@ -734,6 +734,13 @@ def test_a_result_is_awaited_without_a_loop(sync_client: SyncClient) -> None:
         sync_client.result(info, timeout=timedelta(milliseconds=30))
 
 
+def test_a_sync_client_makes_calls_of_the_client_below(sync_client: SyncClient) -> None:
+    info = sync_client.enqueue(Task("t"))
+    stored = sync_client.call(lambda client: client.broker.inspection.task("default", info.id))
+    assert stored is not None
+    assert stored.id == info.id
+
+
 async def test_a_wait_for_a_result_that_is_too_long_names_the_task(client: Client) -> None:
     info = await client.enqueue(Task("t", retention=MINUTE), task_id="1", queue="q")
     with pytest.raises(TimeoutError, match=r"task '1' of 'q' has not ended in time"):

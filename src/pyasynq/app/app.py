@@ -196,6 +196,11 @@ class App:
 
         return cast("Periodic", declare)
 
+    @property
+    def periodic_tasks(self) -> Sequence[PeriodicTask]:
+        """The declared periodic tasks."""
+        return tuple(self._periodic)
+
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; see `Mux.use`."""
         return self.mux.use(middleware)

@@ -19,7 +19,7 @@ from typing import (
 from pyasynq.app.clients import Clients
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.options import EnqueueOptions, Options, check_all, merge
+from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, check_all, merge
 from pyasynq.core.task import Task
 from pyasynq.runtime.calls import Call, mark_as_async
 from pyasynq.runtime.threads import is_async
@@ -65,6 +65,16 @@ class TypedTask(Generic[P, R]):
     def __repr__(self) -> str:
         """Show the type."""
         return f"<TypedTask {self.type!r}>"
+
+    @property
+    def queue(self) -> str:
+        """Queue into which `enqueue` puts it."""
+        return self._options.queue or DEFAULT_QUEUE
+
+    @property
+    def clients(self) -> Clients:
+        """The clients of its app."""
+        return self._app.clients
 
     @property
     def parameters(self) -> list[str]:

@@ -1,9 +1,9 @@
 """The client for code without an event loop."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
-from typing import Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from pyasynq.client.client import MAX_PAYLOAD, Client
 from pyasynq.client.middleware import ClientMiddleware
@@ -13,6 +13,8 @@ from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions
 from pyasynq.core.task import Task
 from pyasynq.runtime.sync_calls import SyncCalls
+
+T = TypeVar("T")
 
 
 class SyncClient:
@@ -74,6 +76,13 @@ class SyncClient:
     ) -> bytes:
         """Wait for the result of a task; see `Client.result`."""
         return self._calls.call(lambda client: client.result(info, queue=queue, timeout=timeout))
+
+    def call(self, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        """Await what *make* returns for the asyncio client below, in its loop; return the result.
+
+        For calls that this class does not have.
+        """
+        return self._calls.call(make)
 
     def ping(self) -> None:
         """Return when the broker answers; see `Client.ping`."""

@@ -8,6 +8,7 @@ import inspect
 import math
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -38,6 +39,7 @@ class ActiveTask:
 
     __slots__ = (
         "_codecs",
+        "_contexts",
         "_ended_at",
         "_ends_at_s",
         "_lease",
@@ -73,6 +75,7 @@ class ActiveTask:
         self._ended_at: float  # set when the plain function has returned
         self.ends_at: float = math.inf
         self._loop = loop
+        self._contexts: tuple[Callable[[], AbstractContextManager[object]], ...] = ()
         self.cancelled: bool = False
         self.overdue: bool = False
         self.thread: int | None = None
@@ -172,6 +175,14 @@ class ActiveTask:
             raise PyasynqError(msg)
         self._loop.call_sync(functools.partial(self.write_result, result))
 
+    def use_in_thread(self, make: Callable[[], AbstractContextManager[object]]) -> None:
+        """Run the plain function within what *make* returns, entered in its thread; for middleware.
+
+        For what belongs to a thread, such as a connection to a database. The first added is the
+        outermost. An ``async def`` runs without it.
+        """
+        self._contexts += (make,)
+
     async def in_thread(self, call: Callable[[], object]) -> object:
         """Run *call* in one of the server's threads and return its result.
 
@@ -219,10 +230,16 @@ class ActiveTask:
     def _call(self, call: Callable[[], object]) -> object:
         self.thread = threading.get_ident()
         try:
-            return call()
+            return self._call_within(call) if self._contexts else call()
         finally:
             self._ended_at = self._threads.now()
             self.thread = None
+
+    def _call_within(self, call: Callable[[], object]) -> object:
+        with ExitStack() as stack:
+            for make in self._contexts:
+                stack.enter_context(make())
+            return call()
 
     def __repr__(self) -> str:
         """Show type, id and queue; payloads may hold secrets."""
