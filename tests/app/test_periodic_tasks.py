@@ -44,7 +44,7 @@ async def test_a_task_may_have_several_schedules(app: App) -> None:
     assert {entry.spec for entry in entries_of(app.scheduler())} == {"@daily", "@hourly"}
 
 
-def test_an_app_knows_its_periodic_tasks(app: App) -> None:
+async def test_an_app_knows_its_periodic_tasks(app: App) -> None:
     @app.periodic("@every 1m")
     @app.task("clean")
     async def clean() -> None: ...

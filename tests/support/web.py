@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,12 +31,20 @@ async def serving(web: Any) -> AsyncGenerator[httpx.AsyncClient]:  # noqa: ANN40
         server = _Server(uvicorn.Config(web, uds=path, lifespan="on", log_config=None))
         running = asyncio.create_task(server.serve())
         await wait_until(lambda: server.started)
-        transport = httpx.AsyncHTTPTransport(uds=path)
         try:
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://shop", timeout=PATIENCE_S
-            ) as client:
+            async with calling(Path(path)) as client:
                 yield client
         finally:
             server.should_exit = True
             await running
+
+
+@asynccontextmanager
+async def calling(socket: Path) -> AsyncGenerator[httpx.AsyncClient]:
+    """Yield a client of the server on *socket*, once it is there."""
+    await wait_until(socket.exists)
+    transport = httpx.AsyncHTTPTransport(uds=str(socket))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://shop", timeout=PATIENCE_S
+    ) as client:
+        yield client

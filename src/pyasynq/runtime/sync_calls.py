@@ -40,7 +40,6 @@ class SyncCalls(Generic[C]):
         self._make = make
         self._target = make()
         self._thread: LoopThread | None = None
-        self._lock = threading.Lock()
         self._closed = False
         notify_on_fork(self)
 
@@ -56,7 +55,7 @@ class SyncCalls(Generic[C]):
             ClientClosedError: After `close`.
             ThreadError: If the thread cannot answer.
         """
-        with self._lock:
+        with self._lock():
             if self._closed:
                 raise ClientClosedError
             thread = self._live_thread()
@@ -68,14 +67,20 @@ class SyncCalls(Generic[C]):
 
         Closing twice does nothing.
         """
-        with self._lock:
+        with self._lock():
             closed, self._closed = self._closed, True
         if not closed and self._thread is not None:
             self._thread.close()
 
     def after_fork(self) -> None:
         """Take a new lock in a child process: its thread does not exist there."""
-        self._lock = threading.Lock()
+        vars(self).pop("_made_lock", None)
+
+    def _lock(self) -> threading.Lock:
+        # The first call makes it, and not the fork: gunicorn replaces threads by greenlets after
+        # its fork, and a real lock that a waiting greenlet holds would stop all others.
+        made: threading.Lock = vars(self).setdefault("_made_lock", threading.Lock())
+        return made
 
     def _live_thread(self) -> LoopThread:
         """Return the thread; a new one, with a new object, if it has died."""
