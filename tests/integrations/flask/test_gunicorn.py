@@ -83,7 +83,7 @@ def environments(
         yield environments
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: " ".join([case[0], *case[1]]))
 def shop(
     request: pytest.FixtureRequest,
     environments: dict[str, dict[str, str]],
