@@ -183,6 +183,29 @@ async def test_a_sync_client_serves_both_sides_of_a_fork_under_gevent(redis_url:
     assert (code, lines[1:]) == (0, ["7 t"])
 
 
+PATCHED_AFTER_FORK = """
+import os, sys
+from pyasynq import SyncClient, Task
+
+client = SyncClient(sys.argv[1])
+client.ping()
+if os.fork() == 0:
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    jobs = [gevent.spawn(client.enqueue, Task("t")) for _ in range(5)]
+    gevent.joinall(jobs)
+    print(len({job.value.id for job in jobs}), flush=True)
+    os._exit(0)
+os.wait()
+client.close()
+"""
+
+
+async def test_greenlets_share_a_sync_client_that_was_used_before_the_fork(redis_url: str) -> None:
+    assert await outcome_of(PATCHED_AFTER_FORK, redis_url) == (0, ["5"])
+
+
 def test_under_eventlet_a_sync_client_is_refused_and_says_what_helps(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,7 +149,7 @@ class AwaitedResult:
         except OptionError:
             return None  # it came with a request, so it is no mistake of the program
         stored = await client.broker.inspection.task(self.queue, self.id)
-        info = stored and stored.info
+        info = None if stored is None else stored.info
         return info if info is not None and info.type == self._task.type else None
 
     def _answer(self, status: int, state: str, **headers: str) -> Answer:
