@@ -68,12 +68,10 @@ class AwaitedResult:
         Raises:
             OptionError: If the call has no *retention*, so that its result is not kept.
         """
-        if isinstance(info, TaskInfo):
-            if info.retention is None:
-                raise OptionError("retention", None, "a duration, for which the result is kept")
-            self.id, self.queue = info.id, info.queue
-        else:
-            self.id, self.queue = info, queue or task.queue
+        if isinstance(info, TaskInfo) and info.retention is None:
+            raise OptionError("retention", None, "a duration, for which the result is kept")
+        self.id: str = info.id if isinstance(info, TaskInfo) else info
+        self.queue: str = info.queue if isinstance(info, TaskInfo) else queue or task.queue
         self._task = task
 
     async def answer(self, client: Client, *, timeout: timedelta, later: str) -> Answer:  # noqa: ASYNC109

@@ -65,7 +65,8 @@ class ResultResponse(Response):
         """
         client = self._task.clients.current()
         answer = await self._awaited.answer(client, timeout=self._timeout, later=self._later)
-        self.status_code, self.body = answer.status, answer.body
+        self.status_code: int = answer.status
+        self.body: bytes = answer.body
         self.headers.update({**answer.headers, "content-length": str(len(answer.body))})
         await super().__call__(scope, receive, send)
 
