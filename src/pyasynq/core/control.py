@@ -146,10 +146,7 @@ class ProcessDiedError(PyasynqError):
             how += " (by the system, if it used too much memory)"
         text = f"the process of the task {how} before the function returned"
         if not started:
-            text = (
-                f"the process for the task {how} before it could run a function: see its output. A "
-                'program that runs a server needs `if __name__ == "__main__":`'
-            )
+            text = f"the process for the task {how} before it could run a function: see its output"
         super().__init__(text)
 
 

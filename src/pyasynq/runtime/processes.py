@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -74,6 +75,7 @@ class Process:
                 self._connection.close()
                 raise
         self._started = False
+        self._lock = threading.Lock()
         # The pipes tell of its end, too, but not as long as a program that it forked keeps them.
         has_pidfd = hasattr(os, "pidfd_open")
         self._pidfd = os.pidfd_open(self._process.pid or 0) if has_pidfd else None
@@ -117,17 +119,20 @@ class Process:
 
     def kill(self) -> None:
         """Kill it, and the programs that it has started; `run` then fails at once."""
-        if self.alive:
-            self._kill_programs()
-            self._process.kill()
+        with self._lock:
+            if self.alive:
+                self._kill_programs()
+                self._process.kill()
 
     def close(self) -> None:
         """Let it end, or kill it if it does not; blocks."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()  # from now on it is not alive, so `kill` does nothing
         self._process.join(CLOSE_S)
         if self._process.exitcode is None:
             self._process.kill()
             self._process.join()
+        self._process.close()
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
@@ -209,7 +214,7 @@ class Processes:
             process = self._idle.pop()
             if process.alive:
                 return process
-            self._submit(process, process.close)  # somebody has killed it meanwhile
+            submit(self._executor(), process.close)  # somebody has killed it meanwhile
         return None
 
     async def _start(self) -> Process:

@@ -20,8 +20,6 @@ from pathlib import Path
 
 from pyasynq import App, RetryIn, SkipRetry
 
-logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(process)d %(message)s")
-
 app = App(
     os.environ.get("COMPUTING_BROKER", "redis://127.0.0.1:6379"),
     lease=timedelta(seconds=int(os.environ.get("COMPUTING_LEASE_S", "30"))),

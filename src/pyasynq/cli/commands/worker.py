@@ -93,8 +93,8 @@ SERVER_OPTIONS: Final = (
 @option_with_variable(
     "--task-processes",
     **COUNT,
-    help='Processes for tasks with executor="process"; the app\'s when not given, else one for each '
-    "CPU, with -p shared among the worker processes.",
+    help="Processes for tasks of the executor 'process'; the app's when not given, else one for "
+    "each CPU, with -p shared among the worker processes.",
 )
 @option_with_variable(
     "-Q",
