@@ -76,7 +76,7 @@ class Process:
                 raise
         self._started = False
         self._lock = threading.Lock()
-        # The pipes tell of its end, too, but not as long as a program that it forked keeps them.
+        # The pipes report its end, too, but not as long as a program that it forked keeps them.
         has_pidfd = hasattr(os, "pidfd_open")
         self._pidfd = os.pidfd_open(self._process.pid or 0) if has_pidfd else None
         self._end = self._process.sentinel if self._pidfd is None else self._pidfd
