@@ -134,7 +134,10 @@ sys.last = Last(client, Task("t"))
 async def test_a_call_after_the_end_of_a_program_is_refused(redis_url: str) -> None:
     code, lines = await outcome_of(FINALIZING, redis_url)
     assert code == 0
-    text = "the thread of this SyncClient or SyncInspector has ended with the interpreter: make the call before that"
+    text = (
+        "the thread of this SyncClient or SyncInspector has ended with the interpreter: make the "
+        "call before that"
+    )
     assert lines in ([], [text])
 
 

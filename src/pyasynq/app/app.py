@@ -23,7 +23,7 @@ from typing import (
 
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.clients import Clients
-from pyasynq.app.typed_task import Declare, Periodic, PlainTask, TypedTask
+from pyasynq.app.typed_task import Declare, Executor, Periodic, PlainTask, TypedTask
 from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.client import Client, ClientMiddleware, MiddlewareChain, SyncClient
 from pyasynq.core.errors import OptionError
@@ -47,7 +47,7 @@ from pyasynq.server import (
     ServerOptions,
 )
 from pyasynq.server.config import Config
-from pyasynq.server.mux import is_plain
+from pyasynq.server.mux import place_of
 
 if TYPE_CHECKING:
     from pyasynq.core.codec import Codec
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 log: Final = get_logger("pyasynq.server")
 
 G = TypeVar("G", bound=GroupAggregator)
-Make = Callable[["App", str, Callable[..., Any], Options], "TypedTask[..., Any]"]
+Make = Callable[["App", str, Callable[..., Any], Options, Executor | None], "TypedTask[..., Any]"]
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
 
 
@@ -66,6 +66,7 @@ class App:
     Attributes:
         mux: Handlers of the declared tasks; you may add others.
         tasks: The declared tasks, by type.
+        periodic_tasks: The declared periodic tasks; add to them with `periodic`.
         state: The mapping that the lifespan yielded.
         clients: The open clients.
     """
@@ -98,7 +99,7 @@ class App:
         self._options = options
         self._client_middleware = MiddlewareChain.of(options.get("client_middleware", ()))
         self._codecs: Sequence[Codec] = options.get("codecs", ())
-        self._periodic: list[PeriodicTask] = []
+        self.periodic_tasks: list[PeriodicTask] = []
         self._queues: dict[str, set[str]] = {}
         self._grouped: set[str] = set()
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
@@ -121,25 +122,32 @@ class App:
     def sync_client(self) -> SyncClient:
         """The client for code without an event loop; see `TypedTask.enqueue_sync`.
 
-        All threads share it, and its connections stay open. Closing it is not necessary; after
-        ``app.sync_client.close()`` there is a new one.
+        All threads share it. It need not be closed; after ``close()`` there is a new one.
 
         Raises:
             OptionError: If the app has a redis-py client instead of an address.
         """
         return self.clients.sync()
 
-    def task(self, type: str, **options: Unpack[TaskOptions]) -> Declare:
+    def task(
+        self, type: str, *, executor: Executor | None = None, **options: Unpack[TaskOptions]
+    ) -> Declare:
         """Return a decorator that makes a function the task of *type*.
 
         Args:
             type: Task type. Workers run the function for tasks of exactly this type.
+            executor: ``"process"`` runs a ``def`` that computes in a separate process, which is
+                killed if the task is stopped. None for the event loop, or a thread if it is a
+                ``def``.
             **options: Defaults for each call of ``enqueue``; see `TaskOptions`.
 
         Raises:
             OptionError: If *type* is blank or already used, or an option is not allowed.
-            TypeError: If an option is unknown, or the function cannot be a task.
+            TypeError: If an option is unknown, or the function cannot be a task, or cannot run in a
+                process.
         """
+        if executor not in {None, "process"}:
+            raise OptionError("executor", executor, "'process', or left out")
         if callable(type):
             msg = 'app.task needs the type of the task: write @app.task("email:welcome")'
             raise TypeError(msg)
@@ -153,8 +161,9 @@ class App:
                 raise TypeError(msg)
             check_function(function, f"the task {type!r}", "(its parameters)")
             make = cast("Make", TypedTask if is_async(function) else PlainTask)
-            task = make(self, type, function, defaults)
-            self.mux.add(type, task.handle, exact=True, plain=is_plain(function))
+            task = make(self, type, function, defaults, executor)
+            runs_in = "processes" if executor else place_of(function)
+            self.mux.add(type, task.handle, exact=True, runs_in=runs_in)
             self.tasks[type] = task
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             if defaults.group:
@@ -189,17 +198,12 @@ class App:
             call = _call_without_arguments(task)
             definition = PeriodicTask(spec=spec, task=call, options=options, catch_up=catch_up)
             check(definition)
-            self._periodic.append(definition)
+            self.periodic_tasks.append(definition)
             if queue := options.get("queue"):
                 self._queues.setdefault(queue, set()).add(call.type)
             return task
 
         return cast("Periodic", declare)
-
-    @property
-    def periodic_tasks(self) -> Sequence[PeriodicTask]:
-        """The declared periodic tasks."""
-        return tuple(self._periodic)
 
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; see `Mux.use`."""
@@ -296,7 +300,7 @@ class App:
             **options,
         }
         scheduler = Scheduler(self.address.check_broker() if broker is None else broker, **merged)
-        for definition in self._periodic:
+        for definition in self.periodic_tasks:
             scheduler.add(definition)
         return scheduler
 
@@ -332,11 +336,7 @@ class App:
         return Inspector(address, codecs=self._codecs)
 
     def sync_inspector(self) -> "SyncInspector":
-        """Return an inspector for code without an event loop; see `inspector`.
-
-        Raises:
-            OptionError: If the app has a redis-py client instead of an address.
-        """
+        """Return an inspector for code without an event loop; see `inspector`, `sync_client`."""
         from pyasynq.inspector import SyncInspector
 
         return SyncInspector(self._url(), codecs=self._codecs)
@@ -373,8 +373,8 @@ class App:
         if self._grouped and not combines:
             types = ", ".join(sorted(self._grouped))
             log.warning("tasks of %s wait in groups for a worker with an aggregator", types)
-        if self._periodic:
-            count = len(self._periodic)
+        if self.periodic_tasks:
+            count = len(self.periodic_tasks)
             log.info("periodic tasks: %d; a scheduler enqueues them (pyasynq scheduler)", count)
 
 
