@@ -1,4 +1,4 @@
-"""Run Python programs that serve until they are told to stop."""
+"""Run Python programs that serve until a signal stops them."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 PATIENCE_S = 60
 
 ENDED_BY_SIGTERM = {0, -signal.SIGTERM}
-"""Exit codes of a program that was told to stop; uvicorn raises the signal again at its end."""
+"""Exit codes after SIGTERM; uvicorn raises the signal again at its end."""
 
 
 @contextmanager

@@ -23,7 +23,7 @@ PERIOD: Final = timedelta(seconds=1)
 """Time between two looks at the state of a task whose changes are sent."""
 
 SILENT_PERIODS: Final = 15
-"""After so many periods without a change a comment is sent: proxies end silent connections."""
+"""Periods without a change after which a comment is sent: proxies end silent connections."""
 
 COMMENT: Final = b": the task has not ended\n\n"
 

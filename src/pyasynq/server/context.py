@@ -252,6 +252,7 @@ class ActiveTask:
         """
         processes = self._processes
         if processes is None:
+            self._contexts = ()  # a process would have none of them
             return await self.in_thread(call.here)
         process = await self._wait_for(processes.acquire)
         return await processes.run(process, call)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask, current_app, g, has_app_context
 
-from pyasynq import App, PyasynqError
+from pyasynq import App, PyasynqError, Task
 from pyasynq.integrations.flask import Pyasynq
 from pyasynq.testing import SyncTasks, Tasks
 
@@ -60,6 +60,18 @@ async def test_a_context_is_closed_in_the_thread_of_its_task(app: App, flask: Fl
         await tasks.perform(plain)
     assert len(threads) == 2
     assert len(set(threads)) == 1
+
+
+def compute() -> bool:
+    """Return whether there is a context; processes find this function in its module."""
+    return has_app_context()
+
+
+async def test_a_task_in_a_process_has_no_context_in_a_test_either(app: App, flask: Flask) -> None:
+    task = app.task("compute", executor="process")(compute)
+    Pyasynq(app, flask)
+    async with Tasks(app) as tasks:
+        assert await tasks.perform(task) is False
 
 
 async def test_tasks_that_run_together_share_no_context(app: App, flask: Flask) -> None:
@@ -145,7 +157,5 @@ def test_a_handler_of_the_mux_has_the_application(app: App, flask: Flask) -> Non
 
     Pyasynq(app, flask)
     with SyncTasks(app) as tasks:
-        from pyasynq import Task
-
         tasks.perform(Task("plain"))
     assert names == ["shop"]

@@ -77,7 +77,7 @@ class ResultEvents(StreamingResponse):
     The events are ``state`` at each change, with ``id``, ``state`` and ``retried`` as JSON; at the
     end ``result`` with the result as JSON, or ``failed`` with ``id`` and ``state``: ``archived``,
     or ``unknown`` if there is no such task (any more). A browser that connects again after the last
-    event is told to stop, by status 204.
+    event gets status 204, which makes it stop.
     """
 
     media_type = "text/event-stream"
