@@ -3,9 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Generator
 from pathlib import Path
 
 import httpx
@@ -22,31 +20,11 @@ from tests.support.waiting import wait_until
 from tests.support.web import calling
 
 ROOT = Path(__file__).parents[3]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shop:
-    """A shop that runs: its socket, and the address of its broker."""
-
-    socket: Path
-    broker: str
-
-
 SHOP = "tests.integrations.flask.gunicorn_shop"
 
-WORKERS = {
-    "sync": ["--workers=2"],
-    "gthread": ["--worker-class=gthread", "--threads=4"],
-    "gevent": ["--worker-class=gevent"],
-}
-PRELOAD = ["--preload"]
-"""Load the shop before the fork, not after it in each worker."""
-
-CASES = [
-    *[("redis", [*options]) for options in WORKERS.values()],
-    *[("redis", [*options, *PRELOAD]) for options in WORKERS.values()],
-    *[("sqlite", [*options, *PRELOAD]) for options in WORKERS.values()],
-]
+WORKERS = ["--workers=2", "--worker-class=gthread --threads=4", "--worker-class=gevent"]
+PRELOADED = [f"{workers} --preload" for workers in WORKERS]
+"""These load the shop before the fork, not after it in each worker."""
 
 
 @pytest.fixture(scope="module")
@@ -59,65 +37,75 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+def environment_with(data: Path, url: str) -> dict[str, str]:
+    """Return the environment of the shop's programs."""
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    return {"SHOP_TASKS": url, "SHOP_DATA": f"sqlite:///{data}", "PYTHONPATH": path}
+
+
 @pytest.fixture(scope="module")
-def environments(
-    data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[dict[str, dict[str, str]]]:
-    """Yield the environment of programs for each broker, whose tasks a worker runs.
+def on_redis(data: Path) -> Generator[dict[str, str]]:
+    """Yield the environment of a shop on Redis, whose tasks are run.
 
-    The programs use their brokers all the time, so the tests' own Redis, which is emptied between
-    the tests, will not do.
+    Its programs use their Redis all the time; the tests' own is emptied between the tests.
     """
+    with RedisServer() as server:
+        environment = environment_with(data, server.url)
+        with running(["pyasynq", "worker", f"{SHOP}:app"], ROOT, environment):
+            yield environment
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, str]]:
+    """Yield the environment of a shop on SQLite, whose tasks are run."""
     file = tmp_path_factory.mktemp("tasks") / "tasks.db"
-    shop = {
-        "SHOP_DATA": f"sqlite:///{data}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-    }
-    worker = ["pyasynq", "worker", f"{SHOP}:app"]
-    with ExitStack() as stack:
-        redis = stack.enter_context(RedisServer())
-        urls = {"redis": redis.url, "sqlite": f"sqlite:///{file}"}
-        environments = {broker: {**shop, "SHOP_TASKS": url} for broker, url in urls.items()}
-        stack.enter_context(running(worker, ROOT, environments["redis"]))
-        stack.enter_context(running(worker, ROOT, environments["sqlite"]))
-        yield environments
+    environment = environment_with(data, f"sqlite:///{file}")
+    with running(["pyasynq", "worker", f"{SHOP}:app"], ROOT, environment):
+        yield environment
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: " ".join([case[0], *case[1]]))
-def shop(
-    request: pytest.FixtureRequest,
-    environments: dict[str, dict[str, str]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Generator[Shop]:
-    """Yield the shop under gunicorn with each kind of workers."""
-    broker, options = request.param
-    environment = environments[broker]
-    socket = tmp_path_factory.mktemp("http") / "http.sock"
-    words = ["gunicorn", f"--bind=unix:{socket}", "--no-control-socket", *options]
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("options", [*WORKERS, *PRELOADED])
+async def test_views_work_side_by_side_on_redis(
+    options: str, on_redis: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    await call_views(options, on_redis, data, tmp_path / "http.sock")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("options", PRELOADED)
+async def test_views_work_side_by_side_on_sqlite_after_a_fork(
+    options: str, on_sqlite: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    await call_views(options, on_sqlite, data, tmp_path / "http.sock")
+
+
+async def call_views(options: str, environment: dict[str, str], data: Path, socket: Path) -> None:
+    """Call all views of a shop under gunicorn with *options*; one start serves all checks."""
+    words = ["gunicorn", f"--bind=unix:{socket}", "--no-control-socket", *options.split()]
+    url = environment["SHOP_TASKS"]
     with running([*words, f"{SHOP}:flask"], ROOT, environment):
-        yield Shop(socket=socket, broker=environment["SHOP_TASKS"])
+        async with calling(socket) as client:
+            await check_that_results_arrive(client)
+            await check_that_a_waiting_view_lets_others_be_served(client, url)
+            await check_that_a_scoped_session_writes_the_outbox(client, url, data)
 
 
-@pytest.fixture
-async def client(shop: Shop) -> AsyncGenerator[httpx.AsyncClient]:
-    """Yield a client of the shop."""
-    async with calling(shop.socket) as client:
-        yield client
-
-
-async def test_views_wait_for_results(client: httpx.AsyncClient) -> None:
+async def check_that_results_arrive(client: httpx.AsyncClient) -> None:
     responses = await asyncio.gather(*(client.post(f"/sums/{n}/1") for n in range(8)))
     assert [response.json() for response in responses] == [n + 1 for n in range(8)]
 
 
-async def test_while_a_view_waits_others_are_served(client: httpx.AsyncClient, shop: Shop) -> None:
+async def check_that_a_waiting_view_lets_others_be_served(
+    client: httpx.AsyncClient, url: str
+) -> None:
     async def is_there() -> bool:
         try:
             return bool(await inspector.task_info("default", "meeting"))
         except (QueueNotFoundError, TaskNotFoundError):
             return False
 
-    async with Inspector(shop.broker) as inspector:
+    async with Inspector(url) as inspector:
         waiting = asyncio.create_task(client.post("/meetings/meeting"))
         await wait_until(is_there)
         assert (await client.put("/meetings/meeting")).text == "begun"
@@ -125,12 +113,12 @@ async def test_while_a_view_waits_others_are_served(client: httpx.AsyncClient, s
         await inspector.delete_task("default", "meeting")
 
 
-async def test_a_scoped_session_writes_the_outbox(
-    client: httpx.AsyncClient, shop: Shop, data: Path
+async def check_that_a_scoped_session_writes_the_outbox(
+    client: httpx.AsyncClient, url: str, data: Path
 ) -> None:
     task_id, pid = (await client.post("/orders")).json()
     engine = create_async_engine(f"sqlite+aiosqlite:///{data}")
-    async with Client(shop.broker) as broker:
+    async with Client(url) as broker:
         await Relay(outbox, engine, broker).step()
     await engine.dispose()
     assert (await client.get(f"/orders/{task_id}")).json() == [SHOP, pid]
