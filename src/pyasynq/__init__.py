@@ -13,7 +13,9 @@ if TYPE_CHECKING:
         HandlerNotFoundError,
         LeaseExpiredError,
         NotAwaitedError,
+        NotPicklableError,
         PayloadError,
+        ProcessDiedError,
         ResultError,
         RetryIn,
         RevokeTask,
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
     from pyasynq.core.options import Options
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
-    from pyasynq.inspector import ErrorGroup, Inspector
+    from pyasynq.inspector import ErrorGroup, Inspector, SyncInspector
     from pyasynq.runtime.clock import Clock
     from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
     from pyasynq.semaphore import Semaphore
@@ -119,6 +121,7 @@ __all__ = [
     "NoTokenError",
     "NotAwaitedError",
     "NotEnqueuedError",
+    "NotPicklableError",
     "NotSupportedError",
     "OptionError",
     "Options",
@@ -127,6 +130,7 @@ __all__ = [
     "PeriodicTaskManager",
     "PlainTask",
     "PoisonError",
+    "ProcessDiedError",
     "PyasynqError",
     "QueueActiveError",
     "QueueInfo",
@@ -150,6 +154,7 @@ __all__ = [
     "SkipRetry",
     "Snooze",
     "SyncClient",
+    "SyncInspector",
     "Task",
     "TaskCanceledError",
     "TaskFailedError",
@@ -175,7 +180,9 @@ _HOMES = {
         "HandlerNotFoundError",
         "LeaseExpiredError",
         "NotAwaitedError",
+        "NotPicklableError",
         "PayloadError",
+        "ProcessDiedError",
         "ResultError",
         "RetryIn",
         "RevokeTask",
@@ -236,7 +243,7 @@ _HOMES = {
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),
     "core.task": ("Task",),
-    "inspector": ("ErrorGroup", "Inspector"),
+    "inspector": ("ErrorGroup", "Inspector", "SyncInspector"),
     "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),

@@ -44,6 +44,14 @@ async def test_a_task_may_have_several_schedules(app: App) -> None:
     assert {entry.spec for entry in entries_of(app.scheduler())} == {"@daily", "@hourly"}
 
 
+async def test_an_app_knows_its_periodic_tasks(app: App) -> None:
+    @app.periodic("@every 1m")
+    @app.task("clean")
+    async def clean() -> None: ...
+
+    assert [(it.spec, it.task.type) for it in app.periodic_tasks] == [("@every 1m", "clean")]
+
+
 async def test_a_periodic_task_is_still_a_typed_task(app: App) -> None:
     @app.periodic("@daily")
     @app.task("double")

@@ -17,8 +17,8 @@ PATIENCE_S = 60.0
 
 def end_thread(client: SyncClient) -> None:
     """End the thread of *client*, as an error in its loop does."""
-    assert client._thread is not None
-    client._thread.stop()
+    assert client._calls._thread is not None
+    client._calls._thread.stop()
 
 
 async def outcome_of(script: str, *args: str) -> tuple[int, list[str]]:
@@ -51,20 +51,20 @@ def test_a_call_to_a_thread_that_dies_fails(redis_url: str, waiting: TaskInfo) -
 def test_a_sync_client_whose_thread_has_died_begins_another(redis_url: str) -> None:
     with SyncClient(redis_url) as client:
         client.ping()
-        first = client._thread
+        first = client._calls._thread
         assert first is not None
         end_thread(client)
         first._thread.join()
         assert client.enqueue(Task("t")).id
-        assert client._thread is not first
+        assert client._calls._thread is not first
 
 
 def test_an_interruption_cancels_the_call(redis_url: str, waiting: TaskInfo) -> None:
     with SyncClient(redis_url) as client:
         client.ping()
-        thread = client._thread
+        thread = client._calls._thread
         assert thread is not None
-        call = thread.send(client._client.result(waiting))
+        call = thread.send(client._calls._target.result(waiting))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(call, "result", lambda _: interrupt())
             with pytest.raises(KeyboardInterrupt):
@@ -79,8 +79,8 @@ def interrupt() -> None:
 async def test_the_thread_of_a_garbage_collected_sync_client_ends(redis_url: str) -> None:
     client = SyncClient(redis_url)
     client.ping()
-    assert client._thread is not None
-    thread = client._thread
+    assert client._calls._thread is not None
+    thread = client._calls._thread
     del client
     gc.collect()
     await wait_until(lambda: not thread.alive)
@@ -134,7 +134,10 @@ sys.last = Last(client, Task("t"))
 async def test_a_call_after_the_end_of_a_program_is_refused(redis_url: str) -> None:
     code, lines = await outcome_of(FINALIZING, redis_url)
     assert code == 0
-    text = "the thread of this SyncClient has ended with the interpreter: make the call before that"
+    text = (
+        "the thread of this SyncClient or SyncInspector has ended with the interpreter: make the "
+        "call before that"
+    )
     assert lines in ([], [text])
 
 
@@ -181,6 +184,29 @@ async def test_sync_clients_serve_greenlets_while_others_run(end: str, redis_url
 async def test_a_sync_client_serves_both_sides_of_a_fork_under_gevent(redis_url: str) -> None:
     code, lines = await outcome_of(GEVENT + FORKING + CLOSING, redis_url)
     assert (code, lines[1:]) == (0, ["7 t"])
+
+
+PATCHED_AFTER_FORK = """
+import os, sys
+from pyasynq import SyncClient, Task
+
+client = SyncClient(sys.argv[1])
+client.ping()
+if os.fork() == 0:
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    jobs = [gevent.spawn(client.enqueue, Task("t")) for _ in range(5)]
+    gevent.joinall(jobs)
+    print(len({job.value.id for job in jobs}), flush=True)
+    os._exit(0)
+os.wait()
+client.close()
+"""
+
+
+async def test_greenlets_share_a_sync_client_that_was_used_before_the_fork(redis_url: str) -> None:
+    assert await outcome_of(PATCHED_AFTER_FORK, redis_url) == (0, ["5"])
 
 
 def test_under_eventlet_a_sync_client_is_refused_and_says_what_helps(

@@ -4,7 +4,8 @@ import asyncio
 import functools
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 
@@ -279,6 +280,35 @@ async def test_a_plain_function_runs_in_a_thread(client: Client, redis_url: str)
     server = Server(redis_url, burst=True)
     await run_burst(server, lambda _task: threads.append(threading.current_thread()))
     assert threads[0] is not threading.main_thread()
+
+
+async def test_middleware_opens_contexts_in_the_thread_of_a_plain_function(
+    client: Client, redis_url: str
+) -> None:
+    events: list[tuple[str, int]] = []
+
+    def note(event: str) -> None:
+        events.append((event, threading.get_ident()))
+
+    @contextmanager
+    def within(name: str) -> Generator[None]:
+        note(f"open {name}")
+        yield
+        note(f"close {name}")
+
+    async def opening(task: ActiveTask, call_next: AsyncHandler) -> object:
+        task.use_in_thread(lambda: within("outer"))
+        task.use_in_thread(lambda: within("inner"))
+        return await call_next(task)
+
+    mux = Mux()
+    mux.use(opening)
+    mux.handle("t")(lambda _task: note("run"))
+    await run_all(client, redis_url, mux, "t")
+    assert [it[0] for it in events] == [
+        *("open outer", "open inner", "run", "close inner", "close outer")
+    ]
+    assert len({it[1] for it in events} - {threading.get_ident()}) == 1
 
 
 async def test_plain_functions_run_as_many_at_once_as_allowed(

@@ -23,9 +23,9 @@ from typing import (
 
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.clients import Clients
-from pyasynq.app.typed_task import Declare, Periodic, PlainTask, TypedTask
+from pyasynq.app.typed_task import Declare, Executor, Periodic, PlainTask, TypedTask
 from pyasynq.broker import BrokerAddress, check_address
-from pyasynq.client import Client, ClientMiddleware, MiddlewareChain
+from pyasynq.client import Client, ClientMiddleware, MiddlewareChain, SyncClient
 from pyasynq.core.errors import OptionError
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -47,16 +47,16 @@ from pyasynq.server import (
     ServerOptions,
 )
 from pyasynq.server.config import Config
-from pyasynq.server.mux import is_plain
+from pyasynq.server.mux import place_of
 
 if TYPE_CHECKING:
     from pyasynq.core.codec import Codec
-    from pyasynq.inspector import Inspector
+    from pyasynq.inspector import Inspector, SyncInspector
 
 log: Final = get_logger("pyasynq.server")
 
 G = TypeVar("G", bound=GroupAggregator)
-Make = Callable[["App", str, Callable[..., Any], Options], "TypedTask[..., Any]"]
+Make = Callable[["App", str, Callable[..., Any], Options, Executor | None], "TypedTask[..., Any]"]
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
 
 
@@ -66,6 +66,7 @@ class App:
     Attributes:
         mux: Handlers of the declared tasks; you may add others.
         tasks: The declared tasks, by type.
+        periodic_tasks: The declared periodic tasks; add to them with `periodic`.
         state: The mapping that the lifespan yielded.
         clients: The open clients.
     """
@@ -93,12 +94,12 @@ class App:
         self.mux: Mux = Mux()
         self.tasks: dict[str, TypedTask[..., Any]] = {}
         self.state: dict[str, Any] = {}
-        self.clients: Clients = Clients(self.new_client)
+        self.clients: Clients = Clients(self.new_client, self._new_sync_client, self._url)
         self._broker = broker
         self._options = options
         self._client_middleware = MiddlewareChain.of(options.get("client_middleware", ()))
         self._codecs: Sequence[Codec] = options.get("codecs", ())
-        self._periodic: list[PeriodicTask] = []
+        self.periodic_tasks: list[PeriodicTask] = []
         self._queues: dict[str, set[str]] = {}
         self._grouped: set[str] = set()
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
@@ -117,17 +118,36 @@ class App:
         """
         return self.clients.current()
 
-    def task(self, type: str, **options: Unpack[TaskOptions]) -> Declare:
+    @property
+    def sync_client(self) -> SyncClient:
+        """The client for code without an event loop; see `TypedTask.enqueue_sync`.
+
+        All threads share it. It need not be closed; after ``close()`` there is a new one.
+
+        Raises:
+            OptionError: If the app has a redis-py client instead of an address.
+        """
+        return self.clients.sync()
+
+    def task(
+        self, type: str, *, executor: Executor | None = None, **options: Unpack[TaskOptions]
+    ) -> Declare:
         """Return a decorator that makes a function the task of *type*.
 
         Args:
             type: Task type. Workers run the function for tasks of exactly this type.
+            executor: ``"process"`` runs a ``def`` that computes in a separate process, which is
+                killed if the task is stopped. None for the event loop, or a thread if it is a
+                ``def``.
             **options: Defaults for each call of ``enqueue``; see `TaskOptions`.
 
         Raises:
             OptionError: If *type* is blank or already used, or an option is not allowed.
-            TypeError: If an option is unknown, or the function cannot be a task.
+            TypeError: If an option is unknown, or the function cannot be a task, or cannot run in a
+                process.
         """
+        if executor not in {None, "process"}:
+            raise OptionError("executor", executor, "'process', or left out")
         if callable(type):
             msg = 'app.task needs the type of the task: write @app.task("email:welcome")'
             raise TypeError(msg)
@@ -141,8 +161,9 @@ class App:
                 raise TypeError(msg)
             check_function(function, f"the task {type!r}", "(its parameters)")
             make = cast("Make", TypedTask if is_async(function) else PlainTask)
-            task = make(self, type, function, defaults)
-            self.mux.add(type, task.handle, exact=True, plain=is_plain(function))
+            task = make(self, type, function, defaults, executor)
+            runs_in = "processes" if executor else place_of(function)
+            self.mux.add(type, task.handle, exact=True, runs_in=runs_in)
             self.tasks[type] = task
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             if defaults.group:
@@ -177,7 +198,7 @@ class App:
             call = _call_without_arguments(task)
             definition = PeriodicTask(spec=spec, task=call, options=options, catch_up=catch_up)
             check(definition)
-            self._periodic.append(definition)
+            self.periodic_tasks.append(definition)
             if queue := options.get("queue"):
                 self._queues.setdefault(queue, set()).add(call.type)
             return task
@@ -279,7 +300,7 @@ class App:
             **options,
         }
         scheduler = Scheduler(self.address.check_broker() if broker is None else broker, **merged)
-        for definition in self._periodic:
+        for definition in self.periodic_tasks:
             scheduler.add(definition)
         return scheduler
 
@@ -292,6 +313,17 @@ class App:
         address = self.address.check_broker() if broker is None else broker
         return Client(address, middleware=self._client_middleware, codecs=self._codecs)
 
+    def _new_sync_client(self, url: str) -> SyncClient:
+        return SyncClient(url, middleware=self._client_middleware, codecs=self._codecs)
+
+    def _url(self) -> str:
+        broker = self.address.check_broker()
+        if not isinstance(broker, str):
+            raise OptionError(
+                "broker", broker, "an address: a redis-py client serves one loop only"
+            )
+        return broker
+
     def inspector(self, broker: "BrokerAddress | None" = None) -> "Inspector":
         """Return an inspector that opens what this app's codecs have sealed.
 
@@ -302,6 +334,12 @@ class App:
 
         address = self.address.check_broker() if broker is None else broker
         return Inspector(address, codecs=self._codecs)
+
+    def sync_inspector(self) -> "SyncInspector":
+        """Return an inspector for code without an event loop; see `inspector`, `sync_client`."""
+        from pyasynq.inspector import SyncInspector
+
+        return SyncInspector(self._url(), codecs=self._codecs)
 
     async def __aenter__(self) -> Self:
         """Open the client of this event loop, unless it is open, for example in a server."""
@@ -335,8 +373,8 @@ class App:
         if self._grouped and not combines:
             types = ", ".join(sorted(self._grouped))
             log.warning("tasks of %s wait in groups for a worker with an aggregator", types)
-        if self._periodic:
-            count = len(self._periodic)
+        if self.periodic_tasks:
+            count = len(self.periodic_tasks)
             log.info("periodic tasks: %d; a scheduler enqueues them (pyasynq scheduler)", count)
 
 

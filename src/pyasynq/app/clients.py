@@ -1,21 +1,49 @@
-"""The clients of an app: one for each event loop in which it is open."""
+"""The clients of an app: one for each event loop in which it is open, one for code without."""
 
 import asyncio
+import functools
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Final
 
-from pyasynq.client import Client
+from pyasynq.client import Client, SyncClient
 from pyasynq.core.errors import PyasynqError
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.task import Task
+from pyasynq.runtime import calls
+from pyasynq.runtime.forks import notify_on_fork
+from pyasynq.runtime.loops import BoundLoop
+
+BLOCKS: Final = (
+    "enqueue_sync of {!r} would block the event loop in which it was called: await enqueue there"
+)
 
 
 class Clients:
     """Opens a client in each event loop that uses an app, and finds the one for a call."""
 
-    def __init__(self, make: Callable[[], Client]) -> None:
-        """Open clients that *make* returns."""
+    def __init__(
+        self,
+        make: Callable[[], Client],
+        make_sync: Callable[[str], SyncClient],
+        url: Callable[[], str],
+    ) -> None:
+        """Open clients.
+
+        Args:
+            make: Makes the client of an event loop.
+            make_sync: Makes the client of an address, for code without an event loop.
+            url: Returns the address of the app's broker.
+        """
         self._make = make
+        self._make_sync = make_sync
+        self._url = url
         self._opened: dict[asyncio.AbstractEventLoop, _OpenClient] = {}
         self._lend: Callable[[], Client] | None = None
+        self._sync: tuple[str, SyncClient] | None = None
+        self._lock = threading.Lock()
+        notify_on_fork(self)
 
     def current(self) -> Client:
         """Return the client that is open in this event loop, or else in the loop of another thread.
@@ -32,6 +60,38 @@ class Clients:
         if self._opened:
             msg += " in this event loop, because the loop in which the app was opened does not run"
         raise PyasynqError(msg)
+
+    def sync(self) -> SyncClient:
+        """Return the client for code without an event loop; a new one if the last was closed.
+
+        Raises:
+            OptionError: If the app has no address, but a client of redis-py.
+        """
+        url = self._url()
+        with self._lock:
+            if self._sync is None or self._sync[0] != url or self._sync[1].closed:
+                self._sync = url, self._make_sync(url)
+            return self._sync[1]
+
+    def enqueue_sync(self, task: Task) -> TaskInfo:
+        """Enqueue *task* from code without ``await``.
+
+        The client that is open in the loop of another thread does it, such as that of a worker for
+        its plain functions; without one, `sync`.
+
+        Raises:
+            PyasynqError: In a loop in which the app is open or a handler runs: it would be blocked.
+        """
+        if self._of_this_loop() is not None or _in_coroutine_of_handler():
+            raise PyasynqError(BLOCKS.format(task.type))
+        opened = None if self._lend is not None else self._of_another_loop()
+        if opened is None or not opened.bound.is_running():  # it may be in a process that forked
+            return self.sync().enqueue(task)
+        return opened.bound.call_sync(functools.partial(opened.client.enqueue, task))
+
+    def after_fork(self) -> None:
+        """Take a new lock in a child process: another thread may have held the old one."""
+        self._lock = threading.Lock()
 
     @contextmanager
     def lending(self, lend: Callable[[], Client]) -> Generator[None]:
@@ -81,10 +141,20 @@ class Clients:
 
 
 class _OpenClient:
-    """The client of one event loop, and the number of its users."""
+    """The client of the event loop that runs here, and the number of its users."""
 
-    __slots__ = ("client", "users")
+    __slots__ = ("bound", "client", "users")
 
     def __init__(self, client: Client) -> None:
+        self.bound = BoundLoop()
         self.client = client
         self.users = 0
+
+
+def _in_coroutine_of_handler() -> bool:
+    """Return whether the caller is called by the coroutine of a handler, in an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return calls.current.get(None) is not None

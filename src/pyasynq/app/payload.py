@@ -153,7 +153,13 @@ class Signature:
         Raises:
             PayloadError: If the payload does not fit; the error names the field.
         """
-        arguments = self.arguments(task.payload)
+        return self.bind_payload(task.payload, task)
+
+    def bind_payload(
+        self, payload: bytes, task: ActiveTask | None = None
+    ) -> tuple[list[object], dict[str, object]]:
+        """Like `call`, for a *payload*; *task* is only for functions that take an `ActiveTask`."""
+        arguments = self.arguments(payload)
         arguments |= dict.fromkeys(self.active, task)
         positional = [arguments.pop(name) for name in self._positional if name in arguments]
         return positional, arguments

@@ -7,21 +7,25 @@ from typing import (
     Any,
     Concatenate,
     Generic,
+    Literal,
     ParamSpec,
     Protocol,
     Self,
+    TypeAlias,
     TypeVar,
     Unpack,
     cast,
     overload,
 )
 
+from pyasynq.app.clients import Clients
+from pyasynq.app.in_process import call_in_process, check_importable
 from pyasynq.app.payload import Signature, encode_result
-from pyasynq.client import Client
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.options import EnqueueOptions, Options, check_all, merge
+from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, check_all, merge
 from pyasynq.core.task import Task
 from pyasynq.runtime.calls import Call, mark_as_async
+from pyasynq.runtime.processes import ProcessCall
 from pyasynq.runtime.threads import is_async
 from pyasynq.server import ActiveTask, current_task
 
@@ -30,13 +34,18 @@ R = TypeVar("R")
 D = TypeVar("D", bound="TypedTask[..., Any]")
 
 
-class HasClient(Protocol):
-    """An app, whose client enqueues the tasks."""
+Executor: TypeAlias = Literal["process"]
+"""Where a plain function runs, if not in a thread."""
 
-    @property
-    def client(self) -> Client:
-        """The client that is open here."""
-        ...
+
+class HasClient(Protocol):
+    """An app, whose clients enqueue the tasks.
+
+    Attributes:
+        clients: Its clients.
+    """
+
+    clients: Clients
 
 
 class TypedTask(Generic[P, R]):
@@ -50,9 +59,18 @@ class TypedTask(Generic[P, R]):
     """
 
     def __init__(
-        self, app: HasClient, type: str, function: Callable[..., object], options: Options
+        self,
+        app: HasClient,
+        type: str,
+        function: Callable[..., object],
+        options: Options,
+        executor: Executor | None = None,
     ) -> None:
-        """Declare *function* as the handler of *type*."""
+        """Declare *function* as the handler of *type*.
+
+        Raises:
+            TypeError: If the function cannot be a task, or cannot run in the *executor*.
+        """
         functools.update_wrapper(self, function)
         self.type = type
         self._app = app
@@ -60,10 +78,28 @@ class TypedTask(Generic[P, R]):
         self._options = options
         self._signature = Signature(type, function)
         self._is_async = is_async(function)
+        self._in_process = executor == "process"
+        if self._in_process:
+            check_importable(type, function, self._signature.active)
 
     def __repr__(self) -> str:
         """Show the type."""
         return f"<TypedTask {self.type!r}>"
+
+    @property
+    def task_function(self) -> Callable[..., object]:
+        """The function; processes find it here."""
+        return self._function
+
+    @property
+    def queue(self) -> str:
+        """Queue into which `enqueue` puts it."""
+        return self._options.queue or DEFAULT_QUEUE
+
+    @property
+    def clients(self) -> Clients:
+        """The clients of its app."""
+        return self._app.clients
 
     @property
     def parameters(self) -> list[str]:
@@ -119,7 +155,21 @@ class TypedTask(Generic[P, R]):
         return Call(self._enqueue(self.task(*args, **kwargs)), "enqueue", self.type)
 
     async def _enqueue(self, task: Task) -> TaskInfo:
-        return await self._app.client.enqueue(task)
+        return await self._app.clients.current().enqueue(task)
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> TaskInfo:
+        """Enqueue the call from code without ``await``: threads, ``def`` tasks, scripts and WSGI.
+
+        Nothing must be open: if the app is open in the event loop of another thread, as in a
+        worker, that client is used, else the app's `App.sync_client`. See `Client.enqueue` for more
+        errors.
+
+        Raises:
+            PayloadError: If an argument is not of its type.
+            PyasynqError: In an event loop in which the app is open, or in a coroutine of a handler:
+                the call would block the loop. Await `enqueue` there.
+        """
+        return self._app.clients.enqueue_sync(self.task(*args, **kwargs))
 
     def options(self, **options: Unpack[EnqueueOptions]) -> Self:
         """Return a copy of this task whose options are overridden by *options*."""
@@ -129,14 +179,26 @@ class TypedTask(Generic[P, R]):
 
     async def handle(self, task: ActiveTask) -> R:
         """Run *task* and return the function's result; store it if the task has a retention."""
-        args, kwargs = self._signature.call(task)
-        if self._is_async:
+        if self._in_process:
+            value = await task.in_process(self._process_call(task))
+        elif self._is_async:
+            args, kwargs = self._signature.call(task)
             value = await cast("Awaitable[object]", self._function(*args, **kwargs))
         else:
+            args, kwargs = self._signature.call(task)
             value = await task.in_thread(functools.partial(self._function, *args, **kwargs))
         if value is not None and task.retention:
             await task.write_result(encode_result(self.type, value))
         return cast("R", value)
+
+    def _process_call(self, task: ActiveTask) -> ProcessCall:
+        module, name = self._function.__module__, self._function.__name__
+        args, kwargs = self._signature.call(task)  # refuses a payload that does not fit
+        return ProcessCall(
+            module=module,
+            call=functools.partial(call_in_process, self.type, module, name, task.payload),
+            here=functools.partial(self._function, *args, **kwargs),
+        )
 
 
 class PlainTask(TypedTask[P, R]):

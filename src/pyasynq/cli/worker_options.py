@@ -13,6 +13,7 @@ class WorkerOptions:
     uri: str | None
     concurrency: int | None
     threads: int | None
+    task_processes: int | None
     queues: Mapping[str, int] | None
     strict: bool
     processes: int | None

@@ -171,8 +171,8 @@ class Client:
         """Wait until a task is completed and return its result; empty if its handler wrote none.
 
         A Python worker notifies the client at once; the result of a Go worker is found within a
-        second. The task needs a *retention*; without one its result is deleted with the task. Each
-        waiting call uses one connection.
+        second. The task needs a *retention*; without one its result is deleted with the task. The
+        calls that wait for tasks of a queue share one connection, up to 256 of them.
 
         Args:
             info: The task, as `enqueue` returned it (only queue and id are used), or its id.

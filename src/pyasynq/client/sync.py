@@ -1,8 +1,6 @@
 """The client for code without an event loop."""
 
 import functools
-import threading
-import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Self, TypeVar, Unpack
@@ -10,12 +8,11 @@ from typing import Any, Self, TypeVar, Unpack
 from pyasynq.client.client import MAX_PAYLOAD, Client
 from pyasynq.client.middleware import ClientMiddleware
 from pyasynq.core.codec import Codec
-from pyasynq.core.errors import ClientClosedError, PyasynqError
+from pyasynq.core.errors import PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions
 from pyasynq.core.task import Task
-from pyasynq.runtime.forks import notify_on_fork
-from pyasynq.runtime.loop_thread import LoopThread, check_threads
+from pyasynq.runtime.sync_calls import SyncCalls
 
 T = TypeVar("T")
 
@@ -49,25 +46,26 @@ class SyncClient:
             TypeError: If a middleware cannot be called as one.
             ThreadError: Under eventlet, which has no real threads.
         """
-        check_threads()
-        self._make_client = functools.partial(
-            Client, broker, max_payload=max_payload, middleware=middleware, codecs=codecs
+        self._calls = SyncCalls(
+            functools.partial(
+                Client, broker, max_payload=max_payload, middleware=middleware, codecs=codecs
+            )
         )
-        self._client = self._make_client()
-        self._thread: LoopThread | None = None
-        self._lock = threading.Lock()
-        self._closed = False
-        notify_on_fork(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._calls.closed
 
     def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """Enqueue *task*; see `Client.enqueue`."""
-        return self._call(lambda client: client.enqueue(task, **options))
+        return self._calls.call(lambda client: client.enqueue(task, **options))
 
     def enqueue_many(
         self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]
     ) -> list[TaskInfo | PyasynqError]:
         """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
-        return self._call(lambda client: client.enqueue_many(tasks, **options))
+        return self._calls.call(lambda client: client.enqueue_many(tasks, **options))
 
     def result(
         self,
@@ -77,21 +75,25 @@ class SyncClient:
         timeout: timedelta | None = None,
     ) -> bytes:
         """Wait for the result of a task; see `Client.result`."""
-        return self._call(lambda client: client.result(info, queue=queue, timeout=timeout))
+        return self._calls.call(lambda client: client.result(info, queue=queue, timeout=timeout))
+
+    def call(self, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        """Await what *make* returns for the asyncio client below, in its loop; return the result.
+
+        For calls that this class does not have.
+        """
+        return self._calls.call(make)
 
     def ping(self) -> None:
         """Return when the broker answers; see `Client.ping`."""
-        self._call(lambda client: client.ping())
+        self._calls.call(lambda client: client.ping())
 
     def close(self) -> None:
         """Close the connections and end the thread, after other threads' calls are answered.
 
         Closing twice does nothing.
         """
-        with self._lock:
-            closed, self._closed = self._closed, True
-        if not closed and self._thread is not None:
-            self._thread.close()
+        self._calls.close()
 
     aclose = close
 
@@ -102,24 +104,3 @@ class SyncClient:
     def __exit__(self, *_exc: object) -> None:
         """Close the client."""
         self.close()
-
-    def after_fork(self) -> None:
-        """Take a new lock in a child process: its thread does not exist there."""
-        self._lock = threading.Lock()
-
-    def _call(self, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-        with self._lock:
-            if self._closed:
-                raise ClientClosedError
-            thread = self._live_thread()
-            answer = thread.send(make(self._client))
-        return thread.wait(answer)
-
-    def _live_thread(self) -> LoopThread:
-        """Return the thread; a new one, with a new client, if it has died."""
-        if self._thread is None or not self._thread.alive:
-            if self._thread is not None:
-                self._client = self._make_client()
-            self._thread = LoopThread(self._client.aclose)
-            weakref.finalize(self, self._thread.stop).atexit = False
-        return self._thread

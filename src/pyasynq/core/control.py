@@ -4,6 +4,7 @@ The errors are leaves of the tree in `errors`. The signals (`SkipRetry`, `Revoke
 `Snooze`) stand outside it.
 """
 
+import signal
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -128,6 +129,44 @@ class WorkerCrashedError(PyasynqError):
         super().__init__(f"crashed its worker {crashes} time{'' if crashes == 1 else 's'} in a row")
 
 
+class ProcessDiedError(PyasynqError):
+    """The process that ran the task's function died; the failure concerns this task alone.
+
+    Attributes:
+        exitcode: Its exit code; negative for a signal that killed it, as Python has it.
+    """
+
+    def __init__(self, exitcode: int, *, started: bool = True) -> None:
+        """Say how it ended, and whether it had *started*, so that it could run a function."""
+        self.exitcode = exitcode
+        how = f"ended with exit code {exitcode}"
+        if exitcode < 0:
+            how = f"was killed by {_signal_name(-exitcode)}"
+        if exitcode == -signal.SIGKILL:
+            how += " (by the system, if it used too much memory)"
+        text = f"the process of the task {how} before the function returned"
+        if not started:
+            text = f"the process for the task {how} before it could run a function: see its output"
+        super().__init__(text)
+
+
+class NotPicklableError(PyasynqError):
+    """What a function returned or raised cannot go from its process to the worker.
+
+    Attributes:
+        what: What cannot.
+        reason: Why not.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        """Say *what* cannot be pickled, and the *reason*."""
+        self.what = what
+        self.reason = reason
+        super().__init__(
+            f"{what} cannot be pickled, so it cannot leave the process of the task: {reason}"
+        )
+
+
 class SkipRetry(Exception):
     """Raised by a handler: archive the task now, even if retries are left."""
 
@@ -168,6 +207,13 @@ class Snooze(Exception):
         """
         self.delay: timedelta = _check_delay(delay)
         super().__init__(f"snoozed for {delay}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _check_delay(delay: object) -> timedelta:

@@ -172,7 +172,7 @@ class LoopError(PyasynqError):
 
 
 class ThreadError(PyasynqError):
-    """The thread of a `SyncClient` cannot answer.
+    """The thread of a `SyncClient` or `SyncInspector` cannot answer.
 
     Attributes:
         reason: Why it cannot, in words.
@@ -181,11 +181,11 @@ class ThreadError(PyasynqError):
     def __init__(self, reason: str) -> None:
         """Say why the thread cannot answer."""
         self.reason = reason
-        super().__init__(f"the thread of this SyncClient {reason}")
+        super().__init__(f"the thread of this SyncClient or SyncInspector {reason}")
 
 
 class ClientClosedError(PyasynqError):
-    """The client is closed; make a new one."""
+    """The client, or the `SyncInspector`, is closed; make a new one."""
 
     def __init__(self) -> None:
         """Say what to do."""

@@ -46,6 +46,10 @@ class BoundLoop:
         except RuntimeError:
             return False
 
+    def is_running(self) -> bool:
+        """Return whether the loop runs now, in this process."""
+        return self._pid == os.getpid() and self.loop.is_running()
+
     async def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Call *make* and await its coroutine in the bound loop; return the result here.
 

@@ -252,8 +252,8 @@ class ServerActors:
         return jobs[self.completer]
 
     async def close(self) -> None:
-        """Release threads, delete the server's record, and write the last counts."""
-        self.runner.close()
+        """End processes, delete the server's record, and write the last counts."""
+        await self.runner.close()
         try:
             await self.heartbeater.clear()
         except BrokerError as error:

@@ -7,7 +7,7 @@ Source:
 import os
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
@@ -54,7 +54,8 @@ GroupAggregator: TypeAlias = Callable[[str, list[Task]], Awaitable[Task] | Task]
 
 MOST_SLOTS: Final = 100_000
 MOST_USUAL_THREADS: Final = 32
-PLAIN_PER_THREAD: Final = 2
+PLAIN_PER_PLACE: Final = 2
+MOST_PROCESSES: Final = 1000
 MOST_DELETED: Final = 1000
 MOST_CRASHES: Final = 1000
 HIGHEST_PRIORITY: Final = 1000
@@ -79,8 +80,10 @@ class ServerOptions(TypedDict, total=False):
     Keys:
         concurrency: Tasks that run at once, at most 100,000; 100 when not given.
         threads: Threads for plain functions, at most 100,000; `concurrency` if that is given, else
-            4 more than there are CPUs, 32 at most. If all handlers are plain functions, the server
-            takes at most two tasks for each thread.
+            4 more than there are CPUs, 32 at most.
+        task_processes: Processes for tasks with ``executor="process"``, at most 1,000; one for each
+            CPU when not given. Each starts when it is needed. If all handlers run in threads or
+            processes, the server takes at most two tasks for each.
         queues: Queue to weight, 1 to 1,000; ``{"default": 1}`` when not given.
         strict_priority: Empty heavier queues before lighter ones, instead of sharing by weight.
         retry_delay: Called with the retries already spent, the error and the task; returns the wait
@@ -134,6 +137,7 @@ class ServerOptions(TypedDict, total=False):
 
     concurrency: int
     threads: int
+    task_processes: int
     queues: Mapping[str, int]
     strict_priority: bool
     retry_delay: RetryDelay
@@ -170,11 +174,19 @@ def default_threads() -> int:
     return min(MOST_USUAL_THREADS, (os.cpu_count() or 1) + 4)
 
 
+def default_processes() -> int:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Checked settings; see `ServerOptions`."""
 
     concurrency: int = 100
     threads: int = msgspec.field(default_factory=default_threads)
+    task_processes: int = msgspec.field(default_factory=default_processes)
     queues: Mapping[str, int] = msgspec.field(default_factory=lambda: {"default": 1})
     strict_priority: bool = False
     retry_delay: RetryDelay | None = None
@@ -213,6 +225,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """
         check_count("concurrency", self.concurrency, MOST_SLOTS)
         check_count("threads", self.threads, MOST_SLOTS)
+        check_count("task_processes", self.task_processes, MOST_PROCESSES)
         check_count("max_crashes", self.max_crashes, MOST_CRASHES)
         if self.keep_attempts != 0:
             check_count("keep_attempts", self.keep_attempts, MOST_ATTEMPTS)
@@ -238,15 +251,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             given.setdefault("threads", options["concurrency"])
         return cls(**given)
 
-    def for_plain(self) -> "Config":
-        """Return the settings of a server whose handlers are all plain functions.
+    def for_places(self, places: Collection[str]) -> "Config":
+        """Return the settings of a server whose handlers all run in *places*; empty for others.
 
-        It takes at most two tasks for each thread: one that runs, and one that waits. Any more
-        would wait too long, so the server leaves them to others.
+        It takes at most two tasks for each thread and process: one that runs, and one that waits.
+        Any more would wait too long, so the server leaves them to others.
         """
-        return msgspec.structs.replace(
-            self, concurrency=min(self.concurrency, PLAIN_PER_THREAD * self.threads)
-        )
+        if not places:
+            return self
+        counts = {"threads": self.threads, "processes": self.task_processes}
+        most = PLAIN_PER_PLACE * sum(counts[place] for place in places)
+        return msgspec.structs.replace(self, concurrency=min(self.concurrency, most))
 
     def _check_times(self) -> None:
         check_time("lease", self.lease, SHORTEST_LEASE)

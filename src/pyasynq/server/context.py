@@ -7,9 +7,10 @@ import functools
 import inspect
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pyasynq.core.control import NotAwaitedError, ResultError
 from pyasynq.core.errors import PyasynqError
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from pyasynq.broker import Lease, WorkPort
     from pyasynq.core.codec import Codecs
     from pyasynq.runtime.loops import BoundLoop
+    from pyasynq.runtime.processes import ProcessCall, Processes
     from pyasynq.runtime.threads import Threads
+
+T = TypeVar("T")
 
 
 class ActiveTask:
@@ -38,12 +42,14 @@ class ActiveTask:
 
     __slots__ = (
         "_codecs",
+        "_contexts",
         "_ended_at",
         "_ends_at_s",
         "_lease",
         "_loop",
         "_message",
         "_port",
+        "_processes",
         "_threads",
         "cancelled",
         "ends_at",
@@ -53,7 +59,13 @@ class ActiveTask:
     )
 
     def __init__(
-        self, lease: Lease, port: WorkPort, threads: Threads, ends_at_s: float, loop: BoundLoop
+        self,
+        lease: Lease,
+        port: WorkPort,
+        threads: Threads,
+        ends_at_s: float,
+        loop: BoundLoop,
+        processes: Processes | None = None,
     ) -> None:
         """Give access to the task of *lease*.
 
@@ -63,6 +75,7 @@ class ActiveTask:
             threads: Run plain functions.
             ends_at_s: When the task must have ended, seconds since 1970.
             loop: The loop in which results are written.
+            processes: Run functions of processes; None if threads do.
         """
         self._lease = lease
         self._message = lease.message
@@ -70,9 +83,11 @@ class ActiveTask:
         self._port = port
         self._ends_at_s = ends_at_s
         self._threads = threads
+        self._processes = processes
         self._ended_at: float  # set when the plain function has returned
         self.ends_at: float = math.inf
         self._loop = loop
+        self._contexts: tuple[Callable[[], AbstractContextManager[object]], ...] = ()
         self.cancelled: bool = False
         self.overdue: bool = False
         self.thread: int | None = None
@@ -172,6 +187,14 @@ class ActiveTask:
             raise PyasynqError(msg)
         self._loop.call_sync(functools.partial(self.write_result, result))
 
+    def use_in_thread(self, make: Callable[[], AbstractContextManager[object]]) -> None:
+        """Run the plain function within what *make* returns, entered in its thread; for middleware.
+
+        For what belongs to a thread, such as a connection to a database. The first added is the
+        outermost. An ``async def`` runs without it.
+        """
+        self._contexts += (make,)
+
     async def in_thread(self, call: Callable[[], object]) -> object:
         """Run *call* in one of the server's threads and return its result.
 
@@ -184,7 +207,7 @@ class ActiveTask:
         loop may have been blocked.
         """
         if self._threads.busy:
-            await self._wait_for_thread()
+            await self._wait_for(self._threads.acquire)
         else:
             await self._threads.acquire()
         running = self._threads.call(functools.partial(self._call, call))
@@ -203,26 +226,50 @@ class ActiveTask:
             raise asyncio.CancelledError
         return answer
 
-    async def _wait_for_thread(self) -> None:
-        """Reserve a thread once one is free; the wait extends a timeout, but not a deadline."""
+    async def _wait_for(self, acquire: Callable[[], Awaitable[T]]) -> T:
+        """Reserve a thread or a process; the wait extends a timeout, but not a deadline."""
         before, left_s = self.ends_at, self.ends_at - self._threads.now()
         deadline_s = self._message.deadline
         limit = before + deadline_s - self._ends_at_s if deadline_s else math.inf
         self.ends_at = limit
         try:
-            await self._threads.acquire()
+            return await acquire()
         finally:
             self.ends_at = min(self._threads.now() + left_s, limit)
             self._ends_at_s += self.ends_at - before
             self._threads.watch(self.ends_at)
 
+    async def in_process(self, call: ProcessCall) -> object:
+        """Run *call* in one of the server's processes and return its result.
+
+        If no process is free, the task waits for one, and its timeout begins when it has one. If
+        the task is stopped, its process is killed. A test kit has no processes: it runs
+        ``call.here`` in a thread.
+
+        Raises:
+            ProcessDiedError: If the process dies.
+            NotPicklableError: If the result, or an error, cannot leave the process.
+        """
+        processes = self._processes
+        if processes is None:
+            self._contexts = ()  # a process would have none of them
+            return await self.in_thread(call.here)
+        process = await self._wait_for(processes.acquire)
+        return await processes.run(process, call)
+
     def _call(self, call: Callable[[], object]) -> object:
         self.thread = threading.get_ident()
         try:
-            return call()
+            return self._call_within(call) if self._contexts else call()
         finally:
             self._ended_at = self._threads.now()
             self.thread = None
+
+    def _call_within(self, call: Callable[[], object]) -> object:
+        with ExitStack() as stack:
+            for make in self._contexts:
+                stack.enter_context(make())
+            return call()
 
     def __repr__(self) -> str:
         """Show type, id and queue; payloads may hold secrets."""

@@ -7,7 +7,7 @@ Source:
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Collection
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 from pyasynq.core.control import HandlerNotFoundError, NotAwaitedError
 from pyasynq.core.errors import OptionError
@@ -27,6 +27,9 @@ HANDLER_THREAD: Final = "pyasynq-handler"
 
 CACHE_SIZE: Final = 1024
 
+Place: TypeAlias = Literal["threads", "processes"]
+"""Where handlers run that do not run on the event loop; the names of settings of a server."""
+
 
 class Mux:
     """Maps patterns to handlers. A mux is itself a handler and can be nested.
@@ -39,7 +42,7 @@ class Mux:
         """Begin without patterns."""
         self._handlers: dict[str, AsyncHandler] = {}
         self._prefixes: set[str] = set()
-        self._plain: set[str] = set()
+        self._places: dict[str, Place] = {}
         self._inner: Mux | None = None
         self._middleware: list[Middleware] = []
         self._cache: dict[str, AsyncHandler] = {}
@@ -58,19 +61,19 @@ class Mux:
         self._check(pattern)
 
         def register(handler: H) -> H:
-            self.add(pattern, handler, exact=exact, plain=is_plain(handler))
+            self.add(pattern, handler, exact=exact, runs_in=place_of(handler))
             return handler
 
         return register
 
-    def add(self, pattern: str, handler: "Handler", *, exact: bool, plain: bool) -> None:
+    def add(self, pattern: str, handler: "Handler", *, exact: bool, runs_in: Place | None) -> None:
         """Register *handler* for *pattern*; see `handle`.
 
         Args:
             pattern: Prefix of the types that it handles.
             handler: What `handle` decorates.
             exact: Handle only the type that equals *pattern*.
-            plain: It runs in a thread.
+            runs_in: What it needs besides the event loop; None for nothing.
 
         Raises:
             OptionError: If *pattern* is no text, is blank or already has a handler.
@@ -80,8 +83,8 @@ class Mux:
         self._handlers[pattern] = as_async(handler)
         if not exact:
             self._prefixes.add(pattern)
-        if plain:
-            self._plain.add(pattern)
+        if runs_in is not None:
+            self._places[pattern] = runs_in
         self._cache.clear()
 
     def _check(self, pattern: object) -> None:
@@ -95,14 +98,14 @@ class Mux:
     def within(self, middleware: Middleware) -> "Mux":
         """Return a mux with these handlers, and *middleware* around all their middleware."""
         outer = Mux()
-        outer._handlers, outer._plain, outer._inner = self._handlers, self._plain, self
+        outer._handlers, outer._places, outer._inner = self._handlers, self._places, self
         outer.use(middleware)
         return outer
 
     def around(self, middleware: Middleware) -> "Mux":
         """Return a mux with these handlers and their middleware, and *middleware* inside of it."""
         inner = Mux()
-        inner._handlers, inner._plain, inner._inner = self._handlers, self._plain, self._inner
+        inner._handlers, inner._places, inner._inner = self._handlers, self._places, self._inner
         inner._prefixes, inner._middleware = self._prefixes, [*self._middleware, middleware]
         return inner
 
@@ -126,9 +129,11 @@ class Mux:
         return self._handlers.keys()
 
     @property
-    def plain(self) -> bool:
-        """Whether there are handlers, and all of them run in threads."""
-        return len(self._plain) == len(self._handlers) > 0
+    def places(self) -> frozenset[Place]:
+        """Where the handlers run; empty if one of them runs on the event loop, or there is none."""
+        if len(self._places) < len(self._handlers):
+            return frozenset()
+        return frozenset(self._places.values())
 
     async def __call__(self, task: ActiveTask) -> object:
         """Handle *task*.
@@ -169,14 +174,23 @@ def as_async(handler: Handler) -> AsyncHandler:
     return call
 
 
-def is_plain(handler: object) -> bool:
-    """Return whether *handler* runs in a thread."""
+def place_of(handler: object) -> Place | None:
+    """Return where *handler* runs; None for the event loop."""
     if isinstance(handler, Mux):
-        return handler.plain
+        return next(iter(handler.places)) if len(handler.places) == 1 else None
     if not callable(handler):
-        return False
+        return None
     # A plain decorator around an ``async def`` only makes the coroutine in a thread.
-    return not is_async(handler) and not is_async(inspect.unwrap(handler))
+    is_plain = not is_async(handler) and not is_async(inspect.unwrap(handler))
+    return "threads" if is_plain else None
+
+
+def places_of(handler: object) -> frozenset[Place]:
+    """Return where the handlers in *handler* run; empty if one of them runs on the event loop."""
+    if isinstance(handler, Mux):
+        return handler.places
+    place = place_of(handler)
+    return frozenset() if place is None else frozenset({place})
 
 
 def _wrap(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:

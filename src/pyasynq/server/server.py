@@ -16,7 +16,7 @@ from pyasynq.runtime.service import Service
 from pyasynq.runtime.waiting import wait_for_first
 from pyasynq.server.actors import FLUSH_S, INTERRUPT_S, ServerActors
 from pyasynq.server.config import Config, ServerOptions
-from pyasynq.server.mux import Handler, Mux, as_async, is_plain
+from pyasynq.server.mux import Handler, Mux, as_async, places_of
 from pyasynq.server.run.slots import ServerLoad
 
 log: Final = get_logger("pyasynq.server")
@@ -125,7 +125,7 @@ class Server:
             yield self
 
     def _make_actors(self, handler: Handler) -> ServerActors:
-        config = self._config.for_plain() if is_plain(handler) else self._config
+        config = self._config.for_places(places_of(handler))
         actors = ServerActors(self._broker, as_async(handler), config)
         self._log_start(handler, config)
         return actors

@@ -34,7 +34,7 @@ class SingleRun(Runner):
         finally:
             self.interrupt()
             await self.wait_until_finished()
-            self.close()
+            await self.close()
 
     async def run_handler(self, run: Run) -> Exception | None:
         """Run the handler of *run*, and keep its error."""

@@ -238,7 +238,7 @@ async def test_a_client_that_waits_for_a_result_follows_the_name(
 ) -> None:
     await enqueue(broker, a_pending())
     waiting = asyncio.ensure_future(broker.results.wait("q", "1", longest_s=0.1))
-    await wait_until(lambda: pair.proxy.count(b"BLMOVE") == 1)
+    await wait_until(lambda: pair.proxy.count(b"BLPOP") == 1)
     pair.promote_b()
     await waiting
     assert await broker.results.wait("q", "1", longest_s=0.1) is None

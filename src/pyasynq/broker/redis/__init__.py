@@ -49,7 +49,8 @@ class RedisBroker(ports.Broker):
         self.upkeep: ports.UpkeepPort = RedisUpkeep(driver, clock)
         self.registry: ports.RegistryPort = registry
         self.inspection: ports.InspectionPort = RedisInspection(driver, groups, clock)
-        self.results: ports.ResultPort = RedisResults(driver, clock)
+        self._results = RedisResults(driver, clock)
+        self.results: ports.ResultPort = self._results
         self.groups: ports.GroupPort = groups
         self.schedules: ports.SchedulePort = RedisSchedules(driver)
         self.entries: ports.EntryPort = RedisEntries(driver)
@@ -73,5 +74,6 @@ class RedisBroker(ports.Broker):
 
     async def aclose(self) -> None:
         """Close the connections that this broker opened."""
+        await self._results.aclose()
         if self._owned:
             await close_driver(self._driver)

@@ -25,6 +25,7 @@ NOT_IN_SCRIPTS: Final[tuple[tuple[str, ...], ...]] = (
     ("EVALSHA", "0" * 40, "1", "KEY"),  # no script, but Redis looks at the rights first
     ("EVAL", "return 0", "1", "KEY"),
     ("BLMOVE", "KEY", "KEY", "RIGHT", "RIGHT", "0.01"),
+    ("BLPOP", "KEY", "0.01"),
 )
 """Commands that a script cannot try."""
 

@@ -1,13 +1,12 @@
 """Wait for the results of tasks."""
 
-import asyncio
 from typing import Final, cast
 
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import ANSWER_S, Driver, block_s, execute
+from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.end_notices import EndNotices
 from pyasynq.broker.redis.lua import results as scripts
 from pyasynq.broker.redis.task_records import read_task
-from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.states import ENDED
 from pyasynq.runtime.clock import Clock
@@ -20,14 +19,15 @@ class RedisResults:
     """The results port.
 
     A client that waits adds the task's id to a sorted set of the queue. The script that ends the
-    task finds the id there and pushes to a list on which the client blocks. Go's workers do not, so
-    the client must also poll.
+    task finds the id there and pushes to a list on which the client blocks, for all tasks of a
+    queue on one connection. Go's workers do not push, so the client must also poll.
     """
 
     def __init__(self, driver: Driver, clock: Clock) -> None:
         """Send calls over *driver*; *clock* tells the present time."""
         self._driver = driver
         self._clock = clock
+        self._notices: dict[str, list[EndNotices]] = {}
 
     async def wait(self, queue: str, task_id: str, *, longest_s: float) -> TaskInfo | None:
         """Return the task at once if it has ended; else wait for its end, at most *longest_s*.
@@ -39,7 +39,7 @@ class RedisResults:
         """
         task = await self._check(queue, task_id)
         if task is not None and task.state not in ENDED:
-            await self._wait(queue, task_id, longest_s)
+            await self._notices_for(queue, task_id).wait(task_id, longest_s)
         return task
 
     async def _check(self, queue: str, task_id: str) -> TaskInfo | None:
@@ -56,16 +56,19 @@ class RedisResults:
             return None
         return read_task(queue, task_id, reply, self._clock.now())
 
-    async def _wait(self, queue: str, task_id: str, longest_s: float) -> None:
-        """Return when a worker has ended the task, or after *longest_s* seconds.
+    def _notices_for(self, queue: str, task_id: str) -> EndNotices:
+        """Return what waits for the task; each has a connection while it waits."""
+        several = self._notices.setdefault(queue, [])
+        found = [it for it in several if it.awaits(task_id)] or [
+            it for it in several if it.has_room
+        ]
+        if not found:
+            found = [EndNotices(self._driver, queue)]
+            several += found
+        return found[0]
 
-        If Redis refuses to block, because it is full or has just become a replica, sleep for the
-        same time. If the error persists, the next check raises it.
-        """
-        key = keys.end_notices(queue, task_id)
-        wait_s = block_s(self._driver, max(longest_s, 0.001))  # 0 would block forever
-        command = ("BLMOVE", key, key, "RIGHT", "RIGHT", wait_s)
-        try:
-            await execute(self._driver, *command, timeout_s=wait_s + ANSWER_S)
-        except BrokerError:
-            await asyncio.sleep(longest_s)
+    async def aclose(self) -> None:
+        """Stop waiting."""
+        for several in self._notices.values():
+            for notices in several:
+                await notices.aclose()

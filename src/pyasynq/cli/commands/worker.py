@@ -45,6 +45,7 @@ from pyasynq.runtime.actor import Runnable, cancel_and_wait, run_forever
 from pyasynq.runtime.loggers import get_logger
 
 if TYPE_CHECKING:
+    from pyasynq.app import App
     from pyasynq.cli.http import Page
     from pyasynq.metrics import WorkerMetrics
     from pyasynq.server import Handler, Server, ServerOptions
@@ -65,6 +66,7 @@ UNKNOWN_STOP_S: Final = 30.0
 SERVER_OPTIONS: Final = (
     "concurrency",
     "threads",
+    "task_processes",
     "max_crashes",
     "unknown",
     "queues",
@@ -87,6 +89,12 @@ SERVER_OPTIONS: Final = (
     **COUNT,
     help="Threads for plain functions; the app's when not given, else the value of -c, else CPUs "
     "+ 4, at most 32.",
+)
+@option_with_variable(
+    "--task-processes",
+    **COUNT,
+    help="Processes for tasks of the executor 'process'; the app's when not given, else one for "
+    "each CPU, with -p shared among the worker processes.",
 )
 @option_with_variable(
     "-Q",
@@ -220,6 +228,7 @@ def make_server(options: WorkerOptions) -> "Server":
     """
     app = load_app(options.app)
     given = {name: getattr(options, name) for name in SERVER_OPTIONS} | {
+        "task_processes": options.task_processes or _share_of_cpus(app, options),
         "strict_priority": options.strict or None,
         "burst": options.burst or None,
         "server_id": os.environ.get(SERVER_ID) or None,
@@ -227,6 +236,15 @@ def make_server(options: WorkerOptions) -> "Server":
     }
     with flag_errors({"uri": options.uri, **given}):
         return app.server(options.uri or None, **cast("ServerOptions", drop_none(given)))
+
+
+def _share_of_cpus(app: "App", options: WorkerOptions) -> int | None:
+    """Return how many processes for tasks each worker process has; None for the app's number."""
+    if options.processes is None or "task_processes" in app.server_options():
+        return None
+    from pyasynq.server.config import default_processes
+
+    return max(1, default_processes() // options.processes)
 
 
 async def _work(server: "Server", options: WorkerOptions, invocation: Invocation) -> None:

@@ -16,6 +16,7 @@ from pyasynq.runtime.callbacks import Callbacks
 from pyasynq.runtime.calls import check_awaited
 from pyasynq.runtime.loggers import enable_loggers, get_logger
 from pyasynq.runtime.loops import BoundLoop
+from pyasynq.runtime.processes import Processes
 from pyasynq.runtime.threads import Threads, is_coroutine_closing
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
@@ -77,7 +78,8 @@ class Runner:
             port: Writes results.
             completer: Takes the verdicts.
             config: Settings of the server.
-            executor: Runs plain functions; None for threads of its own.
+            executor: Runs plain functions, also those of processes; None for threads and processes
+                of its own.
         """
         self.runs: set[Run] = set()
         self.slots: Slots = Slots(config.concurrency)
@@ -100,6 +102,7 @@ class Runner:
             watch=self._deadlines.watch_until,
             executor=executor,
         )
+        self._processes = Processes(config.task_processes) if executor is None else None
         self._callbacks = Callbacks(CALLBACKS_AT_ONCE)
         self._suspects = Suspects(self.runs, config.clock, config.max_crashes)
         self._unknown = UnknownTypes(wait=config.unknown == "wait")
@@ -127,7 +130,7 @@ class Runner:
                 continue
             time_s = seconds_to_run(lease)
             ends_at_s = lease.taken_at_s + time_s
-            active = ActiveTask(lease, self._port, self._threads, ends_at_s, bound)
+            active = ActiveTask(lease, self._port, self._threads, ends_at_s, bound, self._processes)
             run = Run(lease, active, now, now + time_s)
             if time_s <= 0:
                 run.request_stop(Stop.DEADLINE)
@@ -323,8 +326,13 @@ class Runner:
                 self._completer.add(run.lease, REQUEUE)
         self.runs.clear()
 
-    def close(self) -> None:
-        """Release the timer and threads; a thread that does not return ends with the process."""
+    async def close(self) -> None:
+        """End the processes, release the timer and the threads.
+
+        A thread that does not return ends with this process.
+        """
         self._deadlines.close()
         self._threads.close()
         self._callbacks.close()
+        if self._processes is not None:
+            await self._processes.close()

@@ -1,0 +1,280 @@
+"""Run functions in processes, each of which can be killed without harm to the others.
+
+`concurrent.futures.ProcessPoolExecutor` cannot do this: if one of its processes dies, all its calls
+fail, and it can never be used again.
+"""
+
+import asyncio
+import atexit
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from typing import Final, cast
+
+from pyasynq.core.control import ProcessDiedError
+from pyasynq.runtime import child
+from pyasynq.runtime.child import Kind, LogLevels, Message, Request
+from pyasynq.runtime.remote_errors import PackedError, unpack_error
+from pyasynq.runtime.threads import submit
+
+NAME: Final = "pyasynq-process"
+"""Name of the processes, and start of the names of the threads that wait for them."""
+
+START_S: Final = 60.0
+"""Longest time in which a process must be ready for its first call."""
+
+CLOSE_S: Final = 1.0
+"""Time in which an idle process may end by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessCall:
+    """A call for a process.
+
+    Attributes:
+        module: The module that the process imports first.
+        call: What it calls; has to be picklable.
+        here: What does the same in this process, for the test kit.
+    """
+
+    module: str
+    call: Callable[[], object]
+    here: Callable[[], object]
+
+
+class Process:
+    """One process; it runs one call at a time."""
+
+    def __init__(self) -> None:
+        """Start it.
+
+        On Linux it is killed when the thread that calls this ends.
+
+        Raises:
+            OSError: If the system cannot start one now.
+        """
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        with theirs:
+            self._process: SpawnProcess = context.Process(
+                target=child.main, args=(theirs, LogLevels.read()), name=NAME
+            )
+            try:
+                self._process.start()
+            except BaseException:
+                self._connection.close()
+                raise
+        self._started = False
+        self._lock = threading.Lock()
+        # The pipes report its end, too, but not as long as a program that it forked keeps them.
+        has_pidfd = hasattr(os, "pidfd_open")
+        self._pidfd = os.pidfd_open(self._process.pid or 0) if has_pidfd else None
+        self._end = self._process.sentinel if self._pidfd is None else self._pidfd
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return not self._connection.closed and not wait([self._end], 0)
+
+    def wait_until_ready(self) -> None:
+        """Return when it waits for its first call; blocks.
+
+        Raises:
+            ProcessDiedError: If it has ended, or does not begin.
+        """
+        if not wait([self._connection, self._end], START_S):
+            self.kill()
+        self._receive()
+        self._started = True
+
+    def run(self, request: Request) -> object:
+        """Return the result of a call; blocks.
+
+        Raises:
+            ProcessDiedError: If it dies before it has one.
+            BaseException: What the called function raised.
+        """
+        with suppress(BrokenPipeError, ConnectionResetError):  # `_receive` says how it ended
+            self._connection.send_bytes(pickle.dumps(request))
+        while True:
+            match self._receive():
+                case Message(Kind.LOG, fields):
+                    _log(logging.makeLogRecord(cast("dict[str, object]", fields)))
+                case Message(Kind.RESULT, bytes() as data):
+                    return pickle.loads(data)  # noqa: S301 - our own process wrote it
+                case Message(Kind.ERROR, PackedError() as packed):
+                    raise _raisable(unpack_error(packed))
+                case unexpected:
+                    raise AssertionError(unexpected)
+
+    def kill(self) -> None:
+        """Kill it, and the programs that it has started; `run` then fails at once."""
+        with self._lock:
+            if self.alive:
+                self._kill_programs()
+                self._process.kill()
+
+    def close(self) -> None:
+        """Let it end, or kill it if it does not; blocks."""
+        with self._lock:
+            self._connection.close()  # from now on it is not alive, so `kill` does nothing
+        self._process.join(CLOSE_S)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def _kill_programs(self) -> None:
+        """Kill the group of the process, with the programs that its functions have started."""
+        if not self._started or self._pidfd is None or self._process.pid is None:
+            return
+        with suppress(ChildProcessError, ProcessLookupError):
+            # Fails if it has ended and was waited for: its number may belong to another one then.
+            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _receive(self) -> Message:
+        if self._connection in wait([self._connection, self._end]):
+            with suppress(EOFError, ConnectionResetError):
+                message: Message = pickle.loads(self._connection.recv_bytes())  # noqa: S301
+                return message
+        self._kill_programs()
+        self._process.join()
+        raise ProcessDiedError(self._process.exitcode or 0, started=self._started)
+
+
+class Processes:
+    """Processes for functions. They start when they are needed; a call waits for a free one."""
+
+    def __init__(self, count: int) -> None:
+        """Have at most *count* processes."""
+        self._count = count
+        self._free = asyncio.Semaphore(count)
+        self._idle: list[Process] = []
+        self._busy: set[Process] = set()
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def acquire(self) -> Process:
+        """Return a process that is ready, once there is one; `run` gives it back.
+
+        Raises:
+            ProcessDiedError: If a new one does not start.
+            OSError: If the system cannot start one now.
+        """
+        await self._free.acquire()
+        try:
+            process = self._take_idle() or await self._start()
+        except BaseException:
+            self._free.release()
+            raise
+        self._busy.add(process)
+        return process
+
+    async def run(self, process: Process, call: ProcessCall) -> object:
+        """Run *call* in an acquired *process*; kill the process if this is cancelled.
+
+        Raises:
+            ProcessDiedError: If the process dies.
+            BaseException: What the called function raises.
+        """
+        try:
+            request = Request(call.module, pickle.dumps(call.call))
+            running = self._submit(process, partial(process.run, request))
+        except BaseException:
+            self._release(process)
+            raise
+        running.add_done_callback(lambda _: self._release(process))
+        return await _wait_or_kill(process, running)
+
+    async def close(self) -> None:
+        """End all processes, and kill those that run a function."""
+        for process in self._busy:
+            process.kill()
+        idle, self._idle = self._idle, []
+        if self._threads is not None:
+            await asyncio.gather(*(submit(self._threads, process.close) for process in idle))
+            self._threads.shutdown(wait=False)
+            atexit.unregister(self._kill_all)
+
+    def _take_idle(self) -> Process | None:
+        while self._idle:
+            process = self._idle.pop()
+            if process.alive:
+                return process
+            submit(self._executor(), process.close)  # somebody has killed it meanwhile
+        return None
+
+    async def _start(self) -> Process:
+        # In this thread, which lives as long as the loop: see `Process`.
+        process = Process()
+        await _wait_or_kill(process, self._submit(process, process.wait_until_ready))
+        return process
+
+    def _release(self, process: Process) -> None:
+        self._busy.discard(process)
+        if process.alive:
+            self._idle.append(process)
+        self._free.release()
+
+    def _submit(self, process: Process, call: Callable[[], object]) -> asyncio.Future[object]:
+        """Run *call*, which waits for *process*, in a thread."""
+        return submit(self._executor(), partial(_call_and_clean, process, call))
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._count, thread_name_prefix=NAME)
+            # Registered after the function of multiprocessing, so called before it, which would
+            # wait for processes that wait for this one.
+            atexit.register(self._kill_all)
+        return self._threads
+
+    def _kill_all(self) -> None:
+        for process in (*self._idle, *self._busy):
+            process.kill()
+
+
+async def _wait_or_kill(process: Process, running: asyncio.Future[object]) -> object:
+    """Return the result of *running*; if this is cancelled, kill *process*, which ends it."""
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        process.kill()
+        await asyncio.wait([running])
+        running.exception()  # it says that the process was killed
+        raise
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """Return *error*, unless it would end more than the task here."""
+    if isinstance(error, Exception | SystemExit):
+        return error
+    return RuntimeError(f"the function raised {error!r}").with_traceback(error.__traceback__)
+
+
+def _call_and_clean(process: Process, call: Callable[[], object]) -> object:
+    """Return the result of *call*; release what belongs to *process* if that has died."""
+    try:
+        return call()
+    finally:
+        if not process.alive:
+            process.close()
+
+
+def _log(record: logging.LogRecord) -> None:
+    """Handle a record of a process as if it was made here."""
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
