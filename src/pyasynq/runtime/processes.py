@@ -231,7 +231,9 @@ class Processes:
 
     def _submit(self, process: Process, call: Callable[[], object]) -> asyncio.Future[object]:
         """Run *call*, which waits for *process*, in a thread."""
-        return submit(self._executor(), partial(_call_and_clean, process, call))
+        running = submit(self._executor(), partial(_call_and_clean, process, call))
+        running.add_done_callback(_mark_as_retrieved)
+        return running
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._threads is None:
@@ -253,8 +255,13 @@ async def _wait_or_kill(process: Process, running: asyncio.Future[object]) -> ob
     except asyncio.CancelledError:
         process.kill()
         await asyncio.wait([running])
-        running.exception()  # it says that the process was killed
         raise
+
+
+def _mark_as_retrieved(running: asyncio.Future[object]) -> None:
+    """Keep asyncio from logging the error of a call that was cancelled: its process was killed."""
+    if not running.cancelled():
+        running.exception()
 
 
 def _raisable(error: BaseException) -> BaseException:
