@@ -107,3 +107,11 @@ async def test_a_payload_that_does_not_fit_is_archived() -> None:
         await computing.app.client.enqueue(Task("add", b'{"point": 1}'))
         (run,) = (await tasks.drain(raises=False)).runs
     assert run.state is TaskState.ARCHIVED
+
+
+def test_a_server_of_process_tasks_alone_leaves_what_it_cannot_run_soon_to_others() -> None:
+    app = App("redis://127.0.0.1:1", task_processes=2)
+    app.task("t", executor="process")(nothing)
+    assert app.mux.places == {"processes"}
+    app.task("u")(coroutine)
+    assert app.mux.places == set()

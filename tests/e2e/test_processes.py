@@ -149,6 +149,16 @@ async def test_a_lost_lease_kills_the_process(site: Site, monkeypatch: pytest.Mo
         await wait_for_ends(*pids)
 
 
+async def test_a_task_in_a_process_enqueues_at_the_broker_of_its_worker(site: Site) -> None:
+    await site.client.enqueue(computing.enqueue_another.task())
+    url = site.environ["COMPUTING_BROKER"]
+    elsewhere = {**site.environ, "COMPUTING_BROKER": "redis://127.0.0.1:1"}
+    async with worker(APP, "--burst", "-u", url, environ=elsewhere) as running:
+        assert await running.wait_for_end() == 0
+    (added,) = await site.inspector.list_tasks("default", "completed")
+    assert (added.type, msgspec.json.decode(added.result or b"")["sum"]) == ("add", 7)
+
+
 # -- processes of the command line -----------------------------------------------------------------
 
 

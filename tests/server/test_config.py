@@ -129,6 +129,23 @@ def test_by_default_there_are_as_many_threads_as_tasks_at_once(
     assert (config.concurrency, config.threads) == (concurrency, threads)
 
 
+def test_by_default_there_are_as_many_processes_as_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 2, 3})
+    assert Server(URL)._config.task_processes == 3
+
+
+@pytest.mark.parametrize(
+    ("places", "concurrency"),
+    [(set(), 100), ({"threads"}, 10), ({"processes"}, 6), ({"threads", "processes"}, 16)],
+    ids=["loop", "threads", "processes", "both"],
+)
+def test_a_server_without_coroutines_takes_two_tasks_for_each_thread_and_process(
+    places: set[str], concurrency: int
+) -> None:
+    config = Server(URL, threads=5, task_processes=3)._config
+    assert config.for_places(places).concurrency == concurrency
+
+
 def test_by_default_there_are_a_few_more_threads_than_cpus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

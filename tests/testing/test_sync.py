@@ -31,6 +31,43 @@ def test_a_sync_client_enqueues_and_the_test_drains(
     assert greetings == ["bob (en)"]
 
 
+def test_a_typed_task_is_enqueued_without_a_loop(sync_tasks: SyncTasks, welcome: Welcome) -> None:
+    welcome.enqueue_sync("bob")
+    sync_tasks.assert_enqueued(welcome, name="bob")
+    assert sync_tasks.drain().types == ["email:welcome"]
+
+
+def test_a_plain_task_enqueues_without_a_loop(
+    sync_tasks: SyncTasks, pyasynq_app: App, welcome: Welcome
+) -> None:
+    @pyasynq_app.task("plain")
+    def plain() -> None:
+        welcome.enqueue_sync("bob")
+
+    plain.enqueue_sync()
+    assert sync_tasks.drain().types == ["plain", "email:welcome"]
+
+
+def test_a_coroutine_of_a_task_may_not_block_its_loop(
+    sync_tasks: SyncTasks, pyasynq_app: App, welcome: Welcome
+) -> None:
+    @pyasynq_app.task("blocking")
+    async def blocking() -> None:
+        welcome.enqueue_sync("bob")
+
+    blocking.enqueue_sync()
+    with pytest.raises(PyasynqError, match="would block the event loop"):
+        sync_tasks.drain()
+
+
+def test_tasks_run_inline_without_a_loop(
+    sync_tasks: SyncTasks, pyasynq_app: App, welcome: Welcome, greetings: list[str]
+) -> None:
+    with sync_tasks.inline():
+        welcome.enqueue_sync("bob")
+        assert greetings == ["bob (en)"]
+
+
 def test_a_typed_task_is_enqueued_from_a_loop_of_its_own(
     sync_tasks: SyncTasks, welcome: Welcome
 ) -> None:

@@ -42,6 +42,11 @@ def count_all() -> int:
     return 0
 
 
+@app.task("resize", executor="process")
+def resize(width: int) -> bytes:
+    return bytes(width)
+
+
 async def kinds() -> None:
     assert_type(clean, TypedTask[[], None])
     assert_type(clean.options(queue="low"), TypedTask[[], None])
@@ -62,6 +67,13 @@ async def calls() -> None:
     assert_type(await clean(), None)
     assert_type(await report(7), str)
     assert_type(count_all(), int)
+    assert_type(mail.enqueue_sync("bob", copies=2), TaskInfo)
+    assert_type(resize.enqueue_sync(width=7), TaskInfo)
+    assert_type(resize(7), bytes)
+    assert_type(app.sync_client.enqueue(resize.task(7)), TaskInfo)
+    with app.sync_inspector() as inspector:
+        assert_type(inspector.task_info("default", "1"), TaskInfo)
+        assert_type(inspector.run_all("default", "retry", type="mail"), int)
 
 
 async def mistakes() -> None:
@@ -76,4 +88,8 @@ async def mistakes() -> None:
     report.task(days="7")  # type: ignore[arg-type]
     app.periodic("@daily", que="low")  # type: ignore[call-arg]
     app.task("late", retries=3)  # type: ignore[call-arg]
+    mail.enqueue_sync("bob", copies="2")  # type: ignore[arg-type]
+    resize.enqueue_sync()  # type: ignore[call-arg]
+    app.task("late", executor="thread")  # type: ignore[arg-type]
+    app.sync_inspector().pause(7)  # type: ignore[arg-type]
     app.server(concurrency="10")  # type: ignore[arg-type]

@@ -136,15 +136,13 @@ class App:
 
         Args:
             type: Task type. Workers run the function for tasks of exactly this type.
-            executor: ``"process"`` runs a ``def`` that computes in a separate process, which is
-                killed if the task is stopped. None for the event loop, or a thread if it is a
-                ``def``.
+            executor: ``"process"`` runs a ``def`` in a separate process, which is killed if the
+                task is stopped. None for the event loop, or, for a ``def``, a thread.
             **options: Defaults for each call of ``enqueue``; see `TaskOptions`.
 
         Raises:
             OptionError: If *type* is blank or already used, or an option is not allowed.
-            TypeError: If an option is unknown, or the function cannot be a task, or cannot run in a
-                process.
+            TypeError: If an option is unknown, or the function cannot be a task, or run there.
         """
         if executor not in {None, "process"}:
             raise OptionError("executor", executor, "'process', or left out")
@@ -268,12 +266,16 @@ class App:
             broker: Replaces the app's broker from now on, for client and server.
             **options: See `ServerOptions`.
         """
-        self._broker = self._broker if broker is None else broker
+        self.use_broker(broker)
         merged = self.server_options(**options)
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
         combines = merged.get("group_aggregator") is not None
         merged["lifespan"] = functools.partial(self._serving, served, combines=combines)
         return Server(self.address.check_broker(), handler=self.mux, **merged)
+
+    def use_broker(self, broker: "BrokerAddress | None") -> None:
+        """Use *broker* from now on, for clients and servers; None changes nothing."""
+        self._broker = self._broker if broker is None else broker
 
     def server_options(self, **options: Unpack[ServerOptions]) -> ServerOptions:
         """Return the options of this app's servers; *options* win over the app's own."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from pyasynq.client import Client, SyncClient
-from pyasynq.core.errors import PyasynqError
+from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.task import Task
 from pyasynq.runtime import calls
@@ -60,6 +60,14 @@ class Clients:
         if self._opened:
             msg += " in this event loop, because the loop in which the app was opened does not run"
         raise PyasynqError(msg)
+
+    @property
+    def broker(self) -> str | None:
+        """Address of the app's broker; None if it has none, but a client of redis-py."""
+        try:
+            return self._url()
+        except OptionError:
+            return None
 
     def sync(self) -> SyncClient:
         """Return the client for code without an event loop; a new one if the last was closed.

@@ -43,7 +43,9 @@ def check_importable(type: str, function: Callable[..., object], active: list[st
         raise TypeError(msg)
 
 
-def call_in_process(type: str, module: str, name: str, payload: bytes) -> object:
+def call_in_process(
+    type: str, module: str, name: str, payload: bytes, broker: str | None
+) -> object:
     """Return the result of a task function.
 
     Args:
@@ -51,18 +53,22 @@ def call_in_process(type: str, module: str, name: str, payload: bytes) -> object
         module: Module of its function.
         name: Name of the function there.
         payload: Its arguments.
+        broker: Address that the app of the worker uses, maybe another than the code says.
 
     Raises:
         PayloadError: If the payload does not fit the function.
         Exception: What the function raises.
     """
-    function, signature = _find(type, module, name)
+    function, signature = _find(type, module, name, broker)
     args, kwargs = signature.bind_payload(payload)
     return function(*args, **kwargs)
 
 
 @functools.cache
-def _find(type: str, module: str, name: str) -> tuple[Callable[..., object], Signature]:
+def _find(
+    type: str, module: str, name: str, broker: str | None
+) -> tuple[Callable[..., object], Signature]:
     found: Any = getattr(importlib.import_module(module), name)
-    function = cast("Callable[..., object]", getattr(found, "task_function", found))
+    is_task = hasattr(found, "prepare_process")  # a function that was declared by a call is none
+    function = cast("Callable[..., object]", found.prepare_process(broker) if is_task else found)
     return function, Signature(type, function)

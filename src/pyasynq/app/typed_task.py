@@ -47,6 +47,10 @@ class HasClient(Protocol):
 
     clients: Clients
 
+    def use_broker(self, broker: str | None) -> None:
+        """Use *broker* from now on, unless it is None."""
+        ...
+
 
 class TypedTask(Generic[P, R]):
     """A task function. A call runs it here; `enqueue` lets a worker run it.
@@ -86,9 +90,9 @@ class TypedTask(Generic[P, R]):
         """Show the type."""
         return f"<TypedTask {self.type!r}>"
 
-    @property
-    def task_function(self) -> Callable[..., object]:
-        """The function; processes find it here."""
+    def prepare_process(self, broker: str | None) -> Callable[..., object]:
+        """Make the app of this process use the *broker* of the worker; return the function."""
+        self._app.use_broker(broker)
         return self._function
 
     @property
@@ -196,7 +200,9 @@ class TypedTask(Generic[P, R]):
         args, kwargs = self._signature.call(task)  # refuses a payload that does not fit
         return ProcessCall(
             module=module,
-            call=functools.partial(call_in_process, self.type, module, name, task.payload),
+            call=functools.partial(
+                call_in_process, self.type, module, name, task.payload, self._app.clients.broker
+            ),
             here=functools.partial(self._function, *args, **kwargs),
         )
 

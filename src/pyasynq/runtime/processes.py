@@ -33,6 +33,12 @@ NAME: Final = "pyasynq-process"
 START_S: Final = 60.0
 """Longest time in which a process must be ready for its first call."""
 
+_reaping: Final = threading.Lock()
+"""Held to start a process, when multiprocessing asks for exit codes, too, and to ask for one.
+
+The system gives each exit code once: of two threads that ask, one would get none.
+"""
+
 CLOSE_S: Final = 1.0
 """Time in which an idle process may end by itself."""
 
@@ -53,7 +59,11 @@ class ProcessCall:
 
 
 class Process:
-    """One process; it runs one call at a time."""
+    """One process; it runs one call at a time.
+
+    Attributes:
+        has_died: A call has found that it has ended.
+    """
 
     def __init__(self) -> None:
         """Start it.
@@ -70,10 +80,12 @@ class Process:
                 target=child.main, args=(theirs, LogLevels.read()), name=NAME
             )
             try:
-                self._process.start()
+                with _reaping:
+                    self._process.start()
             except BaseException:
                 self._connection.close()
                 raise
+        self.has_died: bool = False
         self._started = False
         self._lock = threading.Lock()
         # The pipes report its end, too, but not as long as a program that it forked keeps them.
@@ -128,10 +140,9 @@ class Process:
         """Let it end, or kill it if it does not; blocks."""
         with self._lock:
             self._connection.close()  # from now on it is not alive, so `kill` does nothing
-        self._process.join(CLOSE_S)
-        if self._process.exitcode is None:
+        if not wait([self._end], CLOSE_S):
             self._process.kill()
-            self._process.join()
+        self._wait_for_end()
         self._process.close()
         if self._pidfd is not None:
             os.close(self._pidfd)
@@ -151,9 +162,16 @@ class Process:
             with suppress(EOFError, ConnectionResetError):
                 message: Message = pickle.loads(self._connection.recv_bytes())  # noqa: S301
                 return message
+        self.has_died = True
         self._kill_programs()
-        self._process.join()
-        raise ProcessDiedError(self._process.exitcode or 0, started=self._started)
+        raise ProcessDiedError(self._wait_for_end(), started=self._started)
+
+    def _wait_for_end(self) -> int:
+        """Return the exit code."""
+        wait([self._end])
+        with _reaping:
+            self._process.join()
+            return self._process.exitcode or 0
 
 
 class Processes:
@@ -225,13 +243,15 @@ class Processes:
 
     def _release(self, process: Process) -> None:
         self._busy.discard(process)
-        if process.alive:
+        if not process.has_died:
             self._idle.append(process)
         self._free.release()
 
     def _submit(self, process: Process, call: Callable[[], object]) -> asyncio.Future[object]:
         """Run *call*, which waits for *process*, in a thread."""
-        return submit(self._executor(), partial(_call_and_clean, process, call))
+        running = submit(self._executor(), partial(_call_and_clean, process, call))
+        running.add_done_callback(_mark_as_retrieved)
+        return running
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._threads is None:
@@ -253,8 +273,13 @@ async def _wait_or_kill(process: Process, running: asyncio.Future[object]) -> ob
     except asyncio.CancelledError:
         process.kill()
         await asyncio.wait([running])
-        running.exception()  # it says that the process was killed
         raise
+
+
+def _mark_as_retrieved(running: asyncio.Future[object]) -> None:
+    """Keep asyncio from logging the error of a call that was cancelled: its process was killed."""
+    if not running.cancelled():
+        running.exception()
 
 
 def _raisable(error: BaseException) -> BaseException:
@@ -269,7 +294,7 @@ def _call_and_clean(process: Process, call: Callable[[], object]) -> object:
     try:
         return call()
     finally:
-        if not process.alive:
+        if process.has_died:
             process.close()
 
 

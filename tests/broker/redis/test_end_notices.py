@@ -55,6 +55,7 @@ async def test_calls_that_wait_for_tasks_of_a_queue_share_a_connection(
     await wait_until(lambda: is_awaited(r, 50))
     await wait_until(lambda: count_blocked(r))
     assert await count_blocked(r) == 1
+    assert len(await r.client_list()) < 20
     await end(broker, 50)
     with anyio.fail_after(60):
         tasks = await waiting

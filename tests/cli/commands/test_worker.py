@@ -67,6 +67,8 @@ def test_every_option_of_a_server_is_passed_on(redis_url: str) -> None:
     args = [
         "--threads",
         "5",
+        "--task-processes",
+        "3",
         "--max-crashes",
         "9",
         "--unknown",
@@ -77,8 +79,19 @@ def test_every_option_of_a_server_is_passed_on(redis_url: str) -> None:
     ]
     given = command.make_context("worker", [APP, "-u", redis_url, *args]).params
     config = make_server(WorkerOptions(**given))._config
-    assert (config.threads, config.max_crashes, config.unknown) == (5, 9, "retry")
+    assert (config.threads, config.task_processes) == (5, 3)
+    assert (config.max_crashes, config.unknown) == (9, "retry")
     assert (config.shutdown_timeout, config.burst) == (timedelta(seconds=90), True)
+
+
+@pytest.mark.parametrize(("workers", "processes"), [(1, 8), (2, 4), (16, 1)])
+def test_worker_processes_share_the_cpus_for_their_processes(
+    workers: int, processes: int, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyasynq.server.config.default_processes", lambda: 8)
+    args = [APP, "-u", redis_url, "-p", str(workers)]
+    given = command.make_context("worker", args).params
+    assert make_server(WorkerOptions(**given))._config.task_processes == processes
 
 
 async def test_variables_stand_for_options(redis_url: str, r: Redis) -> None:

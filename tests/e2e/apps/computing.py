@@ -179,6 +179,12 @@ def log_from_a_thread() -> None:
     thread.join()
 
 
+@app.task("enqueue", executor="process")
+def enqueue_another() -> None:
+    """Enqueue a task from the process."""
+    add.enqueue_sync(Point(3, 4))
+
+
 @app.task("async", retention=HOUR)
 async def answer() -> int:
     """Return the process of the worker."""

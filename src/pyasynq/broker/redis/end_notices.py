@@ -92,7 +92,7 @@ class EndNotices:
         same time.
         """
         wait_s = block_s(self._driver, ROUND_S)
-        command = ("BLPOP", self._own_list, *lists, wait_s)
+        command = ("BLPOP", self._own_list, *lists, str(wait_s))
         try:
             answer = await execute(self._driver, *command, timeout_s=wait_s + ANSWER_S)
         except BrokerError:

@@ -1,5 +1,6 @@
 """Wait for the results of tasks."""
 
+import asyncio
 from typing import Final, cast
 
 from pyasynq.broker.redis import keys, pipeline
@@ -14,6 +15,9 @@ from pyasynq.runtime.clock import Clock
 WAITER_TTL_S: Final = 60
 """Time for which a waiter stays registered; waiting clients renew it more often."""
 
+MOST_CHECKS: Final = 8
+"""Calls that look at tasks at once: each uses a connection, and many waits may begin together."""
+
 
 class RedisResults:
     """The results port.
@@ -27,6 +31,7 @@ class RedisResults:
         """Send calls over *driver*; *clock* tells the present time."""
         self._driver = driver
         self._clock = clock
+        self._checks = asyncio.Semaphore(MOST_CHECKS)
         self._notices: dict[str, list[EndNotices]] = {}
 
     async def wait(self, queue: str, task_id: str, *, longest_s: float) -> TaskInfo | None:
@@ -37,7 +42,8 @@ class RedisResults:
         Raises:
             PoisonError: If the stored task cannot be decoded.
         """
-        task = await self._check(queue, task_id)
+        async with self._checks:
+            task = await self._check(queue, task_id)
         if task is not None and task.state not in ENDED:
             await self._notices_for(queue, task_id).wait(task_id, longest_s)
         return task
