@@ -17,6 +17,7 @@ from pyasynq.core.info import (
     ServerInfo,
     TaskInfo,
 )
+from pyasynq.core.options import EnqueueOptions
 from pyasynq.core.run_stats import RunSpan, TypeStats
 from pyasynq.core.states import TaskState
 from pyasynq.inspector.errors import ErrorGroup
@@ -247,3 +248,15 @@ class SyncInspector:
     ) -> list[SchedulerEvent]:
         """Return one page of what an entry enqueued; see `Inspector.scheduler_events`."""
         return self._calls.call(lambda it: it.scheduler_events(entry_id, page=page, size=size))
+
+    def pause_entry(self, entry_id: str) -> None:
+        """Stop schedulers from enqueueing an entry; see `Inspector.pause_entry`."""
+        self._calls.call(lambda it: it.pause_entry(entry_id))
+
+    def resume_entry(self, entry_id: str) -> None:
+        """Let schedulers enqueue an entry again; see `Inspector.resume_entry`."""
+        self._calls.call(lambda it: it.resume_entry(entry_id))
+
+    def run_entry(self, entry_id: str, **options: Unpack[EnqueueOptions]) -> TaskInfo:
+        """Enqueue the task of an entry now; see `Inspector.run_entry`."""
+        return self._calls.call(lambda it: it.run_entry(entry_id, **options))
