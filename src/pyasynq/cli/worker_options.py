@@ -14,6 +14,7 @@ class WorkerOptions:
     concurrency: int | None
     threads: int | None
     queues: Mapping[str, int] | None
+    deployment: str | None
     strict: bool
     processes: int | None
     burst: bool
