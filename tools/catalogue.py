@@ -213,9 +213,11 @@ def read_constant_keys() -> Iterator[Key]:
                 ast.AnnAssign(value=ast.Constant(value=str(form))),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
-                doc, _, writers = text.partition("\n\nWritten by:\n")
+                doc, _, rest = text.partition("\n\nWritten by:\n")
+                writers, _, differs = rest.partition("\n\nDiffers:\n")
                 kind = find_kind(form) or "channel"
-                yield Key(form, kind, doc.removeprefix("The ").rstrip("."), writers, own=False)
+                doc = doc.removeprefix("The ").rstrip(".")
+                yield Key(form, kind, doc, writers.rstrip(), own=bool(differs))
             case _:
                 pass
 

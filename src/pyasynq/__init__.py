@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from pyasynq.core.options import Options
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
+    from pyasynq.core.wanted_state import ServerControl
     from pyasynq.inspector import ErrorGroup, Inspector, SyncInspector
     from pyasynq.runtime.clock import Clock
     from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
@@ -149,6 +150,7 @@ __all__ = [
     "Semaphore",
     "SemaphoreTimeoutError",
     "Server",
+    "ServerControl",
     "ServerInfo",
     "ServerStateError",
     "SkipRetry",
@@ -243,6 +245,7 @@ _HOMES = {
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),
     "core.task": ("Task",),
+    "core.wanted_state": ("ServerControl",),
     "inspector": ("ErrorGroup", "Inspector", "SyncInspector"),
     "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),

@@ -854,6 +854,18 @@ async def test_a_queue_that_other_workers_of_the_app_may_serve_is_not_reported(
     assert "go to the queue" not in caplog.text
 
 
+async def test_a_queue_that_a_pattern_serves_is_not_reported(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App(redis_url, burst=True, queues={"tenant-*": 1})
+    app.task("one", queue="tenant-1")(lambda: None)
+    app.task("two", queue="other")(lambda: None)
+    await asyncio.wait_for(app.server().run(), 15)
+    assert [line for line in caplog.messages if "go to the queue" in line] == [
+        "tasks of two go to the queue 'other', which neither the app nor this worker listens to"
+    ]
+
+
 async def test_an_app_without_tasks_says_so(app: App, caplog: pytest.LogCaptureFixture) -> None:
     await run_until_empty(app)
     assert "the app has no tasks: its module must import those that" in caplog.text

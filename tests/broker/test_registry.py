@@ -71,7 +71,7 @@ async def test_the_queues_of_a_server_are_known_also_after_it_has_left(broker: B
 async def test_a_cancelation_reaches_every_listener(broker: Broker) -> None:
     await broker.ping()
     with anyio.fail_after(20):
-        async with aclosing(cast("Any", broker.registry.cancelations())) as cancelations:
+        async with aclosing(cast("Any", broker.registry.notices())) as cancelations:
             assert [await anext(cancelations) for _ in range(2)] == [None, None]  # subscribed
             await broker.registry.cancel("1")
             assert await anext(cancelations) == "1"

@@ -215,7 +215,7 @@ def _move_back(client: redis.Redis, queue: str, container: str, ids: Iterable[st
 
 def _comparable(snapshot: Snapshot) -> Snapshot:
     """Leave out the records of servers, which name the process; `Beat` compares them."""
-    return snapshot.without(*SERVER_KEYS)
+    return snapshot.without(*SERVER_KEYS, "asynq:server_details:")
 
 
 def _set_aside(client: redis.Redis, queue: str, group: str) -> None:

@@ -73,3 +73,16 @@ async def test_a_slot_that_was_held_for_too_long_is_released_once() -> None:
     await jobs
     await wait_until(lambda: not limit._slots.locked())
     assert limit._slots._value == 1
+
+
+async def test_a_limit_grows_and_does_not_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyasynq.runtime.concurrency_limit.LONGEST_S", 60)
+    limit = ConcurrencyLimit(1)
+    limit.grow(3)
+    limit.grow(2)
+    doing = Doing(limit)
+    jobs = asyncio.gather(*(doing() for _ in range(10)))
+    await asyncio.sleep(0)
+    doing.end.set()
+    await jobs
+    assert doing.most == 3

@@ -189,3 +189,16 @@ def test_a_second_stop_request_forces_the_end(trial: Trial) -> None:
     )
     trial.service.shut_down()
     assert trial.service.force_requested.is_set()
+
+
+async def test_an_actor_that_starts_later_ends_alone_or_with_the_service(trial: Trial) -> None:
+    early, late = Worker([]), Worker([])
+    async with trial.running():
+        for worker in (early, late):
+            trial.service.start(worker)
+            await worker.steps.next()
+        await trial.service.end([early])
+        assert early.events == ["began", "ended", "closed"]
+        assert late.events == ["began"]
+    assert late.events == ["began", "ended", "closed"]
+    assert early.events.count("closed") == 1

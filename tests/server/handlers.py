@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pyasynq import ActiveTask, Server
 from pyasynq.server.actors import ServerActors
+from pyasynq.server.queue_actors import QueueActors
 
 PATIENCE_S = 60.0
 
@@ -85,6 +86,11 @@ def actors_of(server: Server) -> ServerActors:
     """Return the actors of a running *server*."""
     assert server._actors is not None
     return server._actors
+
+
+def first_queue_of(server: Server) -> QueueActors:
+    """Return the actors of the first queue of a running *server*."""
+    return next(iter(actors_of(server).queues.by_queue.values()))
 
 
 def wait_until_cancelled(task: ActiveTask) -> None:

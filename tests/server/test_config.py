@@ -3,12 +3,13 @@
 import time
 from contextlib import nullcontext
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
 from pyasynq import OptionError, Server
 from pyasynq.server import ServerOptions
-from pyasynq.server.config import default_threads
+from pyasynq.server.config import Config, default_threads
 
 URL = "redis://127.0.0.1:6379"
 
@@ -164,3 +165,31 @@ def test_the_defaults_are_those_of_the_guides() -> None:
     assert config.group_grace_period == timedelta(minutes=1)
     assert (config.group_max_delay, config.group_max_size) == (None, None)
     assert config.group_max_failures == 5
+
+
+@pytest.mark.parametrize("name", ["*", "", 5, "x" * 10_000])
+def test_a_name_of_a_deployment_that_cannot_be_one_is_refused(name: object) -> None:
+    with pytest.raises(OptionError, match="deployment"):
+        Config.of({"deployment": cast("str", name)})
+
+
+@pytest.mark.parametrize(
+    ("options", "concurrency", "threads"),
+    [
+        ({}, 20, 20),
+        ({"concurrency": 5}, 20, 20),
+        ({"threads": 3}, 20, 3),
+        ({"concurrency": 5, "threads": 3}, 20, 3),
+    ],
+)
+def test_threads_follow_another_concurrency_unless_they_have_their_own_number(
+    options: ServerOptions, concurrency: int, threads: int
+) -> None:
+    config = Config.of(options).with_concurrency(20)
+    assert (config.concurrency, config.threads) == (concurrency, threads)
+
+
+def test_without_another_concurrency_all_is_as_it_was() -> None:
+    config = Config.of({"threads": 3}).for_places({"threads"})
+    assert config.with_concurrency(50).concurrency == 6
+    assert config.with_concurrency(None) == config

@@ -69,6 +69,16 @@ async def test_the_heavier_queue_is_drained_first(tasks: Tasks, welcome: Welcome
     assert [run.queue for run in (await tasks.drain()).runs] == ["critical", "default", "another"]
 
 
+async def test_a_queue_that_a_pattern_of_the_app_names_has_the_weight_of_the_pattern() -> None:
+    app = App(NOWHERE, queues={"default": 1, "tenant-*": 5})
+    note = app.task("note")(lambda: None)
+    async with Tasks(app) as tasks:
+        for queue in ("another", "default", "tenant-1"):
+            await note.options(queue=queue).enqueue()
+        ran = (await tasks.drain()).runs
+    assert [run.queue for run in ran] == ["tenant-1", "default", "another"]
+
+
 async def test_only_the_chosen_queues_are_drained(tasks: Tasks, welcome: Welcome) -> None:
     await welcome.options(queue="a").enqueue("bob")
     await welcome.options(queue="b").enqueue("eve")

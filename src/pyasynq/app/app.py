@@ -34,6 +34,7 @@ from pyasynq.core.options import (
     TaskOptions,
     check_known,
 )
+from pyasynq.core.queue_weights import match_queues
 from pyasynq.core.task import Task
 from pyasynq.runtime.callbacks import check_function
 from pyasynq.runtime.loggers import get_logger
@@ -366,7 +367,7 @@ class App:
         """Log which tasks need another worker or a scheduler, or will not run at all."""
         if not self.mux.patterns:
             log.warning("the app has no tasks: its module must import those that declare them")
-        for queue in self._queues.keys() - served:
+        for queue in self._queues.keys() - match_queues(dict.fromkeys(served, 1), self._queues):
             log.warning(
                 "tasks of %s go to the queue %r, which neither the app nor this worker listens to",
                 ", ".join(sorted(self._queues[queue])),

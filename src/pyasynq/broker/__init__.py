@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from pyasynq.broker.ports import Broker
 from pyasynq.broker.ports.backup import BackupPort
 from pyasynq.broker.ports.cluster import ClusterPort
+from pyasynq.broker.ports.control import ControlPort
 from pyasynq.broker.ports.creation import (
     Created,
     CreationPort,
@@ -43,7 +44,7 @@ from pyasynq.broker.ports.inspection import (
     UpdateResult,
 )
 from pyasynq.broker.ports.receipts import ReceiptPort
-from pyasynq.broker.ports.registry import RegistryPort
+from pyasynq.broker.ports.registry import Notice, RegistryPort
 from pyasynq.broker.ports.results import ResultPort
 from pyasynq.broker.ports.schedules import EntryStart, Position, SchedulePort
 from pyasynq.broker.ports.semaphores import SemaphorePort, Token
@@ -66,6 +67,7 @@ __all__ = [
     "BrokerAddress",
     "ClusterPort",
     "Container",
+    "ControlPort",
     "CountedSpan",
     "Created",
     "CreationPort",
@@ -85,6 +87,7 @@ __all__ = [
     "NewTask",
     "NodeReport",
     "NotCreated",
+    "Notice",
     "Page",
     "Position",
     "Progress",

@@ -1,9 +1,14 @@
-"""Convert the records of servers and schedulers: protobuf in Redis, info classes for users."""
+"""Convert the records of servers and schedulers: protobuf in Redis, info classes for users.
+
+What a record of Go has no field for is kept beside it as JSON.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq.core import option_texts
@@ -73,8 +78,31 @@ def worker_record(server: ServerInfo, worker: WorkerInfo) -> wire.WorkerInfo:
     )
 
 
-def server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> ServerInfo:
-    """Return the info of a server, with its running tasks."""
+class _Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the record of a server has no field for."""
+
+    version: str | None = None
+    deployment: str | None = None
+    not_applied: dict[str, str] = {}
+
+
+def server_details(server: ServerInfo) -> bytes:
+    """Return what the record of *server* has no field for; empty if there is nothing to say."""
+    details = _Details(
+        version=server.version,
+        deployment=server.deployment,
+        not_applied=dict(server.not_applied),
+    )
+    return b"" if details == _Details() else msgspec.json.encode(details)
+
+
+def server_info(
+    server: wire.ServerInfo, workers: Sequence[WorkerInfo], details: bytes | None = None
+) -> ServerInfo:
+    """Return the info of a server, with its running tasks and, if there are any, *details*."""
+    more = _Details()
+    with suppress(msgspec.DecodeError):  # another program has written them
+        more = msgspec.json.decode(details or b"{}", type=_Details)
     return ServerInfo(
         id=server.server_id,
         host=server.host,
@@ -86,6 +114,9 @@ def server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> Serve
         status=server.status,
         active_workers=workers,
         active_worker_count=server.active_worker_count,
+        version=more.version,
+        deployment=more.deployment,
+        not_applied=more.not_applied,
     )
 
 

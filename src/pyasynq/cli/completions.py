@@ -124,6 +124,16 @@ async def complete_running_ids(inspector: "Inspector", _ctx: click.Context) -> I
 
 
 @_completer
+async def complete_servers(inspector: "Inspector", _ctx: click.Context) -> Items:
+    """Offer the ids and the deployments of running servers."""
+    servers = await inspector.servers()
+    for name in sorted({server.deployment for server in servers if server.deployment}):
+        yield CompletionItem(name, help="deployment")
+    for server in servers:
+        yield CompletionItem(server.id, help=f"{server.host} {server.pid}")
+
+
+@_completer
 async def complete_entry_ids(inspector: "Inspector", _ctx: click.Context) -> Items:
     """Offer the entries of all schedulers."""
     for entry in await inspector.scheduler_entries():

@@ -14,6 +14,8 @@ class Exit(IntEnum):
     NOT_FOUND = 3
     NO_CONNECTION = 4
     CONFLICT = 5
+    STOPPED = 6
+    """Operators want this worker to end, and not to be started again."""
     INTERRUPTED = 130
 
 

@@ -114,6 +114,7 @@ class _Supervisor:
         self._hung_up = asyncio.Event()
         self._replacing = asyncio.Lock()
         self._code: int = Exit.OK
+        self._stopped = 0
 
     async def run(self, address: tuple[str, int] | None, metrics: Path | None) -> int:
         with (
@@ -124,7 +125,7 @@ class _Supervisor:
                 await self._run_children()
                 await self._processes.wait()
         log.info("all workers have ended")
-        return self._code
+        return Exit.STOPPED if self._stopped == len(self._children) else self._code
 
     def _serve(
         self, address: tuple[str, int] | None, metrics: Path | None
@@ -184,6 +185,10 @@ class _Supervisor:
             if self._reload and code > 0:
                 log.warning("the worker ended with %s; waiting for a change", _describe_exit(code))
                 await self._wait_or_stop(self._changed.wait())
+            elif code == Exit.STOPPED:
+                log.info("operators want worker %s to end: it is not replaced", dead)
+                self._stopped += 1
+                break
             elif code in HOPELESS or (self._burst and code >= 0):
                 self._code = max(self._code, code)
                 break
@@ -275,7 +280,8 @@ class _Supervisor:
                 return None
             until = time.monotonic() + READY_S
             while time.monotonic() < until and not (new.has_ended or self._stopping.is_set()):
-                if (await health.read_health(new.socket)).problem is None:
+                found = await health.read_health(new.socket)
+                if found.problem is None or found.state == "stopped":  # operators want it quiet
                     log.info("worker %s replaces %s", new.server_id, old.server_id)
                     return new
                 await asyncio.sleep(HEALTH_INTERVAL_S)

@@ -15,6 +15,7 @@ class WorkerOptions:
     threads: int | None
     task_processes: int | None
     queues: Mapping[str, int] | None
+    deployment: str | None
     strict: bool
     processes: int | None
     burst: bool

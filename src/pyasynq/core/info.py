@@ -7,7 +7,7 @@ Source:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -166,12 +166,16 @@ class ServerInfo:
         host: Name of its machine.
         pid: Id of its process there.
         concurrency: Largest number of tasks it runs at once.
-        queues: Its queues with their weights.
+        queues: Its queues with their weights; in place of a pattern, the queues that it has found.
         strict_priority: Whether a heavier queue always goes first.
         started: When it started.
         status: ``active``, ``stopped`` or ``closed``.
         active_workers: The tasks it runs; if there are very many, those that have run longest.
         active_worker_count: Number of tasks it runs.
+        version: Version of pyasynq that it runs; None for Go's servers and those of versions that
+            operators cannot control.
+        deployment: Name that it shares with others, so that operators can control them together.
+        not_applied: Settings that operators want but that it could not apply, with the reason.
     """
 
     id: str
@@ -184,6 +188,9 @@ class ServerInfo:
     status: str
     active_workers: Sequence[WorkerInfo] = ()
     active_worker_count: int = 0
+    version: str | None = None
+    deployment: str | None = None
+    not_applied: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True)

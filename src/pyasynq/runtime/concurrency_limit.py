@@ -14,7 +14,14 @@ class ConcurrencyLimit:
 
     def __init__(self, slots: int) -> None:
         """Let *slots* blocks run at once."""
+        self._count = slots
         self._slots = asyncio.Semaphore(slots)
+
+    def grow(self, slots: int) -> None:
+        """Let *slots* blocks run at once if that is more than before."""
+        for _ in range(slots - self._count):
+            self._slots.release()
+        self._count = max(self._count, slots)
 
     @asynccontextmanager
     async def slot(self) -> AsyncGenerator[None]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ class Service:
         self.stop_requested: asyncio.Event = asyncio.Event()
         self.force_requested: asyncio.Event = asyncio.Event()
         self.jobs: dict[Runnable, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
 
     def check_new(self, error: Callable[[str], Exception]) -> None:
         """Raise *error*, called with the state, unless the state is ``new``."""
@@ -63,9 +64,9 @@ class Service:
         self.state = "active"
         failure: BaseException | None = None
         try:
-            async with lifespan(), asyncio.TaskGroup() as group:
+            async with lifespan(), asyncio.TaskGroup() as self._group:
                 for actor in actors:
-                    self.jobs[actor] = group.create_task(run_forever(actor), name=actor.name)
+                    self.start(actor)
                 try:
                     yield
                 except BaseException as error:  # noqa: BLE001 - raised again at the end
@@ -76,16 +77,27 @@ class Service:
                     on_cancel=self.force_requested.set,
                 )
         finally:
-            await run_to_end(functools.partial(_close_all, actors, cleanup))
+            await run_to_end(functools.partial(_close_all, {*actors, *self.jobs}, cleanup))
         if failure is not None:
             raise failure
+
+    def start(self, actor: Runnable) -> None:
+        """Run *actor* until `end`, or until the service ends; not at all if it ends already."""
+        if self._group is not None and self.state != "closed":
+            job = self._group.create_task(run_forever(actor), name=actor.name)
+            self.jobs[actor] = job
+
+    async def end(self, actors: Collection[Runnable]) -> None:
+        """Cancel and close *actors*, which are no longer needed."""
+        await cancel_and_wait([self.jobs.pop(actor) for actor in actors if actor in self.jobs])
+        await _close_all(actors, None)
 
     async def _drain_and_cancel(self, drain: Work) -> None:
         await drain()
         await cancel_and_wait(self.jobs.values())
 
 
-async def _close_all(actors: Sequence[Runnable], cleanup: Work | None) -> None:
+async def _close_all(actors: Collection[Runnable], cleanup: Work | None) -> None:
     for actor in actors:
         if isinstance(actor, Actor):
             actor.close()

@@ -74,6 +74,9 @@ class Threads:
         """
         self.now = now
         self.watch = watch
+        self._name = name
+        self._count = self._largest = count
+        self._excess = 0
         self._owned = executor is None
         self._executor = executor or ThreadPoolExecutor(count, thread_name_prefix=name)
         self._free = asyncio.Semaphore(count)
@@ -82,6 +85,25 @@ class Threads:
     def busy(self) -> bool:
         """Whether no thread is free."""
         return self._free.locked()
+
+    async def resize(self, count: int) -> None:
+        """Have at most *count* threads from now on; calls that run go on.
+
+        Threads that are no longer needed stay, and wait for a later call.
+        """
+        added, self._count = count - self._count, count
+        if added > 0 and self._owned and count > self._largest:
+            # A pool cannot grow. The threads of the former one end with their calls.
+            self._executor.shutdown(wait=False)
+            self._executor = ThreadPoolExecutor(count, thread_name_prefix=self._name)
+        self._largest = max(self._largest, count)
+        self._excess -= added
+        while self._excess > 0 and not self._free.locked():
+            await self._free.acquire()  # at once, because a thread is free
+            self._excess -= 1
+        while self._excess < 0:
+            self._excess += 1
+            self._free.release()
 
     async def acquire(self) -> None:
         """Reserve a thread, once one is free; `call` releases it."""
@@ -92,10 +114,16 @@ class Threads:
         try:
             running = submit(self._executor, call)
         except BaseException:
-            self._free.release()
+            self._release()
             raise
-        running.add_done_callback(lambda _: self._free.release())
+        running.add_done_callback(lambda _: self._release())
         return running
+
+    def _release(self) -> None:
+        if self._excess > 0:
+            self._excess -= 1
+        else:
+            self._free.release()
 
     def close(self) -> None:
         """Release the threads; one that does not return ends with the process."""

@@ -1,40 +1,36 @@
 """The actors of one server: made together, stopped in order."""
 
 import asyncio
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerError
-from pyasynq.runtime.actor import Actor, OutageLog, Runnable, run_forever
-from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
+from pyasynq.core.queue_weights import names_in
+from pyasynq.runtime.actor import OutageLog, Runnable, run_forever
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.service import Service
 from pyasynq.runtime.waiting import wait_for_first
 from pyasynq.server.config import Config
-from pyasynq.server.groups.aggregator import Aggregator
-from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.mux import AsyncHandler
+from pyasynq.server.queue_actors import QueueActors, QueueCrew
+from pyasynq.server.remote_control import RemoteControl
 from pyasynq.server.run.completer import Completer
 from pyasynq.server.run.processor import Processor
 from pyasynq.server.run.runner import Runner
 from pyasynq.server.run.slots import ServerLoad
 from pyasynq.server.run.watchdog import Watchdog
-from pyasynq.server.upkeep.forwarder import Forwarder
+from pyasynq.server.upkeep.controller import Controller
 from pyasynq.server.upkeep.health import HealthChecker
 from pyasynq.server.upkeep.heartbeater import Heartbeater
 from pyasynq.server.upkeep.historian import Historian
-from pyasynq.server.upkeep.janitor import Janitor
-from pyasynq.server.upkeep.recoverer import Recoverer
 from pyasynq.server.upkeep.subscriber import Subscriber
 
 log: Final = get_logger("pyasynq.server")
 
 INTERRUPT_S: Final = 2.0
 """Time that handlers have to end after they were cancelled."""
-
-QUEUES_PER_SLOT: Final = 16
-"""The actors of queues share 2 slots, plus one for each 16 queues; each slot needs a connection."""
 
 FLUSH_S: Final = 5.0
 """Longest time to write the last verdicts."""
@@ -47,9 +43,26 @@ class ServerActors:
         actors: The actors to run.
     """
 
-    def __init__(self, broker: Broker, handler: AsyncHandler, config: Config) -> None:
-        """Make the actors; start none."""
+    def __init__(
+        self,
+        broker: Broker,
+        handler: AsyncHandler,
+        config: Config,
+        service: Service,
+        *,
+        on_stop: Callable[[], bool],
+    ) -> None:
+        """Make the actors; start none.
+
+        Args:
+            broker: The broker.
+            handler: Handles each task.
+            config: Settings of the server.
+            service: Will run the actors.
+            on_stop: Ends the server as operators want; returns False if it cannot.
+        """
         self._config = config
+        self._service = service
         self._outages = OutageLog(broker.name)
         clock, outages = config.clock, self._outages
         self.completer: Completer = Completer(broker.work, clock=clock, outages=outages)
@@ -57,44 +70,59 @@ class ServerActors:
         self.processor: Processor = Processor(
             self.runner, broker.work, self.completer, config, outages
         )
-        self.heartbeater: Heartbeater = Heartbeater(
+        self.heartbeater: Heartbeater = self._heartbeater(broker)
+        self.queues: QueueCrew = QueueCrew(
+            functools.partial(QueueActors, broker, config=config, outages=outages),
+            names_in(config.queues),
+            self.processor,
+            service,
+        )
+        self.remote_control: RemoteControl = RemoteControl(
+            self.runner,
+            self.processor,
+            self.heartbeater,
+            self.queues,
+            config=config,
+            on_stop=on_stop,
+        )
+        self.controller: Controller = self._controller(broker)
+        self.subscriber: Subscriber = Subscriber(
+            broker.registry,
+            self.runner.cancel,
+            on_control=self.controller.wake,
+            clock=clock,
+            outages=outages,
+        )
+        self.historians: list[Historian] = self._historians(broker)
+        self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
+        self.actors: Sequence[Runnable] = self._all()
+
+    def _heartbeater(self, broker: Broker) -> Heartbeater:
+        return Heartbeater(
             self.runner,
             self.completer,
             work=broker.work,
             registry=broker.registry,
-            config=config,
-            outages=outages,
+            config=self._config,
+            outages=self._outages,
         )
-        # One for each queue: if the keys of one queue are broken, the others go on.
-        self.recoverers: list[Recoverer] = [
-            self._recoverer(broker, queue) for queue in config.queues
-        ]
-        self.forwarders: list[Forwarder] = [
-            self._forwarder(broker, queue) for queue in config.queues
-        ]
-        self.janitors: list[Janitor] = [self._janitor(broker, queue) for queue in config.queues]
-        self.subscriber: Subscriber = Subscriber(
-            broker.registry, self.runner.cancel, clock=clock, outages=outages
+
+    def _controller(self, broker: Broker) -> Controller:
+        return Controller(
+            self.remote_control,
+            port=broker.control if broker.supports("control") else None,
+            inspection=broker.inspection,
+            config=self._config,
+            outages=self._outages,
         )
-        self.reclaimers: list[Reclaimer] = [
-            Reclaimer(broker.groups, queue, clock=clock, outages=outages)
-            for queue in config.queues
-            if broker.supports("groups")
-        ]
-        self.aggregators: list[Aggregator] = self._aggregators(broker)
-        limit = ConcurrencyLimit(2 + len(config.queues) // QUEUES_PER_SLOT)
-        self.historians: list[Historian] = self._historians(broker)
-        for actor in (*self._queue_actors(), *self.historians):
-            actor.limit = limit
-        self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
-        self.actors: Sequence[Runnable] = self._all()
 
     def _all(self) -> list[Runnable]:
         """Return all actors, in the order in which they start."""
         return [
             self.heartbeater,
             self.completer,
-            *self._queue_actors(),
+            self.controller,
+            *self.queues,
             *self.historians,
             self.subscriber,
             *self.health_checkers,
@@ -103,58 +131,13 @@ class ServerActors:
             self.processor,
         ]
 
-    def _queue_actors(self) -> list[Actor]:
-        """Return the actors that each maintain one queue."""
-        return [
-            *self.recoverers,
-            *self.forwarders,
-            *self.janitors,
-            *self.reclaimers,
-            *self.aggregators,
-        ]
-
-    def _recoverer(self, broker: Broker, queue: str) -> Recoverer:
-        return Recoverer(
-            broker.upkeep,
-            broker.work,
-            queue,
-            config=self._config,
-            outages=self._outages,
-        )
-
-    def _forwarder(self, broker: Broker, queue: str) -> Forwarder:
-        return Forwarder(
-            broker.upkeep,
-            queue,
-            longest_s=self._config.delayed_task_check_interval.total_seconds(),
-            clock=self._config.clock,
-            outages=self._outages,
-        )
-
-    def _janitor(self, broker: Broker, queue: str) -> Janitor:
-        return Janitor(
-            broker.upkeep,
-            queue,
-            period_s=self._config.janitor_interval.total_seconds(),
-            batch=self._config.janitor_batch_size,
-            clock=self._config.clock,
-            outages=self._outages,
-        )
-
     def _historians(self, broker: Broker) -> list[Historian]:
         if not broker.supports("history"):
             return []
         counter, clock = self.runner.counter, self._config.clock
-        return [Historian(broker.history, counter, clock=clock, outages=self._outages)]
-
-    def _aggregators(self, broker: Broker) -> list[Aggregator]:
-        aggregate = self._config.group_aggregator
-        if aggregate is None:
-            return []
-        return [
-            Aggregator(broker, queue, aggregate, config=self._config, outages=self._outages)
-            for queue in self._config.queues
-        ]
+        historian = Historian(broker.history, counter, clock=clock, outages=self._outages)
+        historian.limit = self.queues.limit
+        return [historian]
 
     def _health_checkers(self, broker: Broker) -> list[HealthChecker]:
         config = self._config
@@ -174,16 +157,22 @@ class ServerActors:
         longest_s = self._config.blocked_warning.total_seconds()
         return [Watchdog(self.runner.runs, longest_s=longest_s)] if longest_s else []
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether operators want it to take no tasks."""
+        return self.remote_control.is_quiet
+
     def problem(self) -> str | None:
         """Return why leases and outcomes cannot be written, or tasks taken; None if they can."""
         return self.heartbeater.problem() or self.processor.wakeups.problem()
 
     def load(self) -> ServerLoad:
         """Return how busy the server is."""
+        slots = self.runner.slots
         overdue = [run.active for run in self.runner.runs if run.active.overdue]
         return ServerLoad(
-            slots=self._config.concurrency,
-            busy=self._config.concurrency - self.runner.slots.free,
+            slots=slots.count,
+            busy=slots.count - slots.free,
             overdue=len(overdue),
             overdue_threads=sum(task.thread is not None for task in overdue),
             taken=self.processor.taken,
@@ -191,43 +180,41 @@ class ServerActors:
 
     def stop(self) -> None:
         """Take no more tasks; running ones go on."""
-        self.heartbeater.status = "stopped"
         self.processor.stop()
+        self.remote_control.show_stop()
 
     async def wait_until_empty(self) -> None:
         """Return when the queues are empty, no task runs and all verdicts are written."""
         await self.processor.wait_until_empty()
         await self.completer.wait_until_written()
 
-    async def drain(self, service: Service) -> None:
+    async def drain(self) -> None:
         """Let handlers and aggregations end; interrupt them after the shutdown timeout.
 
-        If *service* must stop by force, interrupt them at once. The other actors extend leases and
-        write verdicts meanwhile.
+        If the service must stop by force, interrupt them at once. The other actors extend leases
+        and write verdicts meanwhile.
         """
         self.processor.stop()
-        self.heartbeater.status = "closed"
+        self.remote_control.close()
         timeout_s = self._config.shutdown_timeout.total_seconds()
         if not await wait_for_first(
-            self._wait_until_finished(), service.force_requested.wait(), within_s=timeout_s
+            self._wait_until_finished(), self._service.force_requested.wait(), within_s=timeout_s
         ):
             log.info("running tasks interrupted: %d", len(self.runner.runs))
             self._interrupt()
             await wait_for_first(self._wait_until_finished(), within_s=INTERRUPT_S)
         self.runner.abandon()
-        await self._flush(service.jobs)
+        await self._flush(self._service.jobs)
 
     async def _wait_until_finished(self) -> None:
         """Return when no handler and no aggregation runs."""
         await asyncio.gather(
-            self.processor.wait_until_finished(),
-            *(aggregator.wait_until_finished() for aggregator in self.aggregators),
+            self.processor.wait_until_finished(), self.queues.wait_until_finished()
         )
 
     def _interrupt(self) -> None:
         self.runner.interrupt()
-        for aggregator in self.aggregators:
-            aggregator.interrupt()
+        self.queues.interrupt()
 
     async def _flush(self, jobs: dict[Runnable, asyncio.Task[None]]) -> None:
         written = asyncio.ensure_future(self.completer.wait_until_written())
@@ -256,6 +243,7 @@ class ServerActors:
         await self.runner.close()
         try:
             await self.heartbeater.clear()
+            await self.controller.clear()
         except BrokerError as error:
             log.info("the server's record stays until it expires: %s", error)
             return

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import timedelta
-from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
+from typing import Final, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
 
@@ -26,13 +26,14 @@ from pyasynq.core.options import (
     check_callback,
     check_count,
     check_name,
-    check_queue,
     check_time,
     whole_seconds,
 )
+from pyasynq.core.queue_weights import check_weights, is_pattern
 from pyasynq.core.retry import asynq_delay
 from pyasynq.core.task import Task
 from pyasynq.core.verdict import RetryPolicy, class_and_place, error_text
+from pyasynq.core.wanted_state import EVERY, MOST_SLOTS
 from pyasynq.runtime.callbacks import calls_callback
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
@@ -52,13 +53,11 @@ Unknown: TypeAlias = Literal["retry", "wait"]
 GroupAggregator: TypeAlias = Callable[[str, list[Task]], Awaitable[Task] | Task]
 """Makes one task of a group's tasks, oldest first; ``async def``, or ``def`` in a thread."""
 
-MOST_SLOTS: Final = 100_000
 MOST_USUAL_THREADS: Final = 32
 PLAIN_PER_PLACE: Final = 2
 MOST_PROCESSES: Final = 1000
 MOST_DELETED: Final = 1000
 MOST_CRASHES: Final = 1000
-HIGHEST_PRIORITY: Final = 1000
 SHORTEST_LEASE: Final = timedelta(seconds=10)
 SHORTEST_GRACE: Final = timedelta(seconds=1)
 LARGEST_SET: Final = 1000
@@ -84,7 +83,8 @@ class ServerOptions(TypedDict, total=False):
         task_processes: Processes for tasks with ``executor="process"``, at most 1,000; one for each
             CPU when not given. Each starts when it is needed. If all handlers run in threads or
             processes, the server takes at most two tasks for each.
-        queues: Queue to weight, 1 to 1,000; ``{"default": 1}`` when not given.
+        queues: Queue to weight, 1 to 1,000; ``{"default": 1}`` when not given. In a name ``*``
+            stands for any text: ``tenant-*`` serves all such queues, new ones within seconds.
         strict_priority: Empty heavier queues before lighter ones, instead of sharing by weight.
         retry_delay: Called with the retries already spent, the error and the task; returns the wait
             before the next try. It runs on the event loop, so it must not wait for anything.
@@ -130,6 +130,8 @@ class ServerOptions(TypedDict, total=False):
             1 s when not given, zero for never.
         burst: Stop once the queues are empty and no task runs.
         server_id: Id of this server in the broker; a random UUID when not given.
+        deployment: Name that this server shares with others, so that operators can control them
+            together, also after a restart; see `Inspector.control`.
         replaces: Id of a dead server whose tasks are recovered at once, not when its leases end.
         lifespan: Makes a context in which the server runs, for what handlers share.
         clock: Tells the time; a test may pass its own.
@@ -164,6 +166,7 @@ class ServerOptions(TypedDict, total=False):
     blocked_warning: timedelta
     burst: bool
     server_id: str
+    deployment: str
     replaces: str
     lifespan: Lifespan
     clock: Clock
@@ -213,9 +216,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     blocked_warning: timedelta = timedelta(seconds=1)
     burst: bool = False
     server_id: str = msgspec.field(default_factory=lambda: str(uuid.uuid4()))
+    deployment: str | None = None
     replaces: str | None = None
     lifespan: Lifespan = nullcontext
     clock: Clock = msgspec.field(default_factory=Clock)
+    own_threads: bool = False
+    """The number of threads was given, so it does not follow the concurrency."""
+    places: frozenset[str] = frozenset()
+    """Where the handlers run, if none is a coroutine: ``threads``, ``processes``."""
 
     def __post_init__(self) -> None:
         """Check what the types cannot express.
@@ -233,7 +241,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         check_name("server_id", self.server_id)
         if self.replaces is not None:
             check_name("replaces", self.replaces)
-        _check_queues(self.queues)
+        check_weights(self.queues)
+        self._check_deployment()
         self._check_times()
         self._check_groups()
         self._check_kinds()
@@ -249,7 +258,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         given = convert_extensions(options)
         if "concurrency" in options:
             given.setdefault("threads", options["concurrency"])
-        return cls(**given)
+        return cls(**given, own_threads="threads" in options)
 
     def for_places(self, places: Collection[str]) -> "Config":
         """Return the settings of a server whose handlers all run in *places*; empty for others.
@@ -261,7 +270,27 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             return self
         counts = {"threads": self.threads, "processes": self.task_processes}
         most = PLAIN_PER_PLACE * sum(counts[place] for place in places)
-        return msgspec.structs.replace(self, concurrency=min(self.concurrency, most))
+        concurrency = min(self.concurrency, most)
+        return msgspec.structs.replace(self, concurrency=concurrency, places=frozenset(places))
+
+    def with_concurrency(self, concurrency: int | None) -> "Config":
+        """Return the settings of a server that was given *concurrency*; None for the own one."""
+        if concurrency is None:
+            return self
+        threads = self.threads if self.own_threads else concurrency
+        changed = msgspec.structs.replace(self, concurrency=concurrency, threads=threads)
+        return changed.for_places(self.places)
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether some of the queues are patterns, so that the broker's queues must be known."""
+        return any(map(is_pattern, self.queues))
+
+    def _check_deployment(self) -> None:
+        if self.deployment is not None:
+            check_name("deployment", self.deployment)
+        if self.deployment == EVERY:
+            raise OptionError("deployment", EVERY, "another name: this one means all servers")
 
     def _check_times(self) -> None:
         check_time("lease", self.lease, SHORTEST_LEASE)
@@ -342,15 +371,3 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             except BaseException:  # exit() must not end the worker
                 log.exception("is_failure failed; the run counts as a failure")
         return True
-
-
-def _check_queues(queues: object) -> None:
-    allowed = f"a mapping of queues to whole weights from 1 to {HIGHEST_PRIORITY}"
-    if not isinstance(queues, Mapping) or not queues:
-        raise OptionError("queues", queues, allowed)  # pyright: ignore[reportUnknownArgumentType]
-    for queue, weight in cast("Mapping[object, object]", queues).items():
-        check_queue("queues", queue)
-        if isinstance(weight, bool) or not isinstance(weight, int):
-            raise OptionError("queues", {queue: weight}, allowed)
-        if not 1 <= weight <= HIGHEST_PRIORITY:
-            raise OptionError("queues", {queue: weight}, allowed)

@@ -58,11 +58,20 @@ class Server:
         self._broker = open_broker(broker, self._config.clock)
         self._address = redact_url(broker)
         self._actors: ServerActors | None = None
+        self._may_end = False
+        self._ended_by_operator = False
 
     @property
     def state(self) -> str:
-        """``new``, ``active``, ``stopped`` (takes no more tasks) or ``closed``."""
+        """``new``, ``active``, ``stopped`` (takes no tasks) or ``closed``."""
+        if self._service.state == "active" and self._actors is not None and self._actors.is_quiet:
+            return "stopped"
         return self._service.state
+
+    @property
+    def ended_by_operator(self) -> bool:
+        """Whether it ends, or has ended, because operators want it; see `Inspector.control`."""
+        return self._ended_by_operator
 
     @property
     def problem(self) -> str | None:
@@ -97,6 +106,7 @@ class Server:
             ServerStateError: If the server has run before.
         """
         with handle_os_signals(SIGNALS, self._on_signal):
+            self._may_end = True
             async with self.running(handler):
                 await self._wait_for_end()
 
@@ -118,7 +128,7 @@ class Server:
         self._actors = actors = self._make_actors(handler)
         async with self._service.running(
             actors.actors,
-            drain=functools.partial(actors.drain, self._service),
+            drain=actors.drain,
             cleanup=functools.partial(self._close, actors),
             lifespan=self._config.lifespan,
         ):
@@ -126,7 +136,9 @@ class Server:
 
     def _make_actors(self, handler: Handler) -> ServerActors:
         config = self._config.for_places(places_of(handler))
-        actors = ServerActors(self._broker, as_async(handler), config)
+        actors = ServerActors(
+            self._broker, as_async(handler), config, self._service, on_stop=self._on_operator_stop
+        )
         self._log_start(handler, config)
         return actors
 
@@ -145,7 +157,7 @@ class Server:
 
     def stop(self) -> None:
         """Take no more tasks; running tasks and the server itself go on until a shutdown."""
-        if self.state == "active":
+        if self._service.state == "active":
             self._service.state = "stopped"
             log.info("taking no more tasks")
         if self._actors is not None:
@@ -180,6 +192,14 @@ class Server:
             time = seconds(self._config.shutdown_timeout)
             log.info("%s: shutting down server %s; running tasks have %s", name, self.id, time)
         self.shut_down()
+
+    def _on_operator_stop(self) -> bool:
+        """End as operators want; return False if only the program that runs the server can."""
+        if self._may_end and not self._ended_by_operator:
+            self._ended_by_operator = True
+            log.info("operators want server %s to end: shutting down", self.id)
+            self._service.stop_requested.set()
+        return self._may_end
 
     def _log_start(self, handler: Handler, config: Config) -> None:
         enable_loggers()

@@ -15,6 +15,7 @@ from pyasynq.core.errors import BrokerError, PyasynqError
 from pyasynq.core.info import info_of_message
 from pyasynq.core.options import LONGEST
 from pyasynq.core.priority import sort_by_weight
+from pyasynq.core.queue_weights import match_queues
 from pyasynq.core.states import TaskState
 from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, Verdict, decisive_error
 from pyasynq.server import Mux
@@ -165,7 +166,8 @@ class Stepper:
     async def _queues(self, queues: Collection[str] | None) -> list[str]:
         """Return the known queues among *queues*, those first that the server prefers."""
         known = await self._broker.inspection.queues()
-        preferred = [queue for queue in sort_by_weight(self._config.queues) if queue in known]
+        served = match_queues(self._config.queues, known)
+        preferred = [queue for queue in sort_by_weight(served) if queue in known]
         ordered = dict.fromkeys([*preferred, *known])
         return [queue for queue in ordered if queues is None or queue in queues]
 

@@ -342,7 +342,7 @@ async def test_every_path_tells_that_redis_is_away() -> None:
             broker.upkeep.expired("q"),
             broker.registry.write_server(a_server(), ttl_s=10),
             broker.registry.cancel("1"),
-            anext(aiter(broker.registry.cancelations())),
+            anext(aiter(broker.registry.notices())),
         ]
         answers += await asyncio.gather(*for_each, return_exceptions=True)
     assert [type(answer) for answer in answers] == [BrokerUnavailableError] * len(answers)
@@ -694,7 +694,7 @@ async def test_a_batch_of_many_keeps_its_order_in_a_cluster(cluster_url: str) ->
 async def test_listening_may_be_the_first_thing_asked_of_a_cluster(cluster_url: str) -> None:
     async with (
         connected(cluster_url) as broker,
-        aclosing(cast("Any", broker.registry.cancelations())) as cancelations,
+        aclosing(cast("Any", broker.registry.notices())) as cancelations,
     ):
         assert await anext(cancelations) is None
 

@@ -35,16 +35,8 @@ async def test_the_commands_leave_no_key(broker: RedisBroker, r: Redis) -> None:
         (
             "-@hash",
             {
-                "HDEL",
-                "HEXISTS",
-                "HGET",
-                "HGETALL",
-                "HINCRBY",
-                "HKEYS",
-                "HLEN",
-                "HMGET",
-                "HSET",
-                "HSETNX",
+                *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET"),
+                *("HSET", "HSETNX", "HVALS"),
             },
         ),
         ("-subscribe", {"SUBSCRIBE"}),

@@ -172,7 +172,7 @@ async def test_workers_of_which_one_cannot_be_read_are_shown_anyway(
 async def listening(broker: RedisBroker) -> AsyncGenerator[Any]:
     """Yield the cancelations that come after entering."""
     with anyio.fail_after(20):
-        async with aclosing(cast("Any", broker.registry.cancelations())) as cancelations:
+        async with aclosing(cast("Any", broker.registry.notices())) as cancelations:
             assert [await anext(cancelations) for _ in range(2)] == [None, None]  # subscribed
             yield cancelations
 

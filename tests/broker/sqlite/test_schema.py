@@ -85,6 +85,21 @@ async def test_tasks_of_an_earlier_version_are_kept(
     await broker.aclose()
 
 
+async def test_a_file_of_the_first_version_can_control_servers_after_its_migration(
+    path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as first:
+        first.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        first.setattr(schema, "VERSION", 1)
+        migrate(connection, name="tasks.db")
+    assert version_of(connection) == 1
+    broker = open_broker(f"sqlite:///{path}")
+    await broker.control.write("*", {"concurrency": "5"}, for_server=False)
+    assert [setting.value for setting in await broker.control.read()] == ["5"]
+    assert version_of(connection) == schema.VERSION
+    await broker.aclose()
+
+
 def test_a_migration_that_fails_changes_nothing(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,16 +6,19 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from pyasynq import SyncClient, Task
+from pyasynq.broker.redis import keys
 from tests.cli.command_runner import CommandRunner
 from tests.cli.redis_records import (
     enqueue_one_of_each,
     put_active_task,
     put_active_worker,
     put_entry,
+    put_server,
 )
 from tests.support.servers import RedisServer, free_port
 
@@ -173,6 +176,15 @@ def test_running_tasks_are_offered_to_be_canceled(bash: Shell, redis_server: Red
     put_active_task(redis_server, "1")
     put_active_worker(redis_server, "1")
     assert bash("task", "cancel", "") == ["1"]
+
+
+def test_servers_and_their_deployments_are_offered(bash: Shell, redis_server: RedisServer) -> None:
+    put_server(redis_server)
+    details = b'{"version":"1","deployment":"shop"}'
+    with closing(redis_server.client()) as client:
+        [key] = client.keys("asynq:servers:*")
+        client.set(keys.details_of(cast("bytes", key).decode()), details)
+    assert bash("server", "quiet", "") == ["s", "shop"]
 
 
 @pytest.mark.parametrize("verb", ["history", "pause", "resume", "run"])

@@ -23,7 +23,7 @@ from pyasynq.server import ServerOptions
 from pyasynq.server.groups.aggregator import Aggregator
 from pyasynq.server.groups.reclaimer import Reclaimer
 from tests.server.aggregators import Joiner, join_payloads
-from tests.server.handlers import Handler, actors_of
+from tests.server.handlers import Handler, first_queue_of
 from tests.support.clocks import HastyClock
 from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
@@ -41,12 +41,14 @@ def make_server(url: str, aggregate: GroupAggregator, **options: Unpack[ServerOp
 
 
 def aggregator_of(server: Server) -> Aggregator:
-    (aggregator,) = actors_of(server).aggregators
+    aggregator = first_queue_of(server).aggregator
+    assert aggregator is not None
     return aggregator
 
 
 def reclaimer_of(server: Server) -> Reclaimer:
-    (reclaimer,) = actors_of(server).reclaimers
+    reclaimer = first_queue_of(server).reclaimer
+    assert reclaimer is not None
     return reclaimer
 
 
@@ -136,7 +138,7 @@ async def test_a_server_without_aggregator_leaves_groups_alone(
     ids = await add(client, b"a", b"b")
     async with Server(redis_url).running(Handler()) as server:
         await reclaimer_of(server).steps.next()
-        assert actors_of(server).aggregators == []
+        assert first_queue_of(server).aggregator is None
     assert set(await queue.members("g")) == set(ids)
 
 

@@ -38,7 +38,9 @@ class EmptyQueue:
     def __init__(self) -> None:
         self.port, self.clock, self.notified = RefusingPort(), HastyClock(), asyncio.Event()
         port = cast("WorkPort", self.port)
-        self.wakeup = Wakeup("q", port, self.notified, clock=self.clock, outages=OutageLog())
+        self.wakeup = Wakeup(
+            "q", port=port, notified=self.notified, clock=self.clock, outages=OutageLog()
+        )
 
     async def ask(self) -> None:
         """Find nothing, and return once the queue is ready again."""

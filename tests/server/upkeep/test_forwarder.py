@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, RetryIn, Server, Snooze, Task
-from tests.server.handlers import Handler, actors_of
+from tests.server.handlers import Handler, first_queue_of
 from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
@@ -63,7 +63,7 @@ async def test_a_task_that_is_not_due_stays(
 ) -> None:
     info = await client.enqueue(Task("t"), process_in=timedelta(hours=1))
     async with Server(redis_url).running(Handler()) as server:
-        await actors_of(server).forwarders[0].step()
+        await first_queue_of(server).forwarder.step()
     assert await queue.ids("scheduled") == [info.id]
 
 
@@ -73,7 +73,7 @@ async def test_hundreds_of_due_tasks_are_forwarded_in_one_step(
     await client.enqueue_many([Task("t") for _ in range(500)], process_in=timedelta(hours=1))
     await queue.make_due(*await queue.ids("scheduled"))
     async with Server(redis_url).running(Handler()) as server:
-        await actors_of(server).forwarders[0].step()
+        await first_queue_of(server).forwarder.step()
         assert await queue.ids("scheduled") == []
 
 
@@ -84,13 +84,13 @@ async def test_the_forwarder_sleeps_until_the_next_task_is_due(
     async with Server(redis_url, delayed_task_check_interval=longest).running(Handler()) as server:
         due = time.time() + 10
         await client.enqueue(Task("t"), process_in=timedelta(seconds=10))
-        wait_s = await actors_of(server).forwarders[0].step()
+        wait_s = await first_queue_of(server).forwarder.step()
     assert due - time.time() <= wait_s <= 11.1  # scores are whole seconds, rounded up
 
 
 async def test_the_forwarder_sleeps_for_a_second_at_most(redis_url: str) -> None:
     async with Server(redis_url).running(Handler()) as server:
-        assert await actors_of(server).forwarders[0].step() == 1
+        assert await first_queue_of(server).forwarder.step() == 1
 
 
 async def test_every_queue_is_forwarded(client: Client, redis_url: str, r: Redis) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import cast
 
@@ -81,7 +81,7 @@ async def test_a_server_is_shown_though_its_queues_cannot_be_registered(
 class HangingRegistryPort:
     """A registry port on a node that does not answer."""
 
-    async def write_server(self, server: Shown, *, ttl_s: int) -> None:
+    async def write_server(self, server: Shown, *, ttl_s: int, found: Collection[str] = ()) -> None:
         await asyncio.Future[None]()
 
 

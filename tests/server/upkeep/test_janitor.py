@@ -6,7 +6,7 @@ from datetime import timedelta
 from redis.asyncio import Redis
 
 from pyasynq import Client, Server, SkipRetry, Task
-from tests.server.handlers import Handler, actors_of, run_burst
+from tests.server.handlers import Handler, first_queue_of, run_burst
 from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
@@ -31,7 +31,7 @@ async def test_a_completed_task_stays_for_its_retention(
     info = await client.enqueue(Task("t"), retention=HOUR)
     await run_burst(Server(redis_url, burst=True), Handler())
     async with Server(redis_url).running(Handler()) as server:
-        await actors_of(server).janitors[0].step()
+        await first_queue_of(server).janitor.step()
     assert await queue.ids("completed") == [info.id]
 
 
@@ -42,7 +42,7 @@ async def test_one_step_deletes_all_expired_tasks_in_small_batches(
     await run_burst(Server(redis_url, burst=True), Handler())
     await queue.make_due(*await queue.ids("completed"))
     async with Server(redis_url, janitor_batch_size=7).running(Handler()) as server:
-        await actors_of(server).janitors[0].step()
+        await first_queue_of(server).janitor.step()
     assert await queue.ids("completed") == []
     assert [key async for key in r.scan_iter("*:t:*")] == []
 
@@ -56,7 +56,7 @@ async def test_an_archived_task_goes_after_ninety_days(
     now = time.time()
     await r.zadd(queue.key("archived"), {"old": now - 91 * DAY_S, "young": now - 89 * DAY_S})
     async with Server(redis_url).running(Handler()) as server:
-        await actors_of(server).janitors[0].step()
+        await first_queue_of(server).janitor.step()
     assert await queue.ids("archived") == ["young"]
     assert not await queue.exists("old")
 

@@ -12,7 +12,7 @@ from pyasynq import BrokerUnavailableError, Client, RetryIn, Server, Task, TaskI
 from pyasynq.broker import Broker, open_broker
 from pyasynq.core.verdict import Retry
 from pyasynq.server import ServerOptions
-from tests.server.handlers import Handler, actors_of
+from tests.server.handlers import Handler, actors_of, first_queue_of
 from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
@@ -87,7 +87,7 @@ async def test_on_error_is_not_called_for_a_recovered_task(
 async def test_leases_are_checked_and_extended_every_five_seconds(redis_url: str) -> None:
     async with Server(redis_url).running(Handler()) as server:
         actors = actors_of(server)
-        assert await actors.recoverers[0].step() == 5
+        assert await first_queue_of(server).recoverer.step() == 5
         assert await actors.heartbeater.step() == 5
 
 
@@ -108,7 +108,7 @@ async def test_a_task_whose_lease_is_not_over_is_left_to_its_worker(
     info = await client.enqueue(Task("t"))
     await die(broker)
     async with Server(redis_url).running(Handler()) as server:
-        await actors_of(server).recoverers[0].step()
+        await first_queue_of(server).recoverer.step()
     assert await queue.ids("active") == [info.id]
 
 
@@ -121,10 +121,10 @@ async def test_a_lease_that_a_go_worker_wrote_is_over_half_a_minute_after_its_en
     await queue.end_leases(ago_s=20)
     handler = Handler()
     async with Server(redis_url).running(handler) as server:
-        await actors_of(server).recoverers[0].step()
+        await first_queue_of(server).recoverer.step()
         left_alone = await queue.ids("active")
         await queue.end_leases(ago_s=32)
-        await actors_of(server).recoverers[0].step()
+        await first_queue_of(server).recoverer.step()
         await handler.wait_for_tasks()
     assert left_alone == [info.id]
 
@@ -162,7 +162,7 @@ async def die_again(broker: Broker, crashes: int, *, started: bool = True) -> No
 async def recover(redis_url: str, **options: Unpack[ServerOptions]) -> None:
     """Let a server recover the tasks; those that run again fail."""
     async with Server(redis_url, **options).running(Handler(RetryIn(HOUR))) as server:
-        await actors_of(server).recoverers[0].step()
+        await first_queue_of(server).recoverer.step()
 
 
 async def test_a_task_that_crashes_a_second_worker_in_a_row_waits_for_its_delay(
@@ -214,7 +214,7 @@ async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with Server(redis_url).running(Handler()) as server:
-        recoverer = actors_of(server).recoverers[0]
+        recoverer = first_queue_of(server).recoverer
         await recoverer.steps.next()
         with monkeypatch.context() as away:
             away.setattr(recoverer._upkeep, "expired", _away)
@@ -247,7 +247,7 @@ async def test_a_task_that_kills_every_worker_before_it_begins_is_archived_too(
     await die_again(broker, crashes=2, started=False)
     async with Server(redis_url).running(Handler()) as server:
         server.stop()
-        recoverer = actors_of(server).recoverers[0]
+        recoverer = first_queue_of(server).recoverer
         await recoverer.step()
         await broker.work.dequeue({"default": 1}, owner="dead/3", lease_s=-1)
         await recoverer.step()
@@ -288,7 +288,7 @@ async def test_the_server_that_replaces_a_dead_one_leaves_the_tasks_of_others_al
     info = await client.enqueue(Task("t"))
     await die(broker, server_id="alive")
     async with Server(redis_url, replaces="dead").running(Handler()) as server:
-        await actors_of(server).recoverers[0].step()
+        await first_queue_of(server).recoverer.step()
     assert await queue.ids("active") == [info.id]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyasynq.broker.ports.backup import BackupPort
 from pyasynq.broker.ports.cluster import ClusterPort
+from pyasynq.broker.ports.control import ControlPort
 from pyasynq.broker.ports.creation import CreationPort
 from pyasynq.broker.ports.diagnosis import DiagnosisPort
 from pyasynq.broker.ports.entries import EntryPort
@@ -32,6 +33,7 @@ __all__ = [
     "BackupPort",
     "Broker",
     "ClusterPort",
+    "ControlPort",
     "CreationPort",
     "DiagnosisPort",
     "EntryPort",
@@ -55,6 +57,7 @@ OPTIONAL: Final = {
     "semaphores": "semaphores",
     "receipts": "an outbox",
     "history": "a history of runs",
+    "control": "control of servers",
     "cluster": "information about its servers",
     "diagnosis": "a diagnosis",
     "transfers": "moving tasks to another broker",
@@ -83,6 +86,7 @@ class Broker(ABC):
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         history: Counts and durations of runs.
+        control: What operators want of servers.
         cluster: The servers behind the broker.
         diagnosis: Check what may be wrong with the broker.
         transfers: Take tasks from one broker to another.
@@ -103,6 +107,7 @@ class Broker(ABC):
     semaphores: SemaphorePort
     receipts: ReceiptPort
     history: HistoryPort
+    control: ControlPort
     cluster: ClusterPort
     diagnosis: DiagnosisPort
     transfers: TransferPort

@@ -1,18 +1,32 @@
 """List the running servers and cancel tasks."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from enum import Enum, auto
 from typing import Protocol
 
 from pyasynq.core.info import ServerInfo
 
 
+class Notice(Enum):
+    """What servers are notified of, other than tasks to cancel."""
+
+    CONTROL = auto()
+    """What operators want of servers has changed; see `ControlPort`."""
+
+
 class RegistryPort(Protocol):
     """List the running servers and cancel tasks."""
 
-    async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
+    async def write_server(
+        self, server: ServerInfo, *, ttl_s: int, found: Collection[str] = ()
+    ) -> None:
         """Write the record of *server* and its running tasks for *ttl_s* seconds; add its queues.
 
-        With 0 the record is deleted. Its queues stay known to inspectors.
+        Args:
+            server: The server.
+            ttl_s: With 0 the record is deleted. Its queues stay known to inspectors.
+            found: Those of its queues that are not added, because a pattern has found them: else
+                none of them could be removed while the server runs.
         """
         ...
 
@@ -20,10 +34,10 @@ class RegistryPort(Protocol):
         """Return the servers whose record has not expired, ordered by start."""
         ...
 
-    def cancelations(self) -> AsyncIterator[str | None]:
-        """Yield the ids of tasks that an operator cancels.
+    def notices(self) -> AsyncIterator[str | Notice | None]:
+        """Yield the ids of tasks that an operator cancels, and notices.
 
-        Yield None when the subscription has begun, and after a while without an id.
+        Yield None when the subscription has begun, and after a while without anything else.
         """
         ...
 

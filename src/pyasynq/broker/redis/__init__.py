@@ -4,6 +4,7 @@ from pyasynq.broker import ports
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.control import RedisControl
 from pyasynq.broker.redis.creation import RedisCreation
 from pyasynq.broker.redis.diagnosis import RedisDiagnosis
 from pyasynq.broker.redis.entries import RedisEntries
@@ -57,6 +58,7 @@ class RedisBroker(ports.Broker):
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
         self.receipts: ports.ReceiptPort = RedisReceipts(driver)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
+        self.control: ports.ControlPort = RedisControl(driver)
         self.cluster: ports.ClusterPort = RedisServers(driver)
         self.diagnosis: ports.DiagnosisPort = RedisDiagnosis(driver, clock)
         self.transfers: ports.TransferPort = RedisTransfers(driver, creation.register)

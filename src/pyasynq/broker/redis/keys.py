@@ -45,6 +45,26 @@ Written by:
 the inspector
 """
 
+CONTROL: Final = "asynq:control:{servers}"
+"""The settings that operators want servers to have (hash by setting and target).
+
+Written by:
+the inspector; a server that ends removes what names it alone
+
+Differs:
+asynq has no such key.
+"""
+
+CONTROL_CHANNEL: Final = "asynq:control"
+"""The channel that has servers read what operators want.
+
+Written by:
+the inspector
+
+Differs:
+asynq has no such channel.
+"""
+
 KINDS: Final = tuple(
     (re.compile(pattern, re.DOTALL), kind)
     for pattern, kind in (
@@ -66,6 +86,8 @@ KINDS: Final = tuple(
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
         (r"asynq:workers:\{.+\}", "hash"),
+        (r"asynq:server_details:\{.+\}", "string"),
+        (r"asynq:control:\{servers\}", "hash"),
         (r"asynq:schedulers:\{.+\}(:coming)?", "list"),
         (r"asynq:scheduler_history:.+", "zset"),
         (r"asynq:scheduler_entry:.+", "string"),
@@ -256,6 +278,23 @@ def server(host: str, pid: int, server_id: str) -> str:
         the heartbeater of the server
     """
     return f"asynq:servers:{{{host}:{pid}:{server_id}}}"
+
+
+def server_details(host: str, pid: int, server_id: str) -> str:
+    """Return the key of what the record of a server has no field for (string, JSON).
+
+    Written by:
+        the heartbeater of the server
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:server_details:{{{host}:{pid}:{server_id}}}"
+
+
+def details_of(record: str) -> str:
+    """Return the key of the details of the server whose *record* is the key of its record."""
+    return record.replace("asynq:servers:", "asynq:server_details:", 1)
 
 
 def workers(host: str, pid: int, server_id: str) -> str:

@@ -7,7 +7,9 @@ from typing import Any, Final, cast
 
 from redis.asyncio import RedisCluster
 
+from pyasynq.broker.ports.registry import Notice
 from pyasynq.broker.protobuf_records import (
+    server_details,
     server_info,
     server_record,
     worker_info,
@@ -22,6 +24,8 @@ from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.proto import asynq_pb2 as wire
+
+_NOTICES: Final = (keys.CANCEL, keys.CONTROL_CHANNEL)
 
 STEP: Final = 250
 """Running tasks that one call reads."""
@@ -51,8 +55,12 @@ class RedisRegistry:
         """Make *queues* known to inspectors."""
         await execute(self._driver, "SADD", keys.QUEUES, *queues)
 
-    async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
+    async def write_server(
+        self, server: ServerInfo, *, ttl_s: int, found: Collection[str] = ()
+    ) -> None:
         """Write the record of *server* for *ttl_s* seconds, and add its queues; with 0 delete it.
+
+        Queues in *found* are not added.
 
         Source:
             Protocol section 3.18 (asynq v0.26.0 ``RDB.WriteServerState``).
@@ -66,8 +74,8 @@ class RedisRegistry:
             return
         failure: BrokerError | None = None
         try:
-            if server.queues:
-                await self.register(server.queues)
+            if queues := [queue for queue in server.queues if queue not in found]:
+                await self.register(queues)
         except BrokerError as error:  # only this key may be broken, so still write the record
             failure = error
         await self._write(server, ttl_s)
@@ -83,7 +91,13 @@ class RedisRegistry:
         await pipeline.run(
             self._driver,
             scripts.write_server(
-                each, server=server_key, workers=workers_key, ttl_s=ttl_s, record=record
+                each,
+                server=server_key,
+                workers=workers_key,
+                details=keys.details_of(server_key),
+                ttl_s=ttl_s,
+                record=record,
+                more=server_details(server),
             ),
         )
         for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
@@ -102,15 +116,19 @@ class RedisRegistry:
             for worker in read_records(wire.WorkerInfo, await self._worker_records(key)):
                 workers.setdefault(worker.server_id, []).append(worker_info(worker))
         names = await self._live_keys(keys.SERVERS)
-        records = read_records(wire.ServerInfo, await self._records(names))
-        servers = [server_info(server, workers.get(server.server_id, [])) for server in records]
+        found = await self._records([*names, *map(keys.details_of, names)])
+        servers = [
+            server_info(server, workers.get(server.server_id, []), details)
+            for record, details in zip(found[: len(names)], found[len(names) :], strict=True)
+            for server in read_records(wire.ServerInfo, [record])
+        ]
         latest = datetime.max.replace(tzinfo=UTC)
         return sorted(servers, key=lambda server: (server.started or latest, server.id))
 
-    async def cancelations(self) -> AsyncIterator[str | None]:
-        """Yield the ids of tasks that an operator cancels, until the connection breaks.
+    async def notices(self) -> AsyncIterator[str | Notice | None]:
+        """Yield ids of tasks that an operator cancels, and notices, until the connection breaks.
 
-        Yield None first, and after every 2 s without a cancelation: still listening. A connection
+        Yield None first, and after every 2 s without anything else: still listening. A connection
         that only listens does not notice a dead network, so after such a silence a ping is sent.
 
         Raises:
@@ -121,7 +139,7 @@ class RedisRegistry:
             async with broker_errors(self._driver):
                 if isinstance(self._driver, RedisCluster):
                     await self._driver.initialize()  # learns which node to listen to
-                await pubsub.subscribe(keys.CANCEL)
+                await pubsub.subscribe(*_NOTICES)
             yield None
             pinged = False
             while True:
@@ -129,12 +147,13 @@ class RedisRegistry:
                 async with broker_errors(self._driver, timeout_s + ANSWER_S):
                     notice = await pubsub.get_message(timeout=timeout_s)
                     if notice is None and pinged:
-                        msg = "no sign of life on the connection for cancelations"
+                        msg = "no sign of life on the connection for notices"
                         raise TimeoutError(msg)
                     if notice is None:
                         await pubsub.ping()
                 pinged = notice is None
-                yield _canceled_id(notice)
+                if notice is None or notice["type"] == "message":
+                    yield _read_notice(notice)
 
     async def cancel(self, task_id: str) -> None:
         """Ask every server to cancel *task_id*.
@@ -148,7 +167,8 @@ class RedisRegistry:
         server_key, workers_key = _keys(server)
         await execute(self._driver, "ZREM", keys.SERVERS, server_key)
         await execute(self._driver, "ZREM", keys.WORKERS, workers_key)
-        await execute(self._driver, "DEL", server_key, workers_key)
+        details_key = keys.details_of(server_key)
+        await execute(self._driver, "DEL", server_key, workers_key, details_key)
 
     async def _live_keys(self, index: str) -> list[str]:
         names = await pipeline.run(self._driver, scripts.live_keys(index=index))
@@ -180,8 +200,10 @@ def _keys(server: ServerInfo) -> tuple[str, str]:
     return keys.server(*identity), keys.workers(*identity)
 
 
-def _canceled_id(notice: Mapping[str, Any] | None) -> str | None:
-    """Return the task id in *notice*; None if it is not a cancelation."""
-    if notice is None or notice["type"] != "message":
+def _read_notice(notice: Mapping[str, Any] | None) -> str | Notice | None:
+    """Return the task id in a cancelation, or another notice; None without any."""
+    if notice is None:
         return None
+    if notice["channel"] == keys.CONTROL_CHANNEL.encode():
+        return Notice.CONTROL
     return cast("bytes", notice["data"]).decode(errors="replace")

@@ -5,6 +5,7 @@ from typing import Final
 
 from pyasynq.broker import ports
 from pyasynq.broker.sqlite.backup import SqliteBackup
+from pyasynq.broker.sqlite.control import SqliteControl
 from pyasynq.broker.sqlite.creation import SqliteCreation
 from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
 from pyasynq.broker.sqlite.entries import SqliteEntries
@@ -84,6 +85,7 @@ class SqliteBroker(ports.Broker):
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
         self.history: ports.HistoryPort = SqliteHistory(store)
+        self.control: ports.ControlPort = SqliteControl(store)
         self.diagnosis: ports.DiagnosisPort = SqliteDiagnosis(store)
         self.transfers: ports.TransferPort = SqliteTransfers(store)
         if (path := database.address.path) is not None:

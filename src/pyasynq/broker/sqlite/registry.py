@@ -1,14 +1,21 @@
 """List the running servers and cancel tasks."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from pyasynq.broker.protobuf_records import server_info, server_record, worker_info, worker_record
+from pyasynq.broker.ports.registry import Notice
+from pyasynq.broker.protobuf_records import (
+    server_details,
+    server_info,
+    server_record,
+    worker_info,
+    worker_record,
+)
 from pyasynq.broker.sqlite.schedules import read_reports, write_report
 from pyasynq.broker.sqlite.store import Store, Transaction
-from pyasynq.broker.sqlite.wake import CANCEL_TOPIC, wait_for
+from pyasynq.broker.sqlite.wake import CANCEL_TOPIC, CONTROL_TOPIC, wait_for
 from pyasynq.core.info import ServerInfo
 from pyasynq.proto import asynq_pb2 as wire
 
@@ -25,10 +32,16 @@ class SqliteRegistry:
         """Run transactions in *store*."""
         self._store = store
 
-    async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
-        """Write the record of *server* for *ttl_s* seconds and add its queues; with 0 delete it."""
+    async def write_server(
+        self, server: ServerInfo, *, ttl_s: int, found: Collection[str] = ()
+    ) -> None:
+        """Write the record of *server* for *ttl_s* seconds and add its queues; with 0 delete it.
+
+        Queues in *found* are not added.
+        """
         records = [
             server_record(server).SerializeToString(),
+            server_details(server),
             *(
                 worker_record(server, worker).SerializeToString()
                 for worker in server.active_workers
@@ -38,7 +51,7 @@ class SqliteRegistry:
         def write(tx: Transaction) -> None:
             write_report(tx, KIND, f"{server.host}:{server.pid}:{server.id}", records, ttl_s=ttl_s)
             if ttl_s:
-                for queue in server.queues:
+                for queue in [queue for queue in server.queues if queue not in found]:
                     tx.register(queue)
 
         await self._store.write(write)
@@ -52,13 +65,14 @@ class SqliteRegistry:
             key=lambda server: (server.started or latest, server.id),
         )
 
-    async def cancelations(self) -> AsyncIterator[str | None]:
-        """Yield the ids of tasks that an operator cancels.
+    async def notices(self) -> AsyncIterator[str | Notice | None]:
+        """Yield the ids of tasks that an operator cancels, and notices.
 
-        Yield None first, and after every `LISTEN_S` without a cancelation.
+        Yield None first, and after every `LISTEN_S` without anything else.
         """
-        with self._store.wake.listening(CANCEL_TOPIC) as changed:
+        with self._store.wake.listening(CANCEL_TOPIC, CONTROL_TOPIC) as changed:
             last = await self._store.read(_last_cancelation)
+            controls = await self._store.read(_control_version)
             yield None
             while True:
                 is_changed = await wait_for(changed, LISTEN_S)
@@ -67,6 +81,10 @@ class SqliteRegistry:
                 for number, task_id in rows:
                     last = number
                     yield task_id
+                version = await self._store.read(_control_version)
+                if version != controls:
+                    controls = version
+                    yield Notice.CONTROL
                 if not is_changed:
                     yield None
 
@@ -86,11 +104,17 @@ def _last_cancelation(tx: Transaction) -> int:
     return int(last)
 
 
+def _control_version(tx: Transaction) -> tuple[int, int]:
+    """Return numbers of which at least one changes whenever operators want something else."""
+    ((count, at),) = tx.rows("SELECT count(*), coalesce(max(at), 0) FROM pyasynq_control")
+    return int(count), int(at)
+
+
 def _cancelations(last: int, tx: Transaction) -> list[tuple[int, str]]:
     sql = "SELECT seq, task_id FROM pyasynq_cancel WHERE seq > ? ORDER BY seq"
     return [(seq, task_id) for seq, task_id in tx.rows(sql, last)]
 
 
-def _server(record: bytes, *workers: bytes) -> ServerInfo:
+def _server(record: bytes, details: bytes, *workers: bytes) -> ServerInfo:
     running = [worker_info(wire.WorkerInfo.FromString(worker)) for worker in workers]
-    return server_info(wire.ServerInfo.FromString(record), running)
+    return server_info(wire.ServerInfo.FromString(record), running, details)

@@ -14,7 +14,7 @@ from typing import Final
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.states import TaskState
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 PENDING: Final = 2
 ACTIVE: Final = 3
@@ -100,7 +100,14 @@ TABLES: Final = (
         at INTEGER NOT NULL)""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES,)
+CONTROL_TABLES: Final = (
+    # What operators want of servers; for_server tells that the target is the id of one.
+    """CREATE TABLE pyasynq_control(target TEXT, name TEXT, value TEXT NOT NULL,
+        at INTEGER NOT NULL, for_server INTEGER NOT NULL, PRIMARY KEY(target, name))
+        WITHOUT ROWID""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES, CONTROL_TABLES)
 """For each version the statements that lead to it from the version before."""
 
 

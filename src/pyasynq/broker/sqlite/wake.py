@@ -51,6 +51,7 @@ def ended_topic(queue: str, task_id: str) -> str:
 
 
 CANCEL_TOPIC: Final = "cancel"
+CONTROL_TOPIC: Final = "control"
 
 
 def notify_waiters(path: Path, topics: Collection[str]) -> None:
@@ -78,15 +79,17 @@ class Wake:
         self._listeners: dict[asyncio.AbstractEventLoop, _Listener] = {}
 
     @contextmanager
-    def listening(self, topic: str) -> Generator[asyncio.Event]:
-        """Give an event that is set when *topic* may have changed, from now on."""
+    def listening(self, *topics: str) -> Generator[asyncio.Event]:
+        """Give an event that is set when one of *topics* may have changed, from now on."""
         listener = self._listener()
         event = asyncio.Event()
-        listener.add(topic, event)
+        for topic in topics:
+            listener.add(topic, event)
         try:
             yield event
         finally:
-            listener.remove(topic, event)
+            for topic in topics:
+                listener.remove(topic, event)
 
     def notify(self, topics: Collection[str]) -> None:
         """Wake all who wait for one of *topics*."""

@@ -22,6 +22,7 @@ from pyasynq.cli.option_types import (
     DURATION,
     POSITIVE,
     SIZE,
+    TEXT,
     drop_none,
     flag_errors,
     option_with_variable,
@@ -57,7 +58,8 @@ An option wins over its environment variable.
 
 \b
 Exit codes: 0 stopped; 1 failed; 2 a usage error;
-3 no such module or app; 4 no broker at the start of a burst.
+3 no such module or app; 4 no broker at the start of a burst;
+6 stopped by pyasynq server stop.
 """
 
 UNKNOWN_STOP_S: Final = 30.0
@@ -70,6 +72,7 @@ SERVER_OPTIONS: Final = (
     "max_crashes",
     "unknown",
     "queues",
+    "deployment",
     "shutdown_timeout",
 )
 """Options of the command that are options of the server by the same name."""
@@ -101,7 +104,13 @@ SERVER_OPTIONS: Final = (
     "--queues",
     type=parse_weights,
     metavar="QUEUES",
-    help="Queues and weights, such as critical=6,low=1; the app's when not given, else default=1.",
+    help="Queues and weights, such as critical=6,low=1 or tenant-*=1; the app's when not given, "
+    "else default=1.",
+)
+@option_with_variable(
+    "--deployment",
+    **TEXT,
+    help="Name that this worker shares with others, for pyasynq server.",
 )
 @option_with_variable("--strict", is_flag=True, help="Empty heavier queues before lighter ones.")
 @option_with_variable(
@@ -260,6 +269,9 @@ async def _work(server: "Server", options: WorkerOptions, invocation: Invocation
             if options.burst:
                 await _check_broker(server)
             await server.run(handler)
+            if server.ended_by_operator:
+                text = "operators want this worker to end; to undo it: pyasynq server resume"
+                raise ExitError(Exit.STOPPED, text)
 
 
 @asynccontextmanager

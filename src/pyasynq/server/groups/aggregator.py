@@ -89,9 +89,18 @@ class Aggregator(Actor):
     async def _next_step(self) -> float:
         return await self.step()  # it takes a slot of the limit only for the read
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it combines no group."""
+        return not self._jobs
+
+    def stop(self) -> None:
+        """Start no more groups; running ones go on."""
+        self._stopped = True
+
     async def wait_until_finished(self) -> None:
         """Start no more groups; return when the running ones have ended."""
-        self._stopped = True
+        self.stop()
         if self._jobs:
             await asyncio.wait(self._jobs.values())
 

@@ -61,6 +61,10 @@ class Deadlines:
                 "%s has ended, %.1f s after its time; %s", run, late_s, self._describe_held_slots()
             )
 
+    def resize(self, *, slots: int, threads: int) -> None:
+        """Watch at most *slots* runs from now on, *threads* of them plain functions."""
+        self._slots, self._threads = slots, threads
+
     def close(self) -> None:
         """Cancel the timer."""
         if self._timer is not None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 from typing import Final
 
 from pyasynq.broker import DequeueResult, WorkPort
 from pyasynq.core.priority import draw_queues, sort_by_weight
+from pyasynq.core.queue_weights import names_in
 from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, REQUEUE
 from pyasynq.runtime.actor import OutageLog, StepSignal
 from pyasynq.runtime.loggers import get_logger
@@ -13,7 +15,7 @@ from pyasynq.runtime.threads import is_cancel_request
 from pyasynq.server.config import Config
 from pyasynq.server.run.run_log import UNREADABLE
 from pyasynq.server.run.runner import Completer, Runner
-from pyasynq.server.run.wakeup import Wakeups
+from pyasynq.server.run.wakeup import Wakeup, Wakeups
 
 log: Final = get_logger("pyasynq.server")
 
@@ -40,19 +42,32 @@ class Processor:
     ) -> None:
         """Take tasks from *port* for *runner*."""
         self.steps: StepSignal = StepSignal()
-        self.wakeups: Wakeups = Wakeups(config.queues, port, clock=config.clock, outages=outages)
+        queues = names_in(config.queues)
+        self.wakeups: Wakeups = Wakeups(queues, port, clock=config.clock, outages=outages)
         self._runner = runner
         self._port = port
         self._completer = completer
         self._config = config
         self._lease_s = config.lease.total_seconds()
-        self._weights = {queue: config.queues[queue] for queue in sort_by_weight(config.queues)}
-        # At most half of the slots: while Redis hands out one half, the other half runs.
-        self._max_fetch = max(config.concurrency // 2, SMALL_BATCH)
+        self._weights = {queue: queues[queue] for queue in sort_by_weight(queues)}
         self.taken: int = 0
         self._dequeues = 0
         self._taking = asyncio.Lock()
         self._emptied = asyncio.Event()
+        self._active = asyncio.Event()  # set when it is known what operators want
+
+    def serve(self, weights: Mapping[str, int]) -> tuple[list[Wakeup], list[Wakeup]]:
+        """Take tasks from these queues from now on; return new and former wake-ups."""
+        self._weights = {queue: weights[queue] for queue in sort_by_weight(weights)}
+        return self.wakeups.watch(weights)
+
+    def begin(self) -> None:
+        """Take tasks, for the first time or again."""
+        self._active.set()
+
+    def hold(self) -> None:
+        """Take no tasks until `begin`; running ones go on."""
+        self._active.clear()
 
     async def run(self) -> None:
         """Take tasks whenever there are free slots, until `stop`."""
@@ -60,7 +75,9 @@ class Processor:
             while not self._runner.stopping:
                 free = await self._runner.slots.wait()
                 counts = self._draw(min(free, self._max_fetch))
-                if counts:
+                if not self._active.is_set():
+                    await self._active.wait()
+                elif counts:
                     await self._take(counts)
                     self.steps.finish()
                 else:
@@ -75,7 +92,13 @@ class Processor:
     def stop(self) -> None:
         """Take no more tasks; running ones go on."""
         self._runner.stopping = True
+        self._active.set()
         self.wakeups.notify()
+
+    @property
+    def _max_fetch(self) -> int:
+        """At most half of the slots: while Redis hands out one half, the other half runs."""
+        return max(self._runner.slots.count // 2, SMALL_BATCH)
 
     def _draw(self, free: int) -> dict[str, int]:
         """Return how many tasks to ask of each queue; the next call offers slots still free."""
@@ -90,17 +113,15 @@ class Processor:
     async def _take(self, counts: dict[str, int]) -> None:
         """Take tasks and start them."""
         async with self._taking:
-            if self._runner.stopping:
+            if self._runner.stopping or not self._active.is_set():
                 return
             self._dequeues += 1
             owner = f"{self._config.server_id}/{self._dequeues}"
             for result in await self._port.dequeue(counts, owner=owner, lease_s=self._lease_s):
-                wakeup = self.wakeups[result.queue]
-                if result.error is not None:
-                    wakeup.on_error(result.error, result.owner)
-                else:
-                    wakeup.on_answer(at_work=bool(result.leases) or result.paused)
+                if result.error is None:
                     self._accept(result)
+                if (wakeup := self.wakeups.get(result.queue)) is not None:
+                    _inform(wakeup, result)
 
     def _accept(self, result: DequeueResult) -> None:
         if self._runner.stopping:
@@ -114,10 +135,6 @@ class Processor:
             self._completer.add(lease, ARCHIVE_AS_IT_IS)
         if result.missing:
             log.error("dropped %d ids in %r that have no task", result.missing, result.queue)
-        if result.paused:
-            self.wakeups[result.queue].on_paused()
-        elif result.empty:
-            self.wakeups[result.queue].on_empty(took_some=bool(result.leases))
 
     async def wait_until_empty(self) -> None:
         """Return when every queue was asked and found empty, and no task runs."""
@@ -134,3 +151,15 @@ class Processor:
         async with self._taking:
             pass
         await self._runner.wait_until_finished()
+
+
+def _inform(wakeup: Wakeup, result: DequeueResult) -> None:
+    """Tell *wakeup* what its queue has answered."""
+    if result.error is not None:
+        wakeup.on_error(result.error, result.owner)
+        return
+    wakeup.on_answer(at_work=bool(result.leases) or result.paused)
+    if result.paused:
+        wakeup.on_paused()
+    elif result.empty:
+        wakeup.on_empty(took_some=bool(result.leases))

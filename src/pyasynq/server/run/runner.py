@@ -109,6 +109,12 @@ class Runner:
         self._loop: BoundLoop | None = None
         self._logs_successes = False
 
+    async def resize(self, config: Config) -> None:
+        """Have the slots and threads that *config* says; running tasks keep theirs."""
+        self.slots.resize(config.concurrency)
+        self._deadlines.resize(slots=config.concurrency, threads=config.threads)
+        await self._threads.resize(config.threads)
+
     def start(self, leases: Sequence[Lease], *, waited_s: float | None = None) -> None:
         """Run the tasks of *leases*, for which there must be free slots.
 

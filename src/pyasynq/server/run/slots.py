@@ -47,16 +47,29 @@ class ServerLoad:
 
 
 class Slots:
-    """Counts the free slots for tasks. A task holds its slot until its handler has really ended."""
+    """Counts the free slots for tasks. A task holds its slot until its handler has really ended.
+
+    Attributes:
+        count: Number of slots.
+        free: Number of free slots; negative while more tasks run than there are slots.
+    """
 
     def __init__(self, count: int) -> None:
         """Begin with *count* free slots."""
+        self.count: int = count
         self.free: int = count
         self._freed = asyncio.Event()
 
+    def resize(self, count: int) -> None:
+        """Have *count* slots from now on; running tasks keep theirs."""
+        self.free += count - self.count
+        self.count = count
+        if self.free > 0:
+            self._freed.set()
+
     async def wait(self) -> int:
         """Wait until a slot is free; return the number of free slots."""
-        while not self.free:
+        while self.free <= 0:
             self._freed.clear()
             await self._freed.wait()
         return self.free

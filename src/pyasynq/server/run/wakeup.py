@@ -1,8 +1,9 @@
 """Find out which queues may have tasks, without polling."""
 
 import asyncio
+import functools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from pyasynq.broker import WorkPort
@@ -29,9 +30,9 @@ class Wakeup:
     def __init__(
         self,
         queue: str,
+        *,
         port: WorkPort,
         notified: asyncio.Event,
-        *,
         clock: Clock,
         outages: OutageLog,
     ) -> None:
@@ -139,9 +140,18 @@ class Wakeups:
     ) -> None:
         """Watch *queues*, all of them ready at first."""
         self._notified = asyncio.Event()
-        self._all = {
-            q: Wakeup(q, port, self._notified, clock=clock, outages=outages) for q in queues
-        }
+        self._make = functools.partial(
+            Wakeup, port=port, notified=self._notified, clock=clock, outages=outages
+        )
+        self._all = {queue: self._make(queue) for queue in queues}
+
+    def watch(self, queues: Collection[str]) -> tuple[list[Wakeup], list[Wakeup]]:
+        """Watch *queues* from now on, and no others; return new and former wake-ups."""
+        new = {queue: self._make(queue) for queue in queues if queue not in self._all}
+        former = [self._all.pop(queue) for queue in [*self._all] if queue not in queues]
+        self._all |= new
+        self._notified.set()
+        return list(new.values()), former
 
     def __iter__(self) -> Iterator[Wakeup]:
         """Yield each queue's wake-up."""
@@ -150,6 +160,10 @@ class Wakeups:
     def __getitem__(self, queue: str) -> Wakeup:
         """Return the wake-up of *queue*."""
         return self._all[queue]
+
+    def get(self, queue: str) -> Wakeup | None:
+        """Return the wake-up of *queue*; None if it is no longer watched."""
+        return self._all.get(queue)
 
     def ready(self) -> list[str]:
         """Return the queues that may have tasks."""
@@ -160,9 +174,9 @@ class Wakeups:
         return any(wakeup.error is not None for wakeup in self)
 
     def problem(self) -> str | None:
-        """Return why no queue can be asked for tasks; None if any of them can."""
+        """Return why no queue can be asked for tasks; None if any can, or if there is no queue."""
         errors = [wakeup.error for wakeup in self]
-        return None if None in errors else str(errors[0])
+        return None if None in errors or not errors else str(errors[0])
 
     def wake(self) -> None:
         """Mark every queue ready."""

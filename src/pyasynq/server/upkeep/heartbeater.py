@@ -14,13 +14,15 @@ import socket
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from heapq import nsmallest
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Protocol
 
 from pyasynq.broker import Lease, RegistryPort, WorkPort
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.message import instant
-from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.core.queue_weights import names_in
+from pyasynq.runtime.actor import OutageLog, Wakeable
 from pyasynq.runtime.loggers import enable_loggers
 from pyasynq.server.config import Config
 from pyasynq.server.run.slots import Run
@@ -59,8 +61,12 @@ class Runner(LeaseHolder, Protocol):
         ...
 
 
-class Heartbeater(Actor):
-    """Extends leases and writes the server's record, every 5 s or a sixth of a shorter lease."""
+class Heartbeater(Wakeable):
+    """Extends leases and writes the server's record, every 5 s or a sixth of a shorter lease.
+
+    Attributes:
+        info: The server, without its running tasks.
+    """
 
     name = "heartbeater"
 
@@ -76,7 +82,6 @@ class Heartbeater(Actor):
     ) -> None:
         """Extend the leases of *runner* and *completer*."""
         super().__init__(clock=config.clock, outages=outages)
-        self.status = "active"
         self._succeeded_at_s: float | None = None
         self._failure: BrokerError | None = None
         self._runner = runner
@@ -84,16 +89,19 @@ class Heartbeater(Actor):
         self._work = work
         self._registry = registry
         self._config = config
-        self._info = ServerInfo(
+        self.info: ServerInfo = ServerInfo(
             id=config.server_id,
             host=socket.gethostname() or "unknown-host",
             pid=os.getpid(),
             concurrency=config.concurrency,
-            queues=dict(config.queues),
+            queues=names_in(config.queues),
             strict_priority=config.strict_priority,
             started=config.clock.now(),
-            status=self.status,
+            status="active",
+            version=_version(),
+            deployment=config.deployment,
         )
+        self._found: Collection[str] = ()
 
     async def step(self) -> float:
         """Extend all leases, then write the server's record.
@@ -121,6 +129,12 @@ class Heartbeater(Actor):
             return f"the server's record was last written {silent_s:.0f} s ago"
         return None
 
+    def show(self, info: ServerInfo, *, found: Collection[str] = ()) -> None:
+        """Show *info* from now on; *found* are those of its queues that only a pattern names."""
+        if (info, set(found)) != (self.info, set(self._found)):
+            self.info, self._found = info, found
+            self.wake()
+
     @property
     def _period_s(self) -> float:
         return min(BEAT_S, self._config.lease.total_seconds() / 6)
@@ -138,7 +152,7 @@ class Heartbeater(Actor):
 
     async def clear(self) -> None:
         """Delete the server's record."""
-        await self._registry.write_server(self._info, ttl_s=0)
+        await self._registry.write_server(self.info, ttl_s=0)
 
     async def _extend(self) -> BrokerError | None:
         """Extend all leases; return the first error of those that could not be extended."""
@@ -151,17 +165,19 @@ class Heartbeater(Actor):
 
     async def _write_server(self) -> BrokerError | None:
         runs = self._runner.runs
-        info = replace(
-            self._info,
-            status=self.status,
-            active_workers=_workers(runs),
-            active_worker_count=len(runs),
-        )
+        info = replace(self.info, active_workers=_workers(runs), active_worker_count=len(runs))
         try:
-            await self._registry.write_server(info, ttl_s=TTL_S)
+            await self._registry.write_server(info, ttl_s=TTL_S, found=self._found)
         except BrokerError as error:
             return error
         return None
+
+
+def _version() -> str:
+    try:
+        return version("pyasynq")
+    except PackageNotFoundError:  # it runs from its sources and was not installed
+        return "unknown"
 
 
 def _workers(runs: Collection[Run]) -> list[WorkerInfo]:

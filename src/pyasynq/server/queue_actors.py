@@ -1,0 +1,154 @@
+"""The actors that each maintain one queue; they start and end with the queues that are served."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
+
+from pyasynq.broker import Broker
+from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
+from pyasynq.runtime.service import Service
+from pyasynq.server.config import Config
+from pyasynq.server.groups.aggregator import Aggregator
+from pyasynq.server.groups.reclaimer import Reclaimer
+from pyasynq.server.run.processor import Processor
+from pyasynq.server.upkeep.forwarder import Forwarder
+from pyasynq.server.upkeep.janitor import Janitor
+from pyasynq.server.upkeep.recoverer import Recoverer
+
+QUEUES_PER_SLOT: Final = 16
+"""The actors of queues share 2 slots, plus one for each 16 queues; each slot needs a connection."""
+
+
+class QueueActors:
+    """The actors of one queue, so that broken keys of one queue do not stop the others."""
+
+    def __init__(self, broker: Broker, queue: str, config: Config, outages: OutageLog) -> None:
+        """Make the actors of *queue*; start none."""
+        clock = config.clock
+        self.recoverer: Recoverer = Recoverer(
+            broker.upkeep, broker.work, queue, config=config, outages=outages
+        )
+        self.forwarder: Forwarder = Forwarder(
+            broker.upkeep,
+            queue,
+            longest_s=config.delayed_task_check_interval.total_seconds(),
+            clock=clock,
+            outages=outages,
+        )
+        self.janitor: Janitor = Janitor(
+            broker.upkeep,
+            queue,
+            period_s=config.janitor_interval.total_seconds(),
+            batch=config.janitor_batch_size,
+            clock=clock,
+            outages=outages,
+        )
+        self.reclaimer: Reclaimer | None = None
+        if broker.supports("groups"):
+            self.reclaimer = Reclaimer(broker.groups, queue, clock=clock, outages=outages)
+        self.aggregator: Aggregator | None = None
+        if (aggregate := config.group_aggregator) is not None:
+            self.aggregator = Aggregator(broker, queue, aggregate, config=config, outages=outages)
+
+    def __iter__(self) -> Iterator[Actor]:
+        """Yield the actors."""
+        yield from (self.recoverer, self.forwarder, self.janitor)
+        if self.reclaimer is not None:
+            yield self.reclaimer
+        if self.aggregator is not None:
+            yield self.aggregator
+
+
+class QueueCrew:
+    """The actors of all queues that a server serves.
+
+    Attributes:
+        by_queue: The actors of each queue.
+        limit: Limits how many of them take a step at once.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str], QueueActors],
+        queues: Collection[str],
+        processor: Processor,
+        service: Service,
+    ) -> None:
+        """Make the actors of *queues*.
+
+        Args:
+            make: Makes the actors of one queue.
+            queues: The first queues.
+            processor: Takes tasks of them.
+            service: Runs the actors of later queues.
+        """
+        self.limit: ConcurrencyLimit = ConcurrencyLimit(_slots(queues))
+        self._make = make
+        self._processor = processor
+        self._service = service
+        self._leaving: list[Aggregator] = []
+        self.by_queue: dict[str, QueueActors] = {}
+        for queue in queues:
+            self._add(queue)
+
+    def __iter__(self) -> Iterator[Actor]:
+        """Yield the actors of all queues."""
+        for actors in self.by_queue.values():
+            yield from actors
+
+    async def serve(self, queues: Mapping[str, int]) -> None:
+        """Serve *queues*, with their weights, from now on, and no others.
+
+        Tasks that run, and groups that are being combined, go on to their end.
+        """
+        new, former = self._processor.serve(queues)
+        for wakeup in new:
+            self._service.start(wakeup)
+        await self._service.end(former)
+        for queue in queues:
+            if queue not in self.by_queue:
+                for actor in self._add(queue):
+                    self._service.start(actor)
+        self.limit.grow(_slots(queues))
+        for queue in [queue for queue in self.by_queue if queue not in queues]:
+            await self._remove(queue)
+
+    async def end_idle(self) -> None:
+        """End the aggregators of former queues that have combined their last group."""
+        idle = [one for one in self._leaving if one.is_idle]
+        self._leaving = [one for one in self._leaving if one not in idle]
+        await self._service.end(idle)
+
+    def _add(self, queue: str) -> QueueActors:
+        actors = self.by_queue[queue] = self._make(queue)
+        for actor in actors:
+            actor.limit = self.limit
+        return actors
+
+    async def _remove(self, queue: str) -> None:
+        actors = self.by_queue.pop(queue)
+        if actors.aggregator is not None:
+            actors.aggregator.stop()
+            self._leaving.append(actors.aggregator)
+        await self._service.end([actor for actor in actors if actor is not actors.aggregator])
+
+    async def wait_until_finished(self) -> None:
+        """Begin to combine no more groups; return when no group is being combined."""
+        await asyncio.gather(
+            *(aggregator.wait_until_finished() for aggregator in self._aggregators)
+        )
+
+    def interrupt(self) -> None:
+        """Cancel running aggregations, which puts their tasks back."""
+        for aggregator in self._aggregators:
+            aggregator.interrupt()
+
+    @property
+    def _aggregators(self) -> list[Aggregator]:
+        present = (actors.aggregator for actors in self.by_queue.values())
+        return [*(one for one in present if one is not None), *self._leaving]
+
+
+def _slots(queues: Collection[str]) -> int:
+    return 2 + len(queues) // QUEUES_PER_SLOT
