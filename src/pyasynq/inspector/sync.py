@@ -1,7 +1,7 @@
 """The inspector for code without an event loop."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Self, Unpack
 
@@ -20,6 +20,7 @@ from pyasynq.core.info import (
 from pyasynq.core.options import EnqueueOptions
 from pyasynq.core.run_stats import RunSpan, TypeStats
 from pyasynq.core.states import TaskState
+from pyasynq.core.wanted_state import ServerControl
 from pyasynq.inspector.errors import ErrorGroup
 from pyasynq.inspector.filters import Criteria, TaskChanges
 from pyasynq.inspector.inspector import Inspector
@@ -260,3 +261,29 @@ class SyncInspector:
     def run_entry(self, entry_id: str, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """Enqueue the task of an entry now; see `Inspector.run_entry`."""
         return self._calls.call(lambda it: it.run_entry(entry_id, **options))
+
+    def control(
+        self,
+        target: str,
+        *,
+        quiet: bool | None = None,
+        stop: bool = False,
+        concurrency: int | None = None,
+        queues: Mapping[str, int] | None = None,
+        reset: bool = False,
+    ) -> list[ServerInfo]:
+        """Want something else of running servers; see `Inspector.control`."""
+        return self._calls.call(
+            lambda it: it.control(
+                target,
+                quiet=quiet,
+                stop=stop,
+                concurrency=concurrency,
+                queues=queues,
+                reset=reset,
+            )
+        )
+
+    def controls(self) -> list[ServerControl]:
+        """Return what is wanted of servers; see `Inspector.controls`."""
+        return self._calls.call(lambda it: it.controls())
