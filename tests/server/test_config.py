@@ -84,6 +84,7 @@ def test_a_setting_that_cannot_work_is_refused(option: str, value: object) -> No
         ("health_check", 5),
         ("lifespan", nullcontext()),
         ("lifespan", None),
+        ("thread_context", nullcontext()),
         ("clock", time),
         ("janitor_batch_size", 0),
         ("group_aggregator", "digest"),

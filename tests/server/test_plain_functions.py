@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -269,3 +270,55 @@ async def test_a_thread_that_the_system_refuses_costs_its_task_one_try_and_no_ot
 
 async def _has(queue: QueueView, task_id: str) -> bool:
     return await queue.ids("retry") == [task_id] or await queue.ids("archived") == [task_id]
+
+
+class Opened:
+    """A context of plain functions.
+
+    Attributes:
+        threads: Threads in which it is entered now.
+        left_with: The error with which it was last left; None without one.
+    """
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+        self.left_with: BaseException | None = None
+
+    @contextmanager
+    def __call__(self) -> Generator[None]:
+        self.threads.add(threading.get_ident())
+        try:
+            yield
+        except BaseException as error:
+            self.left_with = error
+            raise
+        finally:
+            self.threads.discard(threading.get_ident())
+
+
+async def test_a_plain_function_runs_within_the_context_in_its_thread(
+    client: Client, redis_url: str
+) -> None:
+    opened, seen = Opened(), list[bool]()
+
+    def handle(task: ActiveTask) -> None:
+        seen.append(opened.threads == {threading.get_ident()})
+        raise ValueError(task.id)
+
+    info = await client.enqueue(Task("t", max_retry=0))
+    await run_burst(Server(redis_url, burst=True, thread_context=opened), handle)
+    assert seen == [True]
+    assert opened.threads == set()
+    assert str(opened.left_with) == info.id
+
+
+async def test_a_context_that_cannot_be_entered_fails_the_task(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    def refuse() -> AbstractContextManager[None]:
+        msg = "no connection"
+        raise ConnectionError(msg)
+
+    info = await client.enqueue(Task("t", max_retry=0))
+    await run_burst(Server(redis_url, burst=True, thread_context=refuse), lambda _task: None)
+    assert (await queue.message(info.id)).error_msg == "ConnectionError: no connection"

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Final
 
@@ -60,6 +61,7 @@ class Threads:
         name: str,
         now: Callable[[], float],
         watch: Callable[[float], None],
+        context: Callable[[], AbstractContextManager[object]] | None = None,
         executor: Executor | None = None,
     ) -> None:
         """Have at most *count* threads.
@@ -70,10 +72,12 @@ class Threads:
             now: Returns the time, seconds on the monotonic clock.
             watch: Called when a task has got its thread after a wait, with the new end of its time,
                 seconds on the monotonic clock.
+            context: Makes a context in which each function runs, in its thread; None for none.
             executor: Runs the functions, and stays the caller's to close; None for own threads.
         """
         self.now = now
         self.watch = watch
+        self._context = context
         self._owned = executor is None
         self._executor = executor or ThreadPoolExecutor(count, thread_name_prefix=name)
         self._free = asyncio.Semaphore(count)
@@ -89,6 +93,8 @@ class Threads:
 
     def call(self, call: Callable[[], object]) -> asyncio.Future[object]:
         """Run *call* in the reserved thread, which is free once it returns."""
+        if self._context is not None:
+            call = functools.partial(_call_within, self._context, call)
         try:
             running = submit(self._executor, call)
         except BaseException:
@@ -101,6 +107,13 @@ class Threads:
         """Release the threads; one that does not return ends with the process."""
         if self._owned:
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _call_within(
+    make_context: Callable[[], AbstractContextManager[object]], call: Callable[[], object]
+) -> object:
+    with make_context():
+        return call()
 
 
 def submit(threads: Executor, call: Callable[[], object]) -> asyncio.Future[object]:

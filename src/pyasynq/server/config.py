@@ -8,7 +8,7 @@ import os
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 
@@ -45,6 +45,7 @@ RetryDelay: TypeAlias = Callable[[int, Exception, Task], timedelta]
 IsFailure: TypeAlias = Callable[[Exception], bool]
 OnError: TypeAlias = Callable[[ActiveTask, Exception], Awaitable[None] | None]
 Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
+ThreadContext: TypeAlias = Callable[[], AbstractContextManager[object]]
 HealthCheck: TypeAlias = Callable[[Exception | None], Awaitable[None] | None]
 
 Unknown: TypeAlias = Literal["retry", "wait"]
@@ -69,6 +70,7 @@ CALLBACKS: Final = (
     "on_error",
     "health_check",
     "lifespan",
+    "thread_context",
     "group_aggregator",
 )
 
@@ -129,6 +131,8 @@ class ServerOptions(TypedDict, total=False):
         server_id: Id of this server in the broker; a random UUID when not given.
         replaces: Id of a dead server whose tasks are recovered at once, not when its leases end.
         lifespan: Makes a context in which the server runs, for what handlers share.
+        thread_context: Makes a context in which each plain function runs, in its thread, for what
+            belongs to threads, such as connections of a database.
         clock: Tells the time; a test may pass its own.
     """
 
@@ -162,6 +166,7 @@ class ServerOptions(TypedDict, total=False):
     server_id: str
     replaces: str
     lifespan: Lifespan
+    thread_context: ThreadContext
     clock: Clock
 
 
@@ -203,6 +208,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server_id: str = msgspec.field(default_factory=lambda: str(uuid.uuid4()))
     replaces: str | None = None
     lifespan: Lifespan = nullcontext
+    thread_context: ThreadContext | None = None
     clock: Clock = msgspec.field(default_factory=Clock)
 
     def __post_init__(self) -> None:

@@ -98,6 +98,7 @@ class Runner:
             name=HANDLER_THREAD,
             now=config.clock.monotonic,
             watch=self._deadlines.watch_until,
+            context=config.thread_context,
             executor=executor,
         )
         self._callbacks = Callbacks(CALLBACKS_AT_ONCE)
