@@ -66,18 +66,26 @@ def worker(
     return command("worker", *args, cwd=cwd, environ=environ, stdin=stdin)
 
 
+def command(
+    *args: str,
+    cwd: Path = ROOT,
+    environ: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+) -> AbstractAsyncContextManager[WorkerProcess]:
+    """Yield ``pyasynq`` with *args*; kill it in the end."""
+    return program("-m", "pyasynq", *args, cwd=cwd, environ=environ, stdin=stdin)
+
+
 @asynccontextmanager
-async def command(
+async def program(
     *args: str,
     cwd: Path = ROOT,
     environ: Mapping[str, str] | None = None,
     stdin: int | None = None,
 ) -> AsyncGenerator[WorkerProcess]:
-    """Yield ``pyasynq`` with *args*; kill it in the end."""
+    """Yield Python with *args*; kill it in the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "pyasynq",
         *args,
         stdin=stdin,
         stdout=asyncio.subprocess.PIPE,

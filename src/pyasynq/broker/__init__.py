@@ -49,7 +49,7 @@ from pyasynq.broker.ports.semaphores import SemaphorePort, Token
 from pyasynq.broker.ports.transfers import TaskCopy, TransferPort
 from pyasynq.broker.ports.upkeep import ForwardResult, UpkeepPort
 from pyasynq.broker.ports.work import DequeueResult, Lease, WorkPort
-from pyasynq.broker.replacement import replacing_all, track
+from pyasynq.broker.replacement import is_replaced, replacing_all, track
 from pyasynq.broker.sqlite_url import parse_sqlite, redact_sqlite
 from pyasynq.broker.url import KINDS, parse, scheme_of
 from pyasynq.broker.url import redact_url as _redact_text
@@ -109,6 +109,7 @@ __all__ = [
     "check_address",
     "file_of",
     "name_of",
+    "is_replaced",
     "open_broker",
     "redact_url",
     "replacing_all",

@@ -1,0 +1,68 @@
+"""Connections of Django's databases around tasks: each belongs to one thread."""
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Final
+
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from django.db import Error, close_old_connections, connections, reset_queries
+
+from pyasynq.broker import is_replaced
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.server import ActiveTask
+from pyasynq.server.mux import AsyncHandler
+
+log: Final = get_logger("pyasynq.django")
+
+
+def thread_context_of(
+    inner: Callable[[], AbstractContextManager[object]] | None,
+) -> Callable[[], AbstractContextManager[None]]:
+    """Return what makes a context for plain functions of tasks, around the *inner* one, if any.
+
+    As around a request, connections that are broken or too old are closed before and afterwards.
+    """
+
+    @contextmanager
+    def make_context() -> Generator[None]:
+        reset_queries()
+        close_old_connections()
+        try:
+            with nullcontext() if inner is None else inner():
+                yield
+        finally:
+            close_old_connections()
+
+    return make_context
+
+
+async def in_own_thread(task: ActiveTask, call_next: AsyncHandler) -> object:
+    """Run *task*, and whatever synchronous code it awaits, in a thread of its own; a middleware.
+
+    Without this, the queries of all tasks of the process would wait for each other in one thread.
+    In a test, whose tasks are in memory, they stay in the thread of the test, so that they see its
+    transaction.
+    """
+    if is_replaced():
+        return await call_next(task)
+    async with _OwnThread():
+        return await call_next(task)
+
+
+class _OwnThread(ThreadSensitiveContext):
+    """A thread for the synchronous code of one task; made when it is first used."""
+
+    async def __aexit__(self, *error: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """Let the thread close its connections and end, without waiting for that."""
+        executor = SyncToAsync.context_to_thread_executor.pop(self, None)
+        await super().__aexit__(*error)
+        if executor is not None:
+            executor.submit(_close_all)
+            executor.shutdown(wait=False)
+
+
+def _close_all() -> None:
+    try:
+        connections.close_all()
+    except Error:
+        log.exception("cannot close a connection to the database")
