@@ -57,6 +57,7 @@ SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "shop.sqlite3
 DATABASES = {
     "default": SQLITE,
     "other": {**SQLITE, "NAME": FOLDER / "other.sqlite3"},
+    "empty": {**SQLITE, "NAME": FOLDER / "empty.sqlite3"},
     "postgres": {
         "ENGINE": "django.db.backends.postgresql",
         "USER": "postgres",
