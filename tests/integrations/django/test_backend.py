@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("database", "broker_url")
 
 READY, SUCCESSFUL, FAILED = "READY", "SUCCESSFUL", "FAILED"
 
-Result = TaskResult[Any]
+Result: TypeAlias = "TaskResult[Any]"
 
 
 async def finished(result: Result) -> Result:

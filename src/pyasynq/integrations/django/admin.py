@@ -1,7 +1,7 @@
 """Pages of Django's admin: the tasks of all queues, with filters and actions."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
@@ -39,8 +39,14 @@ ACTIONS: Final = {
 """Each action: its label, the states in which it is possible, and the permission that it needs."""
 
 
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[QueuedTask]
+else:
+    ModelAdmin = admin.ModelAdmin  # it takes a type only in the stubs
+
+
 @admin.register(QueuedTask)
-class QueuedTaskAdmin(admin.ModelAdmin[QueuedTask]):
+class QueuedTaskAdmin(ModelAdmin):
     """The tasks in the broker. Permissions are those of the model: view, change and delete."""
 
     list_template: ClassVar[str] = "pyasynq/task_list.html"
