@@ -67,7 +67,7 @@ class PyasynqBackend(BaseTaskBackend):
             check_known(given, ("enqueue", "database", *TASK_OPTIONS))
             self._way = _check_way(given.get("enqueue", ENQUEUE[0]))
             self._using = cast("str | None", given.get("database"))
-            named = {name: given[name] for name in TASK_OPTIONS if name in given}
+            named: dict[str, Any] = {name: given[name] for name in TASK_OPTIONS if name in given}
             check_all(named)
         except (OptionError, TypeError) as error:
             msg = f"OPTIONS of the task backend {alias!r} cannot be used: {error}"
@@ -118,7 +118,7 @@ class PyasynqBackend(BaseTaskBackend):
         async with project_app().inspector() as inspector:
             for queue in self.queues or await inspector.queues():
                 found = await _find(inspector, queue, result_id)
-                result = found and result_of(found)
+                result = None if found is None else result_of(found)
                 if result is not None:
                     return result
         raise TaskResultDoesNotExist(result_id)

@@ -55,7 +55,7 @@ class _OwnThread(ThreadSensitiveContext):
     async def __aexit__(self, *error: Any) -> None:  # noqa: ANN401 - as the base class has it
         """Let the thread close its connections and end, without waiting for that."""
         executor = SyncToAsync.context_to_thread_executor.pop(self, None)
-        await super().__aexit__(*error)
+        await super().__aexit__(*error)  # type: ignore[no-untyped-call]
         if executor is not None:
             executor.submit(_close_all)
             executor.shutdown(wait=False)

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 from pyasynq.core.attempts import Attempt
 from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import TaskOptions
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task
 from pyasynq.integrations.django.failures import PREFIX
@@ -235,9 +236,10 @@ def make_task(result: "TaskResult[Any]", options: Mapping[str, Any], now: dateti
     if run_after is not None:
         options = {**options, "process_at": run_after}
     task = cast("DjangoTask[..., Any]", result.task)
+    given = {**options, "queue": task.queue_name, "task_id": result.id}
     return Task(
         type_of(task),
         payload_of(cast("list[object]", result.args), result.kwargs),
         headers=headers_of(result, now),
-        **{**options, "queue": task.queue_name, "task_id": result.id},  # type: ignore[arg-type]
+        **cast("TaskOptions", given),
     )
