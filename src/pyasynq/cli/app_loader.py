@@ -33,7 +33,7 @@ class BrokenModuleError(ExitError):
 
     def __init__(self, module: str, error: BaseException) -> None:
         """Show the traceback of *error*, from the first frame of the user's code."""
-        self.missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+        self.missing: str = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
         frames = _skip_loader_frames(error.__traceback__)
         lines = traceback.format_exception(type(error), error, frames)
         text = f"the module {module!r} cannot be imported\n{''.join(lines).rstrip()}"

@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from django.core import checks
 from django.db import transaction
 from django.dispatch import Signal
+from django.test import override_settings
 
 import pyasynq
 from pyasynq import BrokerError, Inspector
@@ -177,6 +178,16 @@ async def test_a_task_runs_after_its_time(inspector: Inspector) -> None:
     assert (waiting.id, waiting.next_process_at) == (result.id, at)
     again = await jobs.add.aget_result(result.id)
     assert (again.status, again.task.run_after) == (READY, at)
+
+
+@override_settings(USE_TZ=False)
+async def test_without_time_zones_instants_are_those_of_the_setting(worker: None) -> None:
+    at = datetime.now()  # noqa: DTZ005
+    result = await jobs.add.using(run_after=at).aenqueue(1)
+    await finished(result)
+    assert result.task.run_after == at
+    times = [result.enqueued_at, result.started_at, result.finished_at]
+    assert [time is not None and time.tzinfo for time in times] == [None] * 3
 
 
 async def test_a_broker_that_is_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

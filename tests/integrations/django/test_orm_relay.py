@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from pyasynq import Client, Inspector, Task
 from pyasynq.integrations.django import outbox
 from pyasynq.integrations.django.models import OutboxTask
+from pyasynq.integrations.django.orm_outbox import Outbox as OrmOutbox
 from pyasynq.integrations.django.orm_relay import OrmRelay
 from pyasynq.outbox import Outbox, Relay
 from tests.support.postgres import PostgresServer
@@ -124,6 +126,20 @@ async def test_a_commit_wakes_a_relay_of_the_same_process(
         await relay.passes.next()
         written = await write(using)
         await wait_until(lambda: is_pending(inspector, written))
+
+
+async def test_a_commit_elsewhere_wakes_a_relay_on_postgresql(
+    postgres: PostgresServer, one_broker_url: str, inspector: Inspector
+) -> None:
+    hour = timedelta(hours=1)
+    async with Client(one_broker_url) as client:
+        # It knows nothing of the outbox of this process, which writes the rows.
+        relay = OrmRelay(OrmOutbox(), "postgres", client, poll_interval=hour)
+        async with relay.running():
+            await relay.passes.next()
+            written = await write("postgres")
+            await wait_until(lambda: is_pending(inspector, written))
+        await relay._close_database()
 
 
 async def is_pending(inspector: Inspector, ids: list[str]) -> bool:

@@ -1,8 +1,8 @@
 """Connections of Django's databases around tasks: each belongs to one thread."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.db import Error, close_old_connections, connections, reset_queries
@@ -55,7 +55,8 @@ class _OwnThread(ThreadSensitiveContext):
     async def __aexit__(self, *error: Any) -> None:  # noqa: ANN401 - as the base class has it
         """Let the thread close its connections and end, without waiting for that."""
         executor = SyncToAsync.context_to_thread_executor.pop(self, None)
-        await super().__aexit__(*error)  # type: ignore[no-untyped-call]
+        leave = cast("Callable[..., Awaitable[None]]", super().__aexit__)
+        await leave(*error)
         if executor is not None:
             executor.submit(_close_all)
             executor.shutdown(wait=False)

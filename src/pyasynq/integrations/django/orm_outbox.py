@@ -14,6 +14,7 @@ from pyasynq.client.writer import OutboxOptions, TaskWriter
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions, Options
 from pyasynq.core.task import Task
+from pyasynq.integrations.django.orm_listener import notify
 from pyasynq.integrations.django.project import project_app
 from pyasynq.outbox.rows import values_of
 
@@ -100,6 +101,7 @@ class Outbox:
         values["row_id"] = values.pop("id")
         alias = alias_of(using)
         OutboxTask.objects.using(alias).create(**values)
+        notify(alias)
         transaction.on_commit(self._wake, using=alias, robust=True)
         return composed.info()
 

@@ -1,5 +1,6 @@
 """Move the rows of a database that Django knows to their queues."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,9 +13,11 @@ from django.db.models.functions import Length
 
 from pyasynq.client import Client
 from pyasynq.integrations.django.models import OutboxTask
+from pyasynq.integrations.django.orm_listener import OrmListener, can_listen
 from pyasynq.integrations.django.orm_outbox import Outbox
 from pyasynq.outbox.row_relay import MAX_ROWS, RowRelay, limit_bytes
 from pyasynq.outbox.rows import TABLE, Row, row_of
+from pyasynq.runtime.actor import cancel_and_wait
 from pyasynq.runtime.clock import Clock
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ class OrmRelay(RowRelay["_Batch"]):
             client: Enqueues the tasks.
             own_thread: Use a thread, and so a connection, of this relay's own; if False, those of
                 the synchronous code that this runs in.
-            poll_interval: Longest time until rows are found that another process has written.
+            poll_interval: Longest time until rows are found without a notification.
             clock: Tells the time; a test may pass its own.
 
         Raises:
@@ -63,8 +66,15 @@ class OrmRelay(RowRelay["_Batch"]):
 
     @asynccontextmanager
     async def _waking(self, wake: Callable[..., None]) -> AsyncGenerator[None]:
-        with self._outbox.waking(wake):
-            yield
+        listening: list[asyncio.Task[None]] = []
+        if can_listen(self._using):
+            listener = OrmListener(self._using, wake, clock=self._clock)
+            listening.append(asyncio.create_task(listener.run()))
+        try:
+            with self._outbox.waking(wake):
+                yield
+        finally:
+            await cancel_and_wait(listening)
 
     @asynccontextmanager
     async def _connect(self) -> "AsyncGenerator[_Batch]":

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 from django.conf import settings
@@ -17,7 +17,6 @@ from django.utils.module_loading import import_string
 
 from pyasynq.core.attempts import Attempt
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.options import TaskOptions
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task
 from pyasynq.integrations.django.failures import PREFIX
@@ -27,6 +26,9 @@ from pyasynq.integrations.django.task_api import (
     TaskResult,
     TaskResultStatus,
 )
+
+if TYPE_CHECKING:
+    from pyasynq.core.options import TaskOptions
 
 BACKEND: Final = "django:backend"
 ENQUEUED_AT: Final = "django:enqueued-at"
