@@ -11,6 +11,8 @@ LIBRARY = TESTS.parent / "src/pyasynq"
 TESTED_ELSEWHERE = {
     "broker/ports": "broker",
     "integrations": "integrations/django",
+    "integrations/django/management": "integrations/django",
+    "integrations/django/management/commands": "integrations/django",
     "integrations/django/migrations": "integrations/django",
     "proto": "interop",
 }

@@ -113,7 +113,7 @@ class QueuedTaskAdmin(ModelAdmin):
     def _tell(
         self, request: HttpRequest, action: str, outcomes: Sequence[PyasynqError | None]
     ) -> None:
-        """Tell the user what became of an action."""
+        """Tell the user the outcome of an action."""
         errors = [outcome for outcome in outcomes if outcome is not None]
         done = len(outcomes) - len(errors)
         if done:

@@ -1,7 +1,7 @@
 """What happens when a run of a task has failed."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from asgiref.sync import sync_to_async
 
@@ -11,6 +11,18 @@ from pyasynq.server.config import OnError
 
 PREFIX: Final = "django:"
 """Start of the types of tasks that come from Django's own API; the path of the function follows."""
+
+
+class Reporter(Protocol):
+    """Reports failures of tasks from Django's own API."""
+
+    async def __call__(self, task: ActiveTask, error: Exception, *, hide_errors: bool) -> None:
+        """Report that *task* has failed with *error*."""
+        ...
+
+
+reporters: Final[list[Reporter]] = []
+"""Empty if the project has no such tasks."""
 
 
 def reporter_of(
@@ -25,9 +37,8 @@ def reporter_of(
 
     async def report(task: ActiveTask, error: Exception) -> None:
         if task.type.startswith(PREFIX):
-            from pyasynq.integrations.django.runs import report_failure
-
-            await report_failure(task, error, hide_errors=hide_errors)
+            for report_own in reporters:
+                await report_own(task, error, hide_errors=hide_errors)
         if inner is not None:
             call = inner if is_async(inner) else sync_to_async(inner, thread_sensitive=False)
             answer = call(task, error)

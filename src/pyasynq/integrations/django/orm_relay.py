@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import Error, close_old_connections, connections, transaction
@@ -14,7 +14,6 @@ from django.db.models.functions import Length
 from pyasynq.client import Client
 from pyasynq.integrations.django.models import OutboxTask
 from pyasynq.integrations.django.orm_listener import OrmListener, can_listen
-from pyasynq.integrations.django.orm_outbox import Outbox
 from pyasynq.outbox.row_relay import MAX_ROWS, RowRelay, limit_bytes
 from pyasynq.outbox.rows import TABLE, Row, row_of
 from pyasynq.runtime.actor import cancel_and_wait
@@ -27,6 +26,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _NO_TABLE: Final = ("no such table", "does not exist")
+
+
+class Outbox(Protocol):
+    """Tells of commits in this process."""
+
+    def waking(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """While the block runs, call *wake* after each commit, in its thread."""
+        ...
 
 
 class OrmRelay(RowRelay["_Batch"]):

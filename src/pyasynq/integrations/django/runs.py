@@ -23,7 +23,7 @@ from pyasynq.core.control import (
 )
 from pyasynq.core.verdict import decisive_error, is_final
 from pyasynq.integrations.django.backend import PyasynqBackend
-from pyasynq.integrations.django.failures import PREFIX
+from pyasynq.integrations.django.failures import PREFIX, reporters
 from pyasynq.integrations.django.results import Record, change, encode, find_function, read_call
 from pyasynq.integrations.django.task_api import (
     TaskContext,
@@ -46,6 +46,7 @@ def serve(app: App) -> None:
     """Let *app* handle Django's own tasks, if a backend of the project enqueues them."""
     if any(isinstance(backend, PyasynqBackend) for backend in task_backends.all()):
         app.mux.add(PREFIX, run, exact=False, plain=False)
+        reporters.append(report_failure)
 
 
 async def run(task: ActiveTask) -> None:
