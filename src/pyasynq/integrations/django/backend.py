@@ -15,7 +15,7 @@ from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import DEFAULT_QUEUE, check_all, check_known
 from pyasynq.inspector import Inspector
 from pyasynq.integrations.django.enqueueing import project_client
-from pyasynq.integrations.django.orm_outbox import outbox
+from pyasynq.integrations.django.orm_outbox import alias_of, outbox
 from pyasynq.integrations.django.project import project_app
 from pyasynq.integrations.django.results import change, make_task, new_result, result_of
 from pyasynq.integrations.django.task_api import (
@@ -96,12 +96,15 @@ class PyasynqBackend(BaseTaskBackend):
             change(result, enqueued_at=timezone.now())
             task_enqueued.send(type(self), task_result=result)
 
-        if self._way == "outbox":
-            outbox.add(work, using=self._using)
-        if self._way == "at_once":
-            place()
-        else:
-            transaction.on_commit(place, using=self._using)
+        match self._way:
+            case "at_once":
+                place()
+            case "outbox":
+                using = alias_of(self._using)
+                outbox.add(work, using=using)
+                transaction.on_commit(place, using=using)
+            case _:
+                transaction.on_commit(place, using=self._using)
         return result
 
     def get_result(self, result_id: str) -> "TaskResult[Any]":

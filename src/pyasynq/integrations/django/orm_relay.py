@@ -29,7 +29,7 @@ _NO_TABLE: Final = ("no such table", "does not exist")
 
 
 class Outbox(Protocol):
-    """Tells of commits in this process."""
+    """Calls functions after commits in this process."""
 
     def waking(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
         """While the block runs, call *wake* after each commit, in its thread."""
