@@ -8,7 +8,14 @@ import pytest
 TESTS = Path(__file__).parent
 LIBRARY = TESTS.parent / "src/pyasynq"
 
-TESTED_ELSEWHERE = {"broker/ports": "broker", "proto": "interop"}
+TESTED_ELSEWHERE = {
+    "broker/ports": "broker",
+    "integrations": "integrations/django",
+    "integrations/django/management": "integrations/django",
+    "integrations/django/management/commands": "integrations/django",
+    "integrations/django/migrations": "integrations/django",
+    "proto": "interop",
+}
 """Folders with tests elsewhere: ports by every broker, generated code by comparison with Go."""
 
 PACKAGES = sorted(

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
-BOUND = re.compile(r"(?P<name>[\w.-]+)(\[[\w,-]+\])?>=(?P<version>[\d.]+)")
+BOUND = re.compile(r"(?P<name>[\w.-]+)(\[[\w,-]+\])?>=(?P<version>[\d.]+)(?P<marker>;\S+)?")
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
 def pin(requirement: str) -> str:
     """Return the oldest version that *requirement* allows, as a requirement of its own."""
     if found := BOUND.fullmatch(requirement):
-        return f"{found['name']}=={found['version']}"
+        return f"{found['name']}=={found['version']}{found['marker'] or ''}"
     sys.exit(f"pyproject.toml: {requirement!r} has no lower bound such as >=1.2")
 
 

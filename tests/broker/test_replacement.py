@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from pyasynq import BrokerUnavailableError, Client, NotSupportedError, PyasynqError, Task
-from pyasynq.broker import Broker, open_broker, replacing_all
+from pyasynq.broker import Broker, is_replaced, open_broker, replacing_all
 from pyasynq.broker.replacement import PORTS
 from pyasynq.broker.sqlite import in_memory
 
@@ -52,6 +52,8 @@ async def test_afterwards_a_broker_is_itself_again(memory: Broker) -> None:
     with replacing_all(memory):
         within = open_broker(NOWHERE)
         await before.ping()
+        assert is_replaced()
+    assert not is_replaced()
     assert (before.name, before.bound_to_loop, before.creation.apart) == ("Redis", True, True)
     for broker in (before, within):
         with pytest.raises(BrokerUnavailableError):

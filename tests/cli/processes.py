@@ -1,11 +1,14 @@
 """Run ``python -m pyasynq`` as a process of its own, without waiting for its imports."""
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from pyasynq.runtime.os_signals import send
 from tests.support.fork_server import ForkedProcess, run_forked
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +30,7 @@ IMPORTS = (
 class WorkerProcess:
     """A running command; *lines* are the lines of its stdout and stderr."""
 
-    def __init__(self, process: ForkedProcess) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         self._process = process
         self.lines: list[str] = []
 
@@ -38,7 +41,7 @@ class WorkerProcess:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
-        self._process.send_signal(number)
+        send(self._process, number)
 
     async def wait_for_line(self, text: str, times: int = 1) -> str:
         """Wait for the *times*-th line that contains *text*; return it."""
@@ -84,11 +87,35 @@ async def command(
     stdin: int | None = None,
 ) -> AsyncGenerator[WorkerProcess]:
     """Yield ``pyasynq`` with *args*; kill it in the end."""
-    async with run_forked(
-        ("pyasynq", *args), imports=IMPORTS, variables=environ or {}, folder=cwd, stdin=stdin
-    ) as process:
-        running = WorkerProcess(process)
-        try:
-            yield running
-        finally:
-            await running.close()
+    async with (
+        run_forked(
+            ("pyasynq", *args), imports=IMPORTS, variables=environ or {}, folder=cwd, stdin=stdin
+        ) as process,
+        _closed(WorkerProcess(process)) as running,
+    ):
+        yield running
+
+
+@asynccontextmanager
+async def program(
+    *args: str, cwd: Path = ROOT, environ: Mapping[str, str] | None = None
+) -> AsyncGenerator[WorkerProcess]:
+    """Yield Python with *args*; kill it in the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *args,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=cwd,
+        env={**os.environ, **(environ or {})},
+    )
+    async with _closed(WorkerProcess(process)) as running:
+        yield running
+
+
+@asynccontextmanager
+async def _closed(running: WorkerProcess) -> AsyncGenerator[WorkerProcess]:
+    try:
+        yield running
+    finally:
+        await running.close()

@@ -19,13 +19,13 @@ from pyasynq.core.codec import HEADER
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode
 from pyasynq.outbox import Outbox, Relay
-from pyasynq.outbox.relay import (
+from pyasynq.outbox.row_relay import (
     MAX_BYTES,
     PACE_S,
     RECEIPT_TTL_S,
     SENT_RECEIPT_TTL_S,
     StaleError,
-    _limit_bytes,
+    limit_bytes,
 )
 from pyasynq.runtime.waiting import wait_for_first
 from tests.outbox.outbox_rows import TASK, count, errors, run_pending, write, write_many
@@ -369,8 +369,8 @@ async def test_a_batch_that_was_read_long_ago_is_not_sent(
 
 
 def test_a_batch_is_bounded_by_its_bytes_but_never_empty() -> None:
-    assert _limit_bytes([(1, 10), (2, MAX_BYTES - 10), (3, 1)]) == [1, 2]
-    assert _limit_bytes([(1, 2 * MAX_BYTES), (2, 1)]) == [1]
+    assert limit_bytes([(1, 10), (2, MAX_BYTES - 10), (3, 1)]) == [1, 2]
+    assert limit_bytes([(1, 2 * MAX_BYTES), (2, 1)]) == [1]
 
 
 async def count_is(outbox: Outbox, engine: AsyncEngine, wanted: int) -> bool:

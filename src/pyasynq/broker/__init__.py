@@ -51,7 +51,7 @@ from pyasynq.broker.ports.semaphores import SemaphorePort, Token
 from pyasynq.broker.ports.transfers import TaskCopy, TransferPort
 from pyasynq.broker.ports.upkeep import ForwardResult, UpkeepPort
 from pyasynq.broker.ports.work import DequeueResult, Lease, WorkPort
-from pyasynq.broker.replacement import replacing_all, track
+from pyasynq.broker.replacement import is_replaced, replacing_all, track
 from pyasynq.broker.sqlite_url import parse_sqlite, redact_sqlite
 from pyasynq.broker.url import KINDS, parse, scheme_of
 from pyasynq.broker.url import redact_url as _redact_text
@@ -113,6 +113,7 @@ __all__ = [
     "WorkPort",
     "check_address",
     "file_of",
+    "is_replaced",
     "name_of",
     "open_broker",
     "redact_url",

@@ -62,6 +62,11 @@ def replacing_all(replacement: Broker) -> Generator[None]:
         yield
 
 
+def is_replaced() -> bool:
+    """Return whether a replacement answers in place of all brokers now."""
+    return _Current.broker is not None
+
+
 def _forget() -> None:
     _Current.broker = _Current.undo = None
 

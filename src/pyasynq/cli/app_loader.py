@@ -5,7 +5,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -14,19 +14,26 @@ from pyasynq.cli.optional_deps import install_hint
 
 if TYPE_CHECKING:
     from pyasynq.app import App
-    from pyasynq.outbox import Relay
+    from pyasynq.outbox.row_relay import RowRelay
 
 T = TypeVar("T")
+
+SQLALCHEMY: Final = "sqlalchemy"
 
 _LOADERS: Final = (__file__, importlib.__file__, "<frozen importlib")
 """Files whose frames are left out of a traceback."""
 
 
 class BrokenModuleError(ExitError):
-    """Importing the module of the app or relay raises an error."""
+    """Importing the module of the app or relay raises an error.
+
+    Attributes:
+        missing: The module that it imports and that is not installed; empty if none is.
+    """
 
     def __init__(self, module: str, error: BaseException) -> None:
         """Show the traceback of *error*, from the first frame of the user's code."""
+        self.missing: str = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
         frames = _skip_loader_frames(error.__traceback__)
         lines = traceback.format_exception(type(error), error, frames)
         text = f"the module {module!r} cannot be imported\n{''.join(lines).rstrip()}"
@@ -44,20 +51,23 @@ def load_app(place: str) -> "App":
     return _load(place, "app", App, "pyasynq.App")
 
 
-def load_relay(place: str) -> "Relay":
-    """Return the `Relay` at *place*, ``module:name``; the default of the name is ``relay``.
+def load_relay(place: str) -> "RowRelay[Any]":
+    """Return the relay at *place*, ``module:name``; the default of the name is ``relay``.
 
     Raises:
-        click.ClickException: If there is no such module or name, it is no Relay, or SQLAlchemy is
+        click.ClickException: If there is no such module or name, it is no relay, or SQLAlchemy is
             missing.
     """
-    try:
-        from pyasynq.outbox import Relay
-    except ModuleNotFoundError as error:
-        text = f"{error.name} is missing: {install_hint('sqlalchemy')}"
-        raise ExitError(Exit.FAILED, text) from error
+    from pyasynq.outbox.row_relay import RowRelay
 
-    return _load(place, "relay", Relay, "pyasynq.outbox.Relay")
+    kind = cast("type[RowRelay[Any]]", RowRelay)  # it is abstract
+    try:
+        return _load(place, "relay", kind, "pyasynq.outbox.Relay")
+    except BrokenModuleError as error:
+        if error.missing.partition(".")[0] != SQLALCHEMY:
+            raise
+        text = f"{SQLALCHEMY} is missing: {install_hint(SQLALCHEMY)}"
+        raise ExitError(Exit.FAILED, text) from error
 
 
 def _load(place: str, noun: str, kind: type[T], kind_name: str) -> T:

@@ -57,7 +57,6 @@ def _restore(reconfigure: Callable[..., None], errors: str | None) -> None:
         reconfigure(errors=errors)
 
 
-@usable_streams()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv*; return the exit code.
 
@@ -65,8 +64,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None is those of this process. The command may
             then end the process, if a handler still hangs.
     """
-    arguments = sys.argv[1:] if argv is None else [*argv]
-    invocation = Invocation(arguments=arguments, is_process=argv is None)
+    return run(sys.argv[1:] if argv is None else argv, is_process=argv is None)
+
+
+@usable_streams()
+def run(argv: Sequence[str], *, is_process: bool) -> int:
+    """Run the command in *argv*; return the exit code.
+
+    Args:
+        argv: Arguments without the program's name.
+        is_process: Whether the command is all that this process does, so that it may end it, if a
+            handler still hangs.
+    """
+    arguments = [*argv]
+    invocation = Invocation(arguments=arguments, is_process=is_process)
     try:
         code: int = cli.main(arguments, "pyasynq", standalone_mode=False, obj=invocation)
     except NoArgsIsHelpError as error:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final, Unpack
+from typing import Any, Unpack
 
 from sqlalchemy import MetaData, Table, event, func, insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
@@ -13,9 +13,8 @@ from pyasynq.client.writer import OutboxOptions, TaskWriter
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions, Options
 from pyasynq.core.task import Task
-from pyasynq.outbox.rows import make_table, values_of
-
-TABLE: Final = "pyasynq_outbox"
+from pyasynq.outbox.rows import TABLE, values_of
+from pyasynq.outbox.table import make_table
 
 
 class Outbox:

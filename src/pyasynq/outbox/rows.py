@@ -3,33 +3,24 @@
 A row has the message as the broker will store it, and beside it what the message does not say: when
 to run, which lock to take. ``queue`` and ``type`` are for people who read the table; the relay also
 uses ``queue`` to skip the rows of a queue that it cannot reach.
+
+The table is the same whatever has made it, SQLAlchemy or Django.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    DateTime,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    RowMapping,
-    String,
-    Table,
-    Text,
-)
 
 from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.core.errors import OptionError, PoisonError
 from pyasynq.core.message import decode, encode
-from pyasynq.core.options import LONGEST, MAX_NAME, check_count, check_queue
+from pyasynq.core.options import LONGEST, check_count, check_queue
 
 UUID_CHARACTERS: Final = 36
 MD5_CHARACTERS: Final = 32
+TABLE: Final = "pyasynq_outbox"
 LONGEST_S: Final = int(LONGEST.total_seconds())
 
 
@@ -49,28 +40,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan | PoisonError
 
 
-def make_table(name: str, metadata: MetaData) -> Table:
-    """Return the table *name*, declared in *metadata*."""
-    table = Table(
-        name,
-        metadata,
-        Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
-        Column("id", String(UUID_CHARACTERS), nullable=False),
-        Column("queue", String(MAX_NAME), nullable=False),
-        Column("type", String(MAX_NAME), nullable=False),
-        Column("message", LargeBinary, nullable=False),
-        Column("lock_digest", String(MD5_CHARACTERS)),
-        Column("lock_ttl_s", BigInteger),
-        Column("at_s", BigInteger),
-        Column("created_at", DateTime(timezone=True), nullable=False),
-        Column("error", Text),
-        sqlite_autoincrement=True,  # otherwise a new row could get the number of a deleted one
-    )
-    waiting = table.c.error.is_(None)
-    Index(f"ix_{name}_waiting", table.c.seq, postgresql_where=waiting, sqlite_where=waiting)
-    return table
-
-
 def values_of(plan: Plan, *, row_id: str, now: datetime) -> dict[str, object]:
     """Return the columns of a row for *plan*."""
     return {
@@ -85,7 +54,7 @@ def values_of(plan: Plan, *, row_id: str, now: datetime) -> dict[str, object]:
     }
 
 
-def row_of(columns: RowMapping) -> Row:
+def row_of(columns: Mapping[Any, Any]) -> Row:
     """Return the row with these *columns*."""
     plan: Plan | PoisonError
     try:
@@ -97,7 +66,7 @@ def row_of(columns: RowMapping) -> Row:
     return Row(seq=columns["seq"], id=columns["id"], queue=columns["queue"], plan=plan)
 
 
-def _plan_of(columns: RowMapping) -> Plan:
+def _plan_of(columns: Mapping[Any, Any]) -> Plan:
     message = decode(columns["message"])
     check_queue("queue", message.queue)
     lock = None

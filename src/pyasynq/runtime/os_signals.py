@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 from pyasynq.runtime.loggers import get_logger
@@ -25,7 +25,21 @@ KEPT_IF_SET: Final = "SIGHUP"
 it, and many programs reload their settings."""
 
 
-def send(process: asyncio.subprocess.Process, number: int) -> None:
+class ChildProcess(Protocol):
+    """A process that this one has started."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code; None while it runs."""
+        ...
+
+
+def send(process: ChildProcess, number: int) -> None:
     """Send a signal to a child process, which may have ended.
 
     asyncio's own `send_signal` polls the process first. If it has ended, its exit code is lost and

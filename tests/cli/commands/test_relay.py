@@ -59,7 +59,11 @@ def test_the_name_of_a_relay_is_relay_when_left_out() -> None:
 
 
 def test_without_sqlalchemy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyasynq.outbox", None)
+    for module in [it for it in sys.modules if it.startswith("pyasynq.outbox.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, relays.__name__)
+    monkeypatch.setitem(sys.modules, "sqlalchemy.ext.asyncio", None)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     with pytest.raises(ExitError, match=r"pip install 'pyasynq\[sqlalchemy\]'"):
         load_relay(RELAY)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,7 +15,7 @@ from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.os_signals import handle_stop_signals
 
 if TYPE_CHECKING:
-    from pyasynq.outbox import Relay
+    from pyasynq.outbox.row_relay import RowRelay
 
 log: Final = get_logger("pyasynq.outbox")
 
@@ -40,7 +40,7 @@ def relay(
     return Exit.OK
 
 
-async def _relay(relay: "Relay", invocation: Invocation) -> None:
+async def _relay(relay: "RowRelay[Any]", invocation: Invocation) -> None:
     stop = asyncio.Event()
     with end_process_soon(invocation), handle_stop_signals(log, stop.set):
         try:

@@ -1,0 +1,1 @@
+"""Migrations: the table of the outbox, and permissions."""
