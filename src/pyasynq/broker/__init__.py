@@ -41,6 +41,7 @@ from pyasynq.broker.ports.inspection import (
     StoredTask,
     UpdateResult,
 )
+from pyasynq.broker.ports.mail import Delivery, Letter, MailPort
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
@@ -68,6 +69,7 @@ __all__ = [
     "CountedSpan",
     "Created",
     "CreationPort",
+    "Delivery",
     "DequeueResult",
     "DiagnosisPort",
     "EntryStart",
@@ -79,6 +81,8 @@ __all__ = [
     "HistoryPort",
     "InspectionPort",
     "Lease",
+    "Letter",
+    "MailPort",
     "Move",
     "NewTask",
     "NodeReport",

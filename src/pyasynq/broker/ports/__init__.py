@@ -16,6 +16,7 @@ from pyasynq.broker.ports.diagnosis import DiagnosisPort
 from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.history import HistoryPort
 from pyasynq.broker.ports.inspection import InspectionPort
+from pyasynq.broker.ports.mail import MailPort
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
@@ -36,6 +37,7 @@ __all__ = [
     "GroupPort",
     "HistoryPort",
     "InspectionPort",
+    "MailPort",
     "ReceiptPort",
     "RegistryPort",
     "ResultPort",
@@ -51,6 +53,7 @@ OPTIONAL: Final = {
     "schedules": "schedules",
     "semaphores": "semaphores",
     "receipts": "an outbox",
+    "mail": "mail between queues",
     "history": "a history of runs",
     "cluster": "information about its servers",
     "diagnosis": "a diagnosis",
@@ -78,6 +81,7 @@ class Broker(ABC):
         schedules: Last ticks, entries and histories of schedulers.
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
+        mail: Deliver tasks to other queues, if `settle` cannot create them there.
         history: Counts and durations of runs.
         cluster: The servers behind the broker.
         diagnosis: Check what may be wrong with the broker.
@@ -97,6 +101,7 @@ class Broker(ABC):
     schedules: SchedulePort
     semaphores: SemaphorePort
     receipts: ReceiptPort
+    mail: MailPort
     history: HistoryPort
     cluster: ClusterPort
     diagnosis: DiagnosisPort

@@ -9,6 +9,7 @@ from pyasynq.broker.redis.diagnosis import RedisDiagnosis
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.history import RedisHistory
 from pyasynq.broker.redis.inspection import RedisInspection
+from pyasynq.broker.redis.mail import RedisMail
 from pyasynq.broker.redis.receipts import RedisReceipts
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.broker.redis.results import RedisResults
@@ -52,7 +53,9 @@ class RedisBroker(ports.Broker):
         self.groups: ports.GroupPort = groups
         self.schedules: ports.SchedulePort = RedisSchedules(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
-        self.receipts: ports.ReceiptPort = RedisReceipts(driver)
+        receipts = RedisReceipts(driver)
+        self.receipts: ports.ReceiptPort = receipts
+        self.mail: ports.MailPort = RedisMail(driver, creation, receipts, clock)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
         self.cluster: ports.ClusterPort = RedisServers(driver)
         self.diagnosis: ports.DiagnosisPort = RedisDiagnosis(driver, clock)

@@ -10,6 +10,7 @@ from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
 from pyasynq.broker.sqlite.groups import SqliteGroups
 from pyasynq.broker.sqlite.history import SqliteHistory
 from pyasynq.broker.sqlite.inspection import SqliteInspection
+from pyasynq.broker.sqlite.mail import SqliteMail
 from pyasynq.broker.sqlite.receipts import SqliteReceipts
 from pyasynq.broker.sqlite.registry import SqliteRegistry
 from pyasynq.broker.sqlite.results import SqliteResults
@@ -81,6 +82,7 @@ class SqliteBroker(ports.Broker):
         self.schedules: ports.SchedulePort = SqliteSchedules(store)
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
+        self.mail: ports.MailPort = SqliteMail()
         self.history: ports.HistoryPort = SqliteHistory(store)
         self.diagnosis: ports.DiagnosisPort = SqliteDiagnosis(store)
         self.transfers: ports.TransferPort = SqliteTransfers(store)
