@@ -66,13 +66,22 @@ if TYPE_CHECKING:
         WorkerInfo,
     )
     from pyasynq.core.options import Options
+    from pyasynq.core.outcome import Outcome
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
     from pyasynq.inspector import ErrorGroup, Inspector
     from pyasynq.runtime.clock import Clock
     from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
     from pyasynq.semaphore import Semaphore
-    from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
+    from pyasynq.server import (
+        ActiveTask,
+        GroupAggregator,
+        Hooks,
+        Middleware,
+        Mux,
+        Server,
+        current_task,
+    )
 
 __version__ = "0.1.0"
 
@@ -102,6 +111,7 @@ __all__ = [
     "GroupAggregator",
     "GroupInfo",
     "HandlerNotFoundError",
+    "Hooks",
     "Inspector",
     "LeaseExpiredError",
     "LoopError",
@@ -114,6 +124,7 @@ __all__ = [
     "NotSupportedError",
     "OptionError",
     "Options",
+    "Outcome",
     "PayloadError",
     "PeriodicTask",
     "PeriodicTaskManager",
@@ -220,6 +231,7 @@ _HOMES = {
     ),
     "core.attempts": ("Attempt",),
     "core.options": ("Options",),
+    "core.outcome": ("Outcome",),
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),
     "core.task": ("Task",),
@@ -227,7 +239,15 @@ _HOMES = {
     "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),
-    "server": ("ActiveTask", "GroupAggregator", "Middleware", "Mux", "Server", "current_task"),
+    "server": (
+        "ActiveTask",
+        "GroupAggregator",
+        "Hooks",
+        "Middleware",
+        "Mux",
+        "Server",
+        "current_task",
+    ),
 }
 """The names of each module; a module is imported at the first use of one of its names."""
 

@@ -23,7 +23,8 @@ from typing import (
 
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.clients import Clients
-from pyasynq.app.typed_task import Declare, Periodic, PlainTask, TypedTask
+from pyasynq.app.followers import maker_of, makers_of
+from pyasynq.app.typed_task import Declare, OutcomeTask, Periodic, PlainTask, TypedTask
 from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.client import Client, ClientMiddleware, MiddlewareChain
 from pyasynq.core.errors import OptionError
@@ -34,6 +35,7 @@ from pyasynq.core.options import (
     TaskOptions,
     check_known,
 )
+from pyasynq.core.outcome import Ending, Event
 from pyasynq.core.task import Task
 from pyasynq.runtime.callbacks import check_function
 from pyasynq.runtime.loggers import get_logger
@@ -47,6 +49,7 @@ from pyasynq.server import (
     ServerOptions,
 )
 from pyasynq.server.config import Config
+from pyasynq.server.hooks import Hooks, OnEvent
 from pyasynq.server.mux import is_plain
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 
 log: Final = get_logger("pyasynq.server")
 
+E = TypeVar("E", bound=OnEvent)
 G = TypeVar("G", bound=GroupAggregator)
 Make = Callable[["App", str, Callable[..., Any], Options], "TypedTask[..., Any]"]
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
@@ -96,6 +100,7 @@ class App:
         self.clients: Clients = Clients(self.new_client)
         self._broker = broker
         self._options = options
+        self._hooks = options.get("hooks") or Hooks()
         self._client_middleware = MiddlewareChain.of(options.get("client_middleware", ()))
         self._codecs: Sequence[Codec] = options.get("codecs", ())
         self._periodic: list[PeriodicTask] = []
@@ -117,11 +122,20 @@ class App:
         """
         return self.clients.current()
 
-    def task(self, type: str, **options: Unpack[TaskOptions]) -> Declare:
+    def task(
+        self,
+        type: str,
+        *,
+        on_success: OutcomeTask | None = None,
+        on_failure: OutcomeTask | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Declare:
         """Return a decorator that makes a function the task of *type*.
 
         Args:
             type: Task type. Workers run the function for tasks of exactly this type.
+            on_success: A task that follows each success; see `when`.
+            on_failure: A task that follows when the task is archived; see `when`.
             **options: Defaults for each call of ``enqueue``; see `TaskOptions`.
 
         Raises:
@@ -134,6 +148,7 @@ class App:
         if type in self.mux.patterns:
             raise OptionError("type", type, "one that no other task of this app has")
         defaults = Task(type, **options).options  # refuse wrong options here, not at the first call
+        makers = list(makers_of(on_success, on_failure))
 
         def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
             if isinstance(function, TypedTask):
@@ -144,6 +159,8 @@ class App:
             task = make(self, type, function, defaults)
             self.mux.add(type, task.handle, exact=True, plain=is_plain(function))
             self.tasks[type] = task
+            for outcome, make in makers:
+                self._hooks.when(outcome, type, make, exact=True)
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             if defaults.group:
                 self._grouped.add(type)
@@ -183,6 +200,27 @@ class App:
             return task
 
         return cast("Periodic", declare)
+
+    def when(self, outcome: Ending, prefix: str, task: OutcomeTask) -> None:
+        """Let *task* follow each task that ends with *outcome*; see `Hooks.when`.
+
+        Args:
+            outcome: ``succeeded``, ``archived``, ``expired`` or ``revoked``; see `Outcome`.
+            prefix: Start of the types that it is for; empty for all.
+            task: A typed task, whose only argument is the `Outcome`.
+
+        Raises:
+            OptionError: If there is no such outcome, or *prefix* is not a text.
+            TypeError: If *task* is not a typed task that takes an `Outcome`.
+        """
+        self._hooks.when(outcome, prefix, maker_of(task))
+
+    def on(self, event: Event, prefix: str = "") -> Callable[[E], E]:
+        """Return a decorator for a function that is called after *event*; see `Hooks.on`.
+
+        It may be an ``async def``, or a ``def``, which runs in a thread.
+        """
+        return self._hooks.on(event, prefix)
 
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; see `Mux.use`."""
@@ -260,6 +298,7 @@ class App:
             "unknown": "wait",
             "lifespan": self._lifespan,
             **self._options,
+            "hooks": self._hooks,
             "client_middleware": self._client_middleware,
             **options,
         }

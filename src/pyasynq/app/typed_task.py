@@ -20,6 +20,7 @@ from pyasynq.app.payload import Signature, encode_result
 from pyasynq.client import Client
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions, Options, check_all, merge
+from pyasynq.core.outcome import Outcome
 from pyasynq.core.task import Task
 from pyasynq.runtime.calls import Call, mark_as_async
 from pyasynq.runtime.threads import is_async
@@ -36,6 +37,19 @@ class HasClient(Protocol):
     @property
     def client(self) -> Client:
         """The client that is open here."""
+        ...
+
+
+class OutcomeTask(Protocol):
+    """A typed task whose only argument is an `Outcome`."""
+
+    @property
+    def type(self) -> str:
+        """Task type."""
+        ...
+
+    def task(self, outcome: Outcome, /) -> Task:
+        """Return the call as a `Task`."""
         ...
 
 

@@ -16,7 +16,7 @@ EVENTS: Final[tuple[Event, ...]] = get_args(Event)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one run of a task.
+    """How one run of a task ended, and the task with it, if it runs no more.
 
     Attributes:
         id: Id of the task.

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
-from pyasynq.broker import Broker
+from pyasynq.broker import Broker, Lease
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.verdict import Verdict
 from pyasynq.runtime.actor import Actor, OutageLog, Runnable, run_forever
 from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
 from pyasynq.runtime.loggers import get_logger
@@ -16,10 +18,12 @@ from pyasynq.server.groups.aggregator import Aggregator
 from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.run.completer import Completer
+from pyasynq.server.run.notifier import Notifier
 from pyasynq.server.run.processor import Processor
 from pyasynq.server.run.runner import Runner
 from pyasynq.server.run.slots import ServerLoad
 from pyasynq.server.run.watchdog import Watchdog
+from pyasynq.server.upkeep.courier import Courier
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.health import HealthChecker
 from pyasynq.server.upkeep.heartbeater import Heartbeater
@@ -52,7 +56,9 @@ class ServerActors:
         self._config = config
         self._outages = OutageLog(broker.name)
         clock, outages = config.clock, self._outages
-        self.completer: Completer = Completer(broker.work, clock=clock, outages=outages)
+        self.completer: Completer = Completer(
+            broker.work, clock=clock, outages=outages, on_written=self._on_written
+        )
         self.runner: Runner = Runner(handler, broker.work, self.completer, config)
         self.processor: Processor = Processor(
             self.runner, broker.work, self.completer, config, outages
@@ -72,6 +78,9 @@ class ServerActors:
         self.forwarders: list[Forwarder] = [
             self._forwarder(broker, queue) for queue in config.queues
         ]
+        self.couriers: dict[str, Courier] = self._couriers(broker)
+        self.notifier: Notifier = Notifier(config.hooks)
+        self._followed = 0
         self.janitors: list[Janitor] = [self._janitor(broker, queue) for queue in config.queues]
         self.subscriber: Subscriber = Subscriber(
             broker.registry, self.runner.cancel, clock=clock, outages=outages
@@ -94,6 +103,7 @@ class ServerActors:
         return [
             self.heartbeater,
             self.completer,
+            self.notifier,
             *self._queue_actors(),
             *self.historians,
             self.subscriber,
@@ -108,6 +118,7 @@ class ServerActors:
         return [
             *self.recoverers,
             *self.forwarders,
+            *self.couriers.values(),
             *self.janitors,
             *self.reclaimers,
             *self.aggregators,
@@ -120,7 +131,27 @@ class ServerActors:
             queue,
             config=self._config,
             outages=self._outages,
+            on_written=self._on_written,
         )
+
+    def _couriers(self, broker: Broker) -> dict[str, Courier]:
+        if not broker.supports("mail"):
+            return {}
+        clock, outages = self._config.clock, self._outages
+        return {
+            queue: Courier(broker.mail, queue, clock=clock, outages=outages)
+            for queue in self._config.queues
+        }
+
+    def _on_written(self, lease: Lease, verdict: Verdict) -> None:
+        """Call hooks of this worker, and deliver what could not be created in other queues."""
+        if verdict.outcome is not None:
+            self.notifier.add(verdict.outcome)
+        if verdict.then:
+            self._followed += 1
+            courier = self.couriers.get(lease.queue)
+            if courier is not None and any(p.message.queue != lease.queue for p in verdict.then):
+                courier.wake()
 
     def _forwarder(self, broker: Broker, queue: str) -> Forwarder:
         return Forwarder(
@@ -195,9 +226,23 @@ class ServerActors:
         self.processor.stop()
 
     async def wait_until_empty(self) -> None:
-        """Return when the queues are empty, no task runs and all verdicts are written."""
-        await self.processor.wait_until_empty()
+        """Return when the queues are empty, no task runs and all verdicts are written.
+
+        Tasks that follow others may have come into the queues meanwhile.
+        """
+        seen = -1
+        while seen != self._followed:
+            seen = self._followed
+            await self.processor.wait_until_empty()
+            await self._wait_until_written()
+
+    async def _wait_until_written(self) -> None:
+        """Return when verdicts are written, and what follows them is sent and called."""
         await self.completer.wait_until_written()
+        for courier in self.couriers.values():
+            with suppress(BrokerError):  # then another courier delivers it
+                await courier.deliver_own()
+        await self.notifier.wait_until_called()
 
     async def drain(self, service: Service) -> None:
         """Let handlers and aggregations end; interrupt them after the shutdown timeout.
@@ -230,16 +275,18 @@ class ServerActors:
             aggregator.interrupt()
 
     async def _flush(self, jobs: dict[Runnable, asyncio.Task[None]]) -> None:
-        written = asyncio.ensure_future(self.completer.wait_until_written())
+        written = asyncio.ensure_future(self._wait_until_written())
         try:
             async with asyncio.timeout(FLUSH_S):
                 while not written.done():
                     waits = {written, self._completer_job(jobs)}
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            log.warning(
-                "outcomes that could not be written: %d", len(list(self.completer.leases()))
-            )
+            left = len(list(self.completer.leases()))
+            if left:
+                log.warning("outcomes that could not be written: %d", left)
+            else:
+                log.warning("mail is not delivered yet, or hooks have not returned")
         finally:
             written.cancel()
 
@@ -254,6 +301,7 @@ class ServerActors:
     async def close(self) -> None:
         """Release threads, delete the server's record, and write the last counts."""
         self.runner.close()
+        self.notifier.close()
         try:
             await self.heartbeater.clear()
         except BrokerError as error:

@@ -2,7 +2,7 @@
 
 A script can write to the queues of one cluster slot only. So `continued` stores the tasks for other
 queues as mail beside the task that has ended. Delivery is: take letters, create their tasks, delete
-the letters. Whoever dies in between leaves letters that are sent again. Each task is created
+the letters. A server that dies in between leaves letters that are sent again. Each task is created
 together with a receipt, as those of an outbox, so a second sending changes nothing.
 """
 
