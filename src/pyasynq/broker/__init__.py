@@ -41,7 +41,7 @@ from pyasynq.broker.ports.inspection import (
     StoredTask,
     UpdateResult,
 )
-from pyasynq.broker.ports.mail import Delivery, Letter, MailPort
+from pyasynq.broker.ports.mail import Delivery, MailPort
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
@@ -81,7 +81,6 @@ __all__ = [
     "HistoryPort",
     "InspectionPort",
     "Lease",
-    "Letter",
     "MailPort",
     "Move",
     "NewTask",

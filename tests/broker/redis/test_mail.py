@@ -131,7 +131,7 @@ async def test_a_follower_in_the_same_queue_waits_as_mail_while_a_key_has_a_wron
     await r.set(key, "wrong type")
     assert await settle(broker, lease, followed(plan)) is True
     (letter,) = await broker.mail.letters("q", 0, 10)
-    assert (letter.queue, letter.task_id, letter.type) == ("q", "2", "t")
+    assert (letter.to_queue, letter.task_id, letter.type) == ("q", "2", "t")
     await r.delete(key)
     assert (await broker.mail.deliver("q")).delivered == 1
     assert await broker.inspection.task("q", "2") is not None
@@ -142,7 +142,7 @@ async def test_letters_are_listed_the_next_to_be_delivered_first(
 ) -> None:
     await post(broker, *(a_pending(f"{n}", queue="r") for n in range(5)))
     letters = await broker.mail.letters("q", 1, 2)
-    assert [(letter.queue, letter.task_id) for letter in letters] == [("r", "1"), ("r", "2")]
+    assert [(letter.to_queue, letter.task_id) for letter in letters] == [("r", "1"), ("r", "2")]
     server_s, _ = await r.time()
     assert 0 <= server_s - letters[0].posted_at.timestamp() < 60
 

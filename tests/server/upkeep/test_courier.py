@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, BrokerError, Client, Server, Task
-from pyasynq.broker import Broker, Delivery, Letter, open_broker
+from pyasynq.broker import Broker, Delivery, open_broker
+from pyasynq.core.info import MailInfo
 from pyasynq.core.verdict import DONE
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.runtime.clock import Clock
@@ -30,7 +31,7 @@ class ScriptedPort:
         self.queues.append(queue)
         return next(self._deliveries)
 
-    async def letters(self, queue: str, start: int, count: int) -> Sequence[Letter]:
+    async def letters(self, queue: str, start: int, count: int) -> Sequence[MailInfo]:
         raise NotImplementedError
 
 
@@ -128,7 +129,7 @@ async def test_a_worker_ends_although_its_mail_cannot_be_delivered(
     await run_burst(Server(redis_url, burst=True), add)
     (letter,) = await broker.mail.letters("default", 0, 10)
     await r.delete("asynq:{other}:pending")
-    assert (letter.queue, letter.type) == ("other", "next")
+    assert (letter.to_queue, letter.type) == ("other", "next")
 
 
 async def test_mail_is_delivered_while_the_worker_goes_on(client: Client, redis_url: str) -> None:

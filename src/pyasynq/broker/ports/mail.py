@@ -1,30 +1,12 @@
 """Deliver tasks from one queue to another, if the broker cannot write to both in one step."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
 from pyasynq.core.errors import BrokerError
-
-
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that waits in one queue until it is created in another.
-
-    Attributes:
-        id: Id of the letter.
-        queue: The queue that the task is for.
-        task_id: Id of the task.
-        type: Its type; empty if it cannot be read.
-        posted_at: When the letter was written.
-    """
-
-    id: str
-    queue: str
-    task_id: str
-    type: str
-    posted_at: datetime
+from pyasynq.core.info import MailInfo
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +40,7 @@ class MailPort(Protocol):
         """
         ...
 
-    async def letters(self, queue: str, start: int, count: int) -> Sequence[Letter]:
+    async def letters(self, queue: str, start: int, count: int) -> Sequence[MailInfo]:
         """Return up to *count* letters of *queue*, the next to be delivered first.
 
         *start* is the number of letters to skip. Fewer than *count* are returned at the end, or if

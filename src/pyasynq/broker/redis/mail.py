@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, cast
 import msgspec
 from redis.exceptions import ResponseError
 
-from pyasynq.broker.ports.mail import Delivery, Letter
+from pyasynq.broker.ports.mail import Delivery
 from pyasynq.broker.records import decode_name, read_message
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, map_error
@@ -22,6 +22,7 @@ from pyasynq.broker.redis.new_tasks import EachValues, MailBody, create_call, lo
 from pyasynq.broker.redis.receipts import RedisReceipts
 from pyasynq.broker.redis.scripts import unblob
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.info import MailInfo
 from pyasynq.core.message import instant
 from pyasynq.core.policy import MAX_BYTES, MAX_TASKS
 from pyasynq.runtime.clock import Clock
@@ -80,7 +81,7 @@ class RedisMail:
             sent, error = await self._send(queue, taken)
         return Delivery(delivered=len(sent), more=next_in_s == 0, next_in_s=next_in_s, error=error)
 
-    async def letters(self, queue: str, start: int, count: int) -> Sequence[Letter]:
+    async def letters(self, queue: str, start: int, count: int) -> Sequence[MailInfo]:
         """Return up to *count* letters of *queue*, the next to be delivered first."""
         call = scripts.read_mail(
             mail=keys.mail(queue),
@@ -168,12 +169,12 @@ def _read_letters(fields: Sequence[bytes]) -> list[_Stored]:
     return found
 
 
-def _letter(stored: _Stored) -> Letter:
+def _letter(stored: _Stored) -> MailInfo:
     body = stored.body
     posted_at = instant(stored.posted_s)
     if body is None:
-        return Letter(id=stored.id, queue="", task_id="", type="", posted_at=posted_at)
+        return MailInfo(id=stored.id, to_queue="", task_id="", type="", posted_at=posted_at)
     message, _ = read_message(body.queue, body.id.encode(), unblob(body.message))
-    return Letter(
-        id=stored.id, queue=body.queue, task_id=body.id, type=message.type, posted_at=posted_at
+    return MailInfo(
+        id=stored.id, to_queue=body.queue, task_id=body.id, type=message.type, posted_at=posted_at
     )

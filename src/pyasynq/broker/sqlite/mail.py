@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from pyasynq.broker.ports.mail import Delivery, Letter
+from pyasynq.broker.ports.mail import Delivery
+from pyasynq.core.info import MailInfo
 
 
 class SqliteMail:
@@ -12,6 +13,6 @@ class SqliteMail:
         """Return that nothing is to be delivered."""
         return Delivery(delivered=0, more=False, next_in_s=None)
 
-    async def letters(self, queue: str, start: int, count: int) -> Sequence[Letter]:
+    async def letters(self, queue: str, start: int, count: int) -> Sequence[MailInfo]:
         """Return no letters."""
         return []
