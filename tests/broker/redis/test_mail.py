@@ -1,6 +1,8 @@
 """Mail is delivered once, however often it is sent, and waits while it cannot be delivered."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any, cast
 
 import msgspec
@@ -8,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker import RemoveResult
-from pyasynq.broker.redis import RedisBroker, keys
+from pyasynq.broker.redis import RedisBroker, connect, keys
+from pyasynq.broker.redis.connection import execute
 from pyasynq.core.compose import Plan
-from pyasynq.core.errors import BrokerError
+from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.policy import MAX_TASKS
 from pyasynq.core.states import TaskState
 from pyasynq.core.verdict import DONE, Verdict
@@ -28,6 +31,7 @@ from tests.support.factories import (
     settle,
     take,
 )
+from tests.support.servers import RedisCluster
 
 MAIL = keys.mail("q")
 BODIES = keys.mail_bodies("q")
@@ -176,6 +180,47 @@ async def test_what_followed_a_task_is_named_if_it_is_refused(
         await settle(broker, lease, followed(*plans))
         await broker.mail.deliver("p")
     assert "3 was not created in 'q': another task holds its lock" in caplog.text
+
+
+# -- a cluster -------------------------------------------------------------------------------------
+
+
+async def queues_apart(broker: RedisBroker) -> list[tuple[str, str]]:
+    """Return a queue on each node of the cluster, with the node's address."""
+    homes = {(await broker.cluster.nodes(name))[0].address: name for name in "abcdefghijkl"}
+    return [(name, address) for address, name in homes.items()]
+
+
+@pytest.fixture
+async def of_cluster(cluster_url: str) -> AsyncIterator[RedisBroker]:
+    broker = connect(cluster_url)
+    yield broker
+    await broker.aclose()
+
+
+async def test_a_node_that_accepts_nothing_stops_no_mail_to_another(
+    of_cluster: RedisBroker, redis_cluster: RedisCluster
+) -> None:
+    (home, _), (away, address), (other, _) = await queues_apart(of_cluster)
+    node = next(it for it in redis_cluster.nodes if address.endswith(f":{it.port}"))
+    lease = await a_lease(of_cluster, a_pending(queue=home))
+    plans = [a_pending("1", queue=away), a_pending("2", queue=other)]
+    await settle(of_cluster, lease, followed(*plans))
+    with closing(node.client()) as client:
+        client.config_set("maxmemory", "1")
+        first = await of_cluster.mail.deliver(home)
+        client.config_set("maxmemory", "0")
+    assert (first.delivered, type(first.error)) == (1, BrokerFullError)
+    assert ids(await take(of_cluster, queue=other)) == ["2"]
+    await execute(of_cluster._driver, "ZADD", keys.mail(home), 0, (await waiting(of_cluster, home)))
+    assert (await of_cluster.mail.deliver(home)).delivered == 1
+    assert ids(await take(of_cluster, queue=away)) == ["1"]
+
+
+async def waiting(broker: RedisBroker, queue: str) -> str:
+    """Return the id of the only letter of *queue*."""
+    (letter,) = await broker.mail.letters(queue, 0, 10)
+    return letter.id
 
 
 # -- a queue that is removed -----------------------------------------------------------------------

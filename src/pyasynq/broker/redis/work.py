@@ -227,10 +227,12 @@ def _size(verdict: Verdict) -> int:
 
     So the number of tasks that one call creates has a bound, too.
     """
-    size = sum(plan.message.ByteSize() + FOLLOWER_SIZE for plan in verdict.then)
-    if isinstance(verdict, WITHOUT_MESSAGE) or verdict.message is None:
-        return size
-    return size + verdict.message.ByteSize()
+    size = 0
+    if not isinstance(verdict, WITHOUT_MESSAGE) and verdict.message is not None:
+        size = verdict.message.ByteSize()
+    if verdict.then:
+        size += sum(plan.message.ByteSize() + FOLLOWER_SIZE for plan in verdict.then)
+    return size
 
 
 def _settle_call(settled: Sequence[Settled], now: datetime) -> Call:
