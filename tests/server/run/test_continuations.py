@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Unpack
@@ -33,6 +33,7 @@ from pyasynq.core.outcome import Ending, Event
 from pyasynq.server import ServerOptions
 from tests.server.handlers import run_burst
 from tests.support.codecs import Zlib
+from tests.support.key_audit import audit_keys
 from tests.support.waiting import wait_until
 
 QUEUES = {"default": 1, "other": 1}
@@ -42,11 +43,14 @@ OTHERS = (Task("next", b"here"), Task("next", b"there", queue="other"))
 
 
 @pytest.fixture(params=["redis", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of each broker, empty."""
-    if request.param == "redis":
-        return str(request.getfixturevalue("redis_url"))
-    return f"sqlite:///{tmp_path}/tasks.db"
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield the address of each broker, empty."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/tasks.db"
+        return
+    server = request.getfixturevalue("redis_server")
+    with audit_keys(server):
+        yield str(server.url)
 
 
 @pytest.fixture
