@@ -159,8 +159,8 @@ class App:
             task = make(self, type, function, defaults)
             self.mux.add(type, task.handle, exact=True, plain=is_plain(function))
             self.tasks[type] = task
-            for outcome, make in makers:
-                self._hooks.when(outcome, type, make, exact=True)
+            for outcome, follower in makers:
+                self._hooks.when(outcome, type, follower, exact=True)
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             if defaults.group:
                 self._grouped.add(type)

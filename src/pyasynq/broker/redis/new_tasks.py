@@ -92,7 +92,7 @@ def _guard_values(task: NewTask) -> Each:
 
 def mail_body(plan: Plan) -> bytes:
     """Return a `MailBody` for the task of *plan*, encoded."""
-    values = each_values(NewTask(plan))
+    values: tuple[Each, ...] = each_values(NewTask(plan))
     complete = values + _UNSET if len(values) == PLAIN else values
     return pack((plan.message.queue, *complete[:-1]))
 
