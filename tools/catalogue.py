@@ -9,6 +9,7 @@ To change a fact on such a page, change the code that it comes from.
 import argparse
 import ast
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -294,12 +295,17 @@ def describe_folder(folder: ModuleType) -> Iterator[str]:
     yield f"## {folder.__name__.rpartition('.')[2]}"
     yield read_summary(folder)
     head = ["script", "what it does", "KEYS", "ARGV", "EACH", "RETURNS", "protocol"]
-    yield format_table(head, map(format_script, list_scripts(folder)))
+    yield format_table(head, itertools.starmap(format_file, list_files(folder).items()))
 
 
-def format_script(script: Script) -> list[str]:
-    header = read_header(LUA / f"{script.name}.lua")
-    name = quote(script.name.rpartition("/")[2]) + ("†" if script.repeatable else "")
+def list_files(folder: ModuleType) -> dict[str, bool]:
+    """Return the files of the scripts of *folder*, and whether their scripts are repeatable."""
+    return {file: it.repeatable for it in list_scripts(folder) for file in it.files}
+
+
+def format_file(file: str, repeatable: bool) -> list[str]:  # noqa: FBT001 - of a pair
+    header = read_header(LUA / f"{file}.lua")
+    name = quote(file.rpartition("/")[2]) + ("†" if repeatable else "")
     arguments = ", ".join(header.names("ARGV"))
     if more := header.names("MORE"):
         arguments += f"; may be left out: {', '.join(more)}"
@@ -311,9 +317,9 @@ def format_script(script: Script) -> list[str]:
 
 def format_shared(folders: Iterable[ModuleType]) -> str:
     used = [
-        (script.name, read_header(LUA / f"{script.name}.lua").sections.get("USES", "").split())
+        (file, read_header(LUA / f"{file}.lua").sections.get("USES", "").split())
         for folder in folders
-        for script in list_scripts(folder)
+        for file in list_files(folder)
     ]
     rows: list[list[str]] = []
     for file in sorted((LUA / "shared").glob("*.lua")):
@@ -404,7 +410,15 @@ def format_state(state: TaskState) -> list[str]:
 def find_writers(state: str) -> list[str]:
     """Return the scripts that write the word *state* into the hash of a task."""
     files = [file for file in sorted(LUA.glob("*/*.lua")) if file.parent.name != "shared"]
-    return [file.stem for file in files if state in find_states(file.read_text("utf-8"))]
+    return [file.stem for file in files if state in find_states(read_with_shared(file))]
+
+
+def read_with_shared(file: Path) -> str:
+    """Return the text of a script and of the shared files that it uses."""
+    used = read_header(file).sections.get("USES", "").split()
+    return "\n".join(
+        it.read_text("utf-8") for it in (file, *(LUA / f"shared/{it}.lua" for it in used))
+    )
 
 
 def find_states(text: str) -> set[str]:

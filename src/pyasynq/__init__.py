@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         ClusterNode,
         DailyStats,
         GroupInfo,
+        MailInfo,
         QueueInfo,
         SchedulerEntry,
         SchedulerEvent,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         WorkerInfo,
     )
     from pyasynq.core.options import Options
+    from pyasynq.core.outcome import Outcome
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
     from pyasynq.core.wanted_state import ServerControl
@@ -80,7 +82,15 @@ if TYPE_CHECKING:
     from pyasynq.runtime.clock import Clock
     from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
     from pyasynq.semaphore import Semaphore
-    from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
+    from pyasynq.server import (
+        ActiveTask,
+        GroupAggregator,
+        Hooks,
+        Middleware,
+        Mux,
+        Server,
+        current_task,
+    )
 
 __version__ = "0.1.0"
 
@@ -113,9 +123,11 @@ __all__ = [
     "GroupAggregator",
     "GroupInfo",
     "HandlerNotFoundError",
+    "Hooks",
     "Inspector",
     "LeaseExpiredError",
     "LoopError",
+    "MailInfo",
     "Middleware",
     "MiddlewareError",
     "Mux",
@@ -126,6 +138,7 @@ __all__ = [
     "NotSupportedError",
     "OptionError",
     "Options",
+    "Outcome",
     "PayloadError",
     "PeriodicTask",
     "PeriodicTaskManager",
@@ -233,6 +246,7 @@ _HOMES = {
         "ClusterNode",
         "DailyStats",
         "GroupInfo",
+        "MailInfo",
         "QueueInfo",
         "SchedulerEntry",
         "SchedulerEvent",
@@ -242,6 +256,7 @@ _HOMES = {
     ),
     "core.attempts": ("Attempt",),
     "core.options": ("Options",),
+    "core.outcome": ("Outcome",),
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),
     "core.task": ("Task",),
@@ -250,7 +265,15 @@ _HOMES = {
     "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),
-    "server": ("ActiveTask", "GroupAggregator", "Middleware", "Mux", "Server", "current_task"),
+    "server": (
+        "ActiveTask",
+        "GroupAggregator",
+        "Hooks",
+        "Middleware",
+        "Mux",
+        "Server",
+        "current_task",
+    ),
 }
 """The names of each module; a module is imported at the first use of one of its names."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -58,6 +59,7 @@ ids = st.sampled_from("abcdef")
 kinds = st.sampled_from(["pending", "scheduled", "grouped", "scheduled in group"])
 groups = {"grouped": "g", "scheduled in group": "g"}
 verdicts = st.sampled_from(["done", "complete", "retry", "snooze", "archive", "requeue"])
+endings = st.sampled_from(["done", "complete", "archive"])
 actions = st.sampled_from([Action.RUN, Action.ARCHIVE, Action.DELETE])
 states = st.sampled_from(TaskState)
 some = st.integers(1, 4)
@@ -189,6 +191,25 @@ class QueueMachine(RuleBasedStateMachine):
         for lease, name in pairs:
             self._apply_verdict(lease, name)
         self.learn_order([lease.id for lease, name in pairs if name == "requeue"])
+
+    @precondition(lambda self: self.held)
+    @rule(pick=picks, verdict=endings, task_id=ids, kind=kinds, unique=st.booleans())
+    def settle_followed(
+        self,
+        pick: int,
+        verdict: str,
+        task_id: str,
+        kind: str,
+        unique: bool,  # noqa: FBT001
+    ) -> None:
+        lease = _pick_one(list(self.held.values()), pick)
+        lock = Lock(digest=LOCK, ttl_s=10_000) if unique else None
+        plans = (_plan(kind, task_id, lock),)
+        followed = msgspec.structs.replace(_verdict(verdict, lease), then=plans)
+        assert self.run(self.broker.work.settle([(lease, followed)])) == [True]
+        self._apply_verdict(lease, verdict)
+        if task_id not in self.tasks and not (unique and self.lock):
+            self._add_created(task_id, kind, unique=unique)
 
     def _apply_verdict(self, lease: Lease, verdict: str) -> None:
         del self.held[lease.id]

@@ -146,6 +146,7 @@ class PythonSide:
                     queue,
                     config=Config(clock=clock),
                     outages=outages,
+                    on_written=lambda _lease, _verdict: None,
                 )
         await actor.step()
 

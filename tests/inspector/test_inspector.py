@@ -210,6 +210,26 @@ async def test_poison_is_left_out_of_lists(
         await inspector.task_info("q", "1")
 
 
+async def test_mail_for_other_queues_is_listed_in_pages(
+    inspector: Inspector, broker: RedisBroker
+) -> None:
+    followers = tuple(a_pending(name, queue="r") for name in "abc")
+    await settle(broker, await a_lease(broker), replace(DONE, then=followers))
+    found = [*await inspector.mail("q", size=2), *await inspector.mail("q", page=2, size=2)]
+    assert [(it.to_queue, it.task_id, it.type) for it in found] == [
+        ("r", "a", "t"),
+        ("r", "b", "t"),
+        ("r", "c", "t"),
+    ]
+
+
+async def test_a_queue_that_is_not_there_has_no_mail_to_list(inspector: Inspector) -> None:
+    with pytest.raises(QueueNotFoundError):
+        await inspector.mail("nowhere")
+    with pytest.raises(OptionError):
+        await inspector.mail("q", page=0)
+
+
 async def test_groups_are_counted(inspector: Inspector, broker: RedisBroker) -> None:
     await enqueue(broker, a_grouped("1"), a_grouped("2"), a_grouped("3", group="a"))
     groups = await inspector.groups("q")

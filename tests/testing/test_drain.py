@@ -14,6 +14,7 @@ from pyasynq import (
     Client,
     HandlerNotFoundError,
     Inspector,
+    Outcome,
     PayloadError,
     RetryIn,
     RevokeTask,
@@ -479,3 +480,49 @@ async def test_a_drain_describes_its_runs(
 def other_client() -> Client:
     """Return a client that does not belong to the app."""
     return Client(NOWHERE)
+
+
+# -- what follows ----------------------------------------------------------------------------------
+
+
+async def test_tasks_that_follow_run_as_well_and_functions_are_called(
+    tasks: Tasks, pyasynq_app: App
+) -> None:
+    notes: list[str] = []
+
+    @pyasynq_app.task("receipt", queue="low")
+    async def receipt(outcome: Outcome, /) -> None:
+        notes.append(f"receipt for {outcome.id}")
+
+    @pyasynq_app.task("pay", on_success=receipt)
+    async def pay(task: ActiveTask) -> None:
+        task.then(Task("receipt of nothing", queue="low"))
+
+    @pyasynq_app.on("succeeded", "pay")
+    def note(outcome: Outcome) -> None:
+        notes.append(f"{outcome.id} is paid")
+
+    info = await pay.enqueue()
+    drained = await tasks.drain(raises=False)
+    assert drained.types == ["pay", "receipt of nothing", "receipt"]
+    assert notes == [f"{info.id} is paid", f"receipt for {info.id}"]
+
+
+async def test_a_function_is_called_for_a_task_that_was_recovered(
+    tasks: Tasks, pyasynq_app: App
+) -> None:
+    events: list[str] = []
+
+    @pyasynq_app.task("t")
+    async def work() -> None:
+        pass
+
+    @pyasynq_app.on("recovered")
+    async def note(outcome: Outcome) -> None:
+        events.append(outcome.type)
+
+    await work.enqueue()
+    broker = tasks._kit.memory.broker
+    await broker.work.dequeue({"default": 1}, owner="dead/1", lease_s=1)
+    await tasks.travel_to(tasks.now + HOUR)
+    assert events == ["t"]

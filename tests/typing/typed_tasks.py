@@ -7,7 +7,7 @@ uses must pass. Each mistake has a comment with its error, and an unneeded comme
 from datetime import timedelta
 from typing import assert_type
 
-from pyasynq import ActiveTask, App, PlainTask, Task, TaskInfo, TypedTask
+from pyasynq import ActiveTask, App, Outcome, PlainTask, Task, TaskInfo, TypedTask
 
 app = App("redis://127.0.0.1:6379")
 
@@ -76,7 +76,40 @@ async def calls() -> None:
         assert_type(inspector.run_all("default", "retry", type="mail"), int)
 
 
+@app.task("refund", queue="low")
+async def refund(outcome: Outcome, /) -> None: ...
+
+
+@app.task("note")
+def note(task: ActiveTask, outcome: Outcome) -> None: ...
+
+
+@app.task("pay", on_success=note, on_failure=refund)
+async def pay(task: ActiveTask, amount: int) -> None:
+    task.then(mail.task("bob"), Task("ship"))
+
+
+@app.on("retried", prefix="pay")
+async def note_retry(outcome: Outcome) -> None:
+    assert_type(outcome.payload, bytes | None)
+
+
+@app.on("succeeded")
+def note_success(outcome: Outcome) -> None: ...
+
+
+def followers() -> None:
+    app.when("archived", "mail:", refund)
+    app.when("expired", "", note)
+    with_amount: TypedTask[[int], None] = pay
+    assert_type(with_amount.task(7), Task)
+
+
 async def mistakes() -> None:
+    app.when("archived", "", mail)  # type: ignore[arg-type]
+    app.when("retried", "", refund)  # type: ignore[arg-type]
+    app.on("done")  # type: ignore[arg-type]
+    app.task("other", on_success=count)  # type: ignore[arg-type]
     await mail.enqueue(7)  # type: ignore[arg-type]
     await mail.enqueue()  # type: ignore[call-arg]
     await mail.enqueue("bob", copys=2)  # type: ignore[call-arg]

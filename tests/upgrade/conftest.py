@@ -45,6 +45,20 @@ def after(way: tuple[Path, Path], sides: Sides) -> Iterator[Side]:
         yield side
 
 
+@pytest.fixture(params=VERSIONS, ids=lambda version: version[:7])
+def earlier_side(request: pytest.FixtureRequest, sides: Sides) -> Iterator[Side]:
+    """Yield an earlier version."""
+    with sides.borrow(earlier.python_of(request.param)) as side:
+        yield side
+
+
+@pytest.fixture
+def today(sides: Sides) -> Iterator[Side]:
+    """Yield today's version."""
+    with sides.borrow(TODAY) as side:
+        yield side
+
+
 @pytest.fixture
 def queue(redis_server: RedisServer) -> Iterator[Queue]:
     """Yield the queue ``default``, read without either version."""

@@ -131,6 +131,24 @@ class Peer:
         )
         await self._start(server.running(self._handle))
 
+    async def end_followed(self, queue: str) -> None:
+        """End a task of ``default``, which a task in *queue* follows, and do nothing more.
+
+        Only today's version can.
+        """
+        import msgspec
+
+        from pyasynq.core.compose import Pending
+        from pyasynq.core.message import TaskMessage
+        from pyasynq.core.verdict import DONE
+
+        work = self._client.broker.work
+        (taken,) = await work.dequeue({"default": 1}, owner="followed/1", lease_s=30)
+        message = TaskMessage(id="follower", queue=queue, type="t", payload=b"follows")
+        follower = Pending(message=message, lock=None)
+        verdict = msgspec.structs.replace(DONE, then=(follower,))
+        assert await work.settle([(taken.leases[0], verdict)]) == [True]
+
     async def release_handlers(self) -> None:
         """Let waiting handlers end."""
         self._holding.set()

@@ -1,29 +1,23 @@
 """Typed tasks: functions that are declared once, enqueued with arguments, and run by workers."""
 
 import functools
-import inspect
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Callable,
-    Mapping,
-    Sequence,
-    Set,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Final,
-    Self,
-    TypeVar,
-    Unpack,
-    cast,
-)
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
 
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.clients import Clients
-from pyasynq.app.typed_task import Declare, Executor, Periodic, PlainTask, TypedTask
+from pyasynq.app.coverage import Coverage
+from pyasynq.app.followers import maker_of, makers_of
+from pyasynq.app.lifespan import lifespan_context
+from pyasynq.app.typed_task import (
+    Declare,
+    Executor,
+    OutcomeTask,
+    Periodic,
+    PlainTask,
+    TypedTask,
+)
 from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.client import Client, ClientMiddleware, MiddlewareChain, SyncClient
 from pyasynq.core.errors import OptionError
@@ -34,7 +28,7 @@ from pyasynq.core.options import (
     TaskOptions,
     check_known,
 )
-from pyasynq.core.queue_weights import match_queues
+from pyasynq.core.outcome import Ending, Event
 from pyasynq.core.task import Task
 from pyasynq.runtime.callbacks import check_function
 from pyasynq.runtime.loggers import get_logger
@@ -48,6 +42,7 @@ from pyasynq.server import (
     ServerOptions,
 )
 from pyasynq.server.config import Config
+from pyasynq.server.hooks import Hooks, OnEvent
 from pyasynq.server.mux import place_of
 
 if TYPE_CHECKING:
@@ -56,6 +51,7 @@ if TYPE_CHECKING:
 
 log: Final = get_logger("pyasynq.server")
 
+E = TypeVar("E", bound=OnEvent)
 G = TypeVar("G", bound=GroupAggregator)
 Make = Callable[["App", str, Callable[..., Any], Options, Executor | None], "TypedTask[..., Any]"]
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
@@ -98,11 +94,11 @@ class App:
         self.clients: Clients = Clients(self.new_client, self._new_sync_client, self._url)
         self._broker = broker
         self._options = options
+        self._hooks = options.get("hooks") or Hooks()
         self._client_middleware = MiddlewareChain.of(options.get("client_middleware", ()))
         self._codecs: Sequence[Codec] = options.get("codecs", ())
         self.periodic_tasks: list[PeriodicTask] = []
-        self._queues: dict[str, set[str]] = {}
-        self._grouped: set[str] = set()
+        self._coverage = Coverage()
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
 
     @property
@@ -131,7 +127,13 @@ class App:
         return self.clients.sync()
 
     def task(
-        self, type: str, *, executor: Executor | None = None, **options: Unpack[TaskOptions]
+        self,
+        type: str,
+        *,
+        executor: Executor | None = None,
+        on_success: OutcomeTask | None = None,
+        on_failure: OutcomeTask | None = None,
+        **options: Unpack[TaskOptions],
     ) -> Declare:
         """Return a decorator that makes a function the task of *type*.
 
@@ -139,6 +141,8 @@ class App:
             type: Task type. Workers run the function for tasks of exactly this type.
             executor: ``"process"`` runs a ``def`` in a separate process, which is killed if the
                 task is stopped. None for the event loop, or, for a ``def``, a thread.
+            on_success: A task that follows each success; see `when`.
+            on_failure: A task that follows when the task is archived; see `when`.
             **options: Defaults for each call of ``enqueue``; see `TaskOptions`.
 
         Raises:
@@ -153,6 +157,7 @@ class App:
         if type in self.mux.patterns:
             raise OptionError("type", type, "one that no other task of this app has")
         defaults = Task(type, **options).options  # refuse wrong options here, not at the first call
+        makers = list(makers_of(on_success, on_failure))
 
         def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
             if isinstance(function, TypedTask):
@@ -164,9 +169,9 @@ class App:
             runs_in = "processes" if executor else place_of(function)
             self.mux.add(type, task.handle, exact=True, runs_in=runs_in)
             self.tasks[type] = task
-            self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
-            if defaults.group:
-                self._grouped.add(type)
+            for outcome, follower in makers:
+                self._hooks.when(outcome, type, follower, exact=True)
+            self._coverage.add(type, defaults)
             return task
 
         return cast("Declare", declare)
@@ -199,10 +204,31 @@ class App:
             check(definition)
             self.periodic_tasks.append(definition)
             if queue := options.get("queue"):
-                self._queues.setdefault(queue, set()).add(call.type)
+                self._coverage.add_queue(queue, call.type)
             return task
 
         return cast("Periodic", declare)
+
+    def when(self, outcome: Ending, prefix: str, task: OutcomeTask) -> None:
+        """Let *task* follow each task that ends with *outcome*; see `Hooks.when`.
+
+        Args:
+            outcome: ``succeeded``, ``archived``, ``expired`` or ``revoked``; see `Outcome`.
+            prefix: Start of the types that it is for; empty for all.
+            task: A typed task, whose only argument is the `Outcome`.
+
+        Raises:
+            OptionError: If there is no such outcome, or *prefix* is not a text.
+            TypeError: If *task* is not a typed task that takes an `Outcome`.
+        """
+        self._hooks.when(outcome, prefix, maker_of(task))
+
+    def on(self, event: Event, prefix: str = "") -> Callable[[E], E]:
+        """Return a decorator for a function that is called after *event*; see `Hooks.on`.
+
+        It may be an ``async def``, or a ``def``, which runs in a thread.
+        """
+        return self._hooks.on(event, prefix)
 
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; see `Mux.use`."""
@@ -241,19 +267,7 @@ class App:
         Raises:
             TypeError: If it is not such a function.
         """
-        if not callable(lifespan) or _never_yields(lifespan):
-            msg = f"a lifespan must be an async def that takes the app and yields, got {lifespan!r}"
-            raise TypeError(msg)
-        # A function that yields makes a generator, whatever its annotation says.
-        context = asynccontextmanager(cast("Callable[[App], AsyncGenerator[Any]]", lifespan))
-
-        @asynccontextmanager
-        async def enter_lifespan() -> AsyncGenerator[None]:
-            async with context(self) as state:
-                self.state |= _check_state(state)
-                yield
-
-        self._lifespan = enter_lifespan
+        self._lifespan = lifespan_context(lifespan, self, self.state)
         return lifespan
 
     def server(
@@ -284,6 +298,7 @@ class App:
             "unknown": "wait",
             "lifespan": self._lifespan,
             **self._options,
+            "hooks": self._hooks,
             "client_middleware": self._client_middleware,
             **options,
         }
@@ -359,39 +374,14 @@ class App:
 
     @asynccontextmanager
     async def _serving(self, served: Set[str], *, combines: bool) -> AsyncGenerator[None]:
-        self._log_gaps(served, combines=combines)
-        async with self, self._lifespan():
-            yield
-
-    def _log_gaps(self, served: Set[str], *, combines: bool) -> None:
-        """Log which tasks need another worker or a scheduler, or will not run at all."""
         if not self.mux.patterns:
             log.warning("the app has no tasks: its module must import those that declare them")
-        for queue in self._queues.keys() - match_queues(dict.fromkeys(served, 1), self._queues):
-            log.warning(
-                "tasks of %s go to the queue %r, which neither the app nor this worker listens to",
-                ", ".join(sorted(self._queues[queue])),
-                queue,
-            )
-        if self._grouped and not combines:
-            types = ", ".join(sorted(self._grouped))
-            log.warning("tasks of %s wait in groups for a worker with an aggregator", types)
+        self._coverage.log_gaps(served, combines=combines)
         if self.periodic_tasks:
             count = len(self.periodic_tasks)
             log.info("periodic tasks: %d; a scheduler enqueues them (pyasynq scheduler)", count)
-
-
-def _never_yields(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
-
-
-def _check_state(state: object) -> Mapping[str, Any]:
-    if state is None:
-        return {}
-    if not isinstance(state, Mapping):
-        msg = f"a lifespan must yield a mapping, or nothing, got {state!r}"
-        raise TypeError(msg)
-    return cast("Mapping[str, Any]", state)
+        async with self, self._lifespan():
+            yield
 
 
 def _call_without_arguments(task: TypedTask[..., Any]) -> Task:

@@ -23,6 +23,7 @@ from pyasynq.app.in_process import call_in_process, check_importable
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, check_all, merge
+from pyasynq.core.outcome import Outcome
 from pyasynq.core.task import Task
 from pyasynq.runtime.calls import Call, mark_as_async
 from pyasynq.runtime.processes import ProcessCall
@@ -49,6 +50,19 @@ class HasClient(Protocol):
 
     def use_broker(self, broker: str | None) -> None:
         """Use *broker* from now on, unless it is None."""
+        ...
+
+
+class OutcomeTask(Protocol):
+    """A typed task whose only argument is an `Outcome`."""
+
+    @property
+    def type(self) -> str:
+        """Task type."""
+        ...
+
+    def task(self, outcome: Outcome, /) -> Task:
+        """Return the call as a `Task`."""
         ...
 
 

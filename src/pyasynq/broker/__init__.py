@@ -43,6 +43,7 @@ from pyasynq.broker.ports.inspection import (
     StoredTask,
     UpdateResult,
 )
+from pyasynq.broker.ports.mail import Delivery, MailPort
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import Notice, RegistryPort
 from pyasynq.broker.ports.results import ResultPort
@@ -71,6 +72,7 @@ __all__ = [
     "CountedSpan",
     "Created",
     "CreationPort",
+    "Delivery",
     "DequeueResult",
     "DiagnosisPort",
     "EntryPort",
@@ -83,6 +85,7 @@ __all__ = [
     "HistoryPort",
     "InspectionPort",
     "Lease",
+    "MailPort",
     "Move",
     "NewTask",
     "NodeReport",

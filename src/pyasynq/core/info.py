@@ -137,6 +137,25 @@ class GroupInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MailInfo:
+    """A task that waits in one queue until it is created in another.
+
+    Attributes:
+        id: Id of the letter.
+        to_queue: The queue that the task is for; empty if the letter cannot be read.
+        task_id: Id of the task; empty if the letter cannot be read.
+        type: Its type; empty if it cannot be read.
+        posted_at: When the letter was written. It is usually delivered at once.
+    """
+
+    id: str
+    to_queue: str
+    task_id: str
+    type: str
+    posted_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerInfo:
     """One running task, as its server reports it.
 

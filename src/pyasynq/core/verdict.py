@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 import msgspec
 
 from pyasynq.core.attempts import AttemptRecord
+from pyasynq.core.compose import Plan
 from pyasynq.core.control import (
     DeadlinePassedError,
     LeaseExpiredError,
@@ -23,22 +24,36 @@ from pyasynq.core.control import (
 )
 from pyasynq.core.message import TaskMessage, with_outcome
 from pyasynq.core.options import LATEST, LONGEST
+from pyasynq.core.outcome import Outcome
 
 E = TypeVar("E", bound=BaseException)
 
 
-class Done(msgspec.Struct, frozen=True):
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """What comes after a verdict is written.
+
+    Attributes:
+        then: New tasks. The broker creates them in the step that writes the verdict, and only if
+            the lease is still held. Only a verdict that ends the task has some.
+        outcome: What the worker's own hooks get once it is written; None if there are none.
+    """
+
+    then: tuple[Plan, ...] = ()
+    outcome: Outcome | None = None
+
+
+class Done(Followed, frozen=True, kw_only=True):
     """Delete the task."""
 
 
-class Complete(msgspec.Struct, frozen=True, kw_only=True):
+class Complete(Followed, frozen=True, kw_only=True):
     """Keep the task until *expires_at*."""
 
     message: TaskMessage
     expires_at: datetime
 
 
-class Retry(msgspec.Struct, frozen=True, kw_only=True):
+class Retry(Followed, frozen=True, kw_only=True):
     """Try the task again at *at*.
 
     Attributes:
@@ -59,7 +74,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     attempt: AttemptRecord | None = None
 
 
-class Archive(msgspec.Struct, frozen=True, kw_only=True):
+class Archive(Followed, frozen=True, kw_only=True):
     """Archive the task.
 
     Attributes:
@@ -71,7 +86,7 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     attempt: AttemptRecord | None = None
 
 
-class Requeue(msgspec.Struct, frozen=True):
+class Requeue(Followed, frozen=True, kw_only=True):
     """Put the task back at the head of its queue, as if no worker had taken it."""
 
 

@@ -18,6 +18,7 @@ from pyasynq.core.info import (
     ClusterNode,
     DailyStats,
     GroupInfo,
+    MailInfo,
     QueueInfo,
     ServerInfo,
     TaskInfo,
@@ -134,6 +135,28 @@ class Reader:
         """
         await self._actions.check(queue)
         return await self._broker.groups.group_sizes(queue)
+
+    async def mail(self, queue: str, *, page: int = 1, size: int = PAGE_SIZE) -> list[MailInfo]:
+        """Return one page of the tasks that wait in *queue* to be created in other queues.
+
+        They follow tasks of *queue*. On Redis they wait for some milliseconds, or longer if the
+        other queue cannot be reached, or no server with *queue* runs; on SQLite never.
+
+        Args:
+            queue: Name of the queue.
+            page: Number of the page, from 1.
+            size: Tasks on a page, from 1; fewer come if they are large.
+
+        Raises:
+            OptionError: If an argument is not allowed.
+            QueueNotFoundError: If there is no such queue.
+        """
+        check_count("page", page, MAX_RANK)
+        check_count("size", size, MAX_RANK)
+        await self._actions.check(queue)
+        if not self._broker.supports("mail"):
+            return []
+        return list(await self._broker.mail.letters(queue, (page - 1) * size, size))
 
     async def queue_slot(self, queue: str) -> int:
         """Return the cluster slot of all keys of *queue*."""

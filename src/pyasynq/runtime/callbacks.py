@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from types import CodeType, FrameType
 from typing import Final, TypeVar
 
@@ -51,9 +51,9 @@ class Callbacks:
     all handler threads.
     """
 
-    def __init__(self, threads: int) -> None:
-        """Call at most *threads* plain functions at once."""
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=CALLBACK_THREAD)
+    def __init__(self, threads: int, executor: Executor | None = None) -> None:
+        """Call at most *threads* plain functions at once; in *executor* if it is given."""
+        self._threads = executor or ThreadPoolExecutor(threads, thread_name_prefix=CALLBACK_THREAD)
 
     async def call(self, role: str, function: Callable[..., object] | None, *args: object) -> None:
         """Call the user's *function*, if there is one; log what it raises (D40).

@@ -2,6 +2,7 @@
 
 from pyasynq.server.config import GroupAggregator, ServerOptions
 from pyasynq.server.context import ActiveTask, current_task
+from pyasynq.server.hooks import Hooks
 from pyasynq.server.mux import AsyncHandler, Handler, Middleware, Mux
 from pyasynq.server.run.slots import ServerLoad
 from pyasynq.server.server import Server
@@ -11,6 +12,7 @@ __all__ = [
     "AsyncHandler",
     "GroupAggregator",
     "Handler",
+    "Hooks",
     "Middleware",
     "Mux",
     "Server",

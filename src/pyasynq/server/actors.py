@@ -3,11 +3,13 @@
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
-from pyasynq.broker import Broker
+from pyasynq.broker import Broker, Lease
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.queue_weights import names_in
+from pyasynq.core.verdict import Verdict
 from pyasynq.runtime.actor import OutageLog, Runnable, run_forever
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.service import Service
@@ -17,6 +19,7 @@ from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.queue_actors import QueueActors, QueueCrew
 from pyasynq.server.remote_control import RemoteControl
 from pyasynq.server.run.completer import Completer
+from pyasynq.server.run.notifier import Notifier
 from pyasynq.server.run.processor import Processor
 from pyasynq.server.run.runner import Runner
 from pyasynq.server.run.slots import ServerLoad
@@ -65,14 +68,24 @@ class ServerActors:
         self._service = service
         self._outages = OutageLog(broker.name)
         clock, outages = config.clock, self._outages
-        self.completer: Completer = Completer(broker.work, clock=clock, outages=outages)
+        self.completer: Completer = Completer(
+            broker.work, clock=clock, outages=outages, on_written=self._on_written
+        )
         self.runner: Runner = Runner(handler, broker.work, self.completer, config)
         self.processor: Processor = Processor(
             self.runner, broker.work, self.completer, config, outages
         )
         self.heartbeater: Heartbeater = self._heartbeater(broker)
+        self.notifier: Notifier = Notifier(config.hooks)
+        self._followed = 0
         self.queues: QueueCrew = QueueCrew(
-            functools.partial(QueueActors, broker, config=config, outages=outages),
+            functools.partial(
+                QueueActors,
+                broker,
+                config=config,
+                outages=outages,
+                on_written=self._on_written,
+            ),
             names_in(config.queues),
             self.processor,
             service,
@@ -121,6 +134,7 @@ class ServerActors:
         return [
             self.heartbeater,
             self.completer,
+            self.notifier,
             self.controller,
             *self.queues,
             *self.historians,
@@ -130,6 +144,15 @@ class ServerActors:
             *self.processor.wakeups,
             self.processor,
         ]
+
+    def _on_written(self, lease: Lease, verdict: Verdict) -> None:
+        """Call hooks of this worker, and deliver what could not be created in other queues."""
+        if verdict.outcome is not None:
+            self.notifier.add(verdict.outcome)
+        if verdict.then:
+            self._followed += 1
+            if any(plan.message.queue != lease.queue for plan in verdict.then):
+                self.queues.deliver(lease.queue)
 
     def _historians(self, broker: Broker) -> list[Historian]:
         if not broker.supports("history"):
@@ -184,9 +207,23 @@ class ServerActors:
         self.remote_control.show_stop()
 
     async def wait_until_empty(self) -> None:
-        """Return when the queues are empty, no task runs and all verdicts are written."""
-        await self.processor.wait_until_empty()
+        """Return when the queues are empty, no task runs and all verdicts are written.
+
+        Tasks that follow others may have come into the queues meanwhile.
+        """
+        seen = -1
+        while seen != self._followed:
+            seen = self._followed
+            await self.processor.wait_until_empty()
+            await self._wait_until_written()
+
+    async def _wait_until_written(self) -> None:
+        """Return when verdicts are written, and what follows them is sent and called."""
         await self.completer.wait_until_written()
+        for courier in self.queues.couriers:
+            with suppress(BrokerError):  # then another courier delivers it
+                await courier.deliver_own()
+        await self.notifier.wait_until_called()
 
     async def drain(self) -> None:
         """Let handlers and aggregations end; interrupt them after the shutdown timeout.
@@ -217,16 +254,18 @@ class ServerActors:
         self.queues.interrupt()
 
     async def _flush(self, jobs: dict[Runnable, asyncio.Task[None]]) -> None:
-        written = asyncio.ensure_future(self.completer.wait_until_written())
+        written = asyncio.ensure_future(self._wait_until_written())
         try:
             async with asyncio.timeout(FLUSH_S):
                 while not written.done():
                     waits = {written, self._completer_job(jobs)}
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            log.warning(
-                "outcomes that could not be written: %d", len(list(self.completer.leases()))
-            )
+            left = len(list(self.completer.leases()))
+            if left:
+                log.warning("outcomes that could not be written: %d", left)
+            else:
+                log.warning("mail is not delivered yet, or hooks have not returned")
         finally:
             written.cancel()
 
@@ -239,8 +278,9 @@ class ServerActors:
         return jobs[self.completer]
 
     async def close(self) -> None:
-        """End processes, delete the server's record, and write the last counts."""
+        """End processes and threads, delete the server's record, and write the last counts."""
         await self.runner.close()
+        self.notifier.close()
         try:
             await self.heartbeater.clear()
             await self.controller.clear()

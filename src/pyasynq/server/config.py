@@ -39,6 +39,7 @@ from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import is_async
 from pyasynq.server.context import ActiveTask
+from pyasynq.server.hooks import Hooks
 
 log: Final = get_logger("pyasynq.server")
 
@@ -122,6 +123,7 @@ class ServerOptions(TypedDict, total=False):
             when not given. One combined task replaces at most 1,000 in any case.
         group_max_failures: Tasks that could not be combined this number of times are archived; 5
             when not given.
+        hooks: What is to happen when tasks end; an `App` has its own, see `App.when` and `App.on`.
         client_middleware: Called around the enqueueing of each task that replaces a group; see
             `Client`. The tasks that handlers enqueue pass the middleware of the handlers' client.
         codecs: Open payloads as the headers of each task say, and seal the results of such tasks;
@@ -161,6 +163,7 @@ class ServerOptions(TypedDict, total=False):
     group_max_delay: timedelta
     group_max_size: int
     group_max_failures: int
+    hooks: Hooks
     client_middleware: Sequence[ClientMiddleware]
     codecs: Sequence[Codec]
     blocked_warning: timedelta
@@ -211,6 +214,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     group_max_delay: timedelta | None = None
     group_max_size: int | None = None
     group_max_failures: int = 5
+    hooks: Hooks = msgspec.field(default_factory=Hooks)
     client_middleware: MiddlewareChain = msgspec.field(default_factory=MiddlewareChain)
     codecs: Codecs = NO_CODECS
     blocked_warning: timedelta = timedelta(seconds=1)
@@ -323,6 +327,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         self._check_callbacks()
         if self.lifespan is None:
             raise OptionError("lifespan", None, "a function that makes a context")
+        if not isinstance(self.hooks, Hooks):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("hooks", self.hooks, "a Hooks")
         if not isinstance(self.clock, Clock):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("clock", self.clock, "a Clock")
 

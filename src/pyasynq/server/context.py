@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import inspect
 import math
@@ -10,12 +11,13 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 from pyasynq.core.control import NotAwaitedError, ResultError
-from pyasynq.core.errors import PyasynqError
+from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
+from pyasynq.core.task import Task, check_task
 from pyasynq.runtime import calls
 from pyasynq.runtime.calls import must_await
 
@@ -29,6 +31,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+MOST_ADDED: Final = 100
+"""Tasks that one run may add; they are created in one step."""
+
+AddedTask: TypeAlias = tuple[Task, contextvars.Context]
+"""A task that a handler has added, and the context in which it did."""
+
+TOO_LATE: Final = ()
+"""In place of the tasks that a handler adds: its run has ended."""
+
+
 class ActiveTask:
     """The task a handler runs.
 
@@ -37,6 +49,7 @@ class ActiveTask:
         ends_at: End of its time on the monotonic clock, seconds; later after a wait for a thread.
         overdue: True once its timeout or deadline has passed.
         thread: Id of the thread that runs its plain function; None while none does.
+        added: What `then` has added; None without any, `TOO_LATE` after the run.
         forgotten: A call that the handler did not await, which fails the run; None without one.
     """
 
@@ -51,6 +64,7 @@ class ActiveTask:
         "_port",
         "_processes",
         "_threads",
+        "added",
         "cancelled",
         "ends_at",
         "forgotten",
@@ -92,6 +106,7 @@ class ActiveTask:
         self.overdue: bool = False
         self.thread: int | None = None
         self.forgotten: NotAwaitedError | None = None
+        self.added: list[AddedTask] | tuple[()] | None = None
 
     @property
     def id(self) -> str:
@@ -161,6 +176,31 @@ class ActiveTask:
             await self._loop.call(functools.partial(self.write_result, result))
         elif not await self._port.write_result(self._lease, self._seal_result(result)):
             raise ResultError(self.id)
+
+    def then(self, *tasks: Task) -> None:
+        """Enqueue *tasks* together with the success of this run, or not at all.
+
+        They are created in the step that writes the success. If the run fails, is stopped, or has
+        lost its lease, nothing is left of them. They may be for any queue. A task whose id is
+        taken, or whose lock is held, is left out, and the log says so.
+
+        Can be called several times, also in a plain function; client middleware is called when the
+        handler has returned.
+
+        Raises:
+            OptionError: If one is not a `Task`, or the run has added more than 100.
+            PyasynqError: If the run has ended.
+        """
+        for task in tasks:
+            check_task(task)
+        if self.added is TOO_LATE:
+            msg = f"{self!r} has ended: add the tasks that follow before its handler returns"
+            raise PyasynqError(msg)
+        added = [*(self.added or ()), *((task, contextvars.copy_context()) for task in tasks)]
+        if len(added) > MOST_ADDED:
+            allowed = f"at most {MOST_ADDED} in a run (let one of them enqueue the others)"
+            raise OptionError("tasks", len(added), allowed)
+        self.added = added
 
     def unseal(self, codecs: Codecs) -> None:
         """Open the sealed payload, and seal results from now on; called by the server.

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
-from pyasynq.broker import Broker
+from pyasynq.broker import Broker, Lease
+from pyasynq.core.verdict import Verdict
 from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
 from pyasynq.runtime.service import Service
@@ -12,9 +13,12 @@ from pyasynq.server.config import Config
 from pyasynq.server.groups.aggregator import Aggregator
 from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.run.processor import Processor
+from pyasynq.server.upkeep.courier import Courier
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
+
+OnWritten: TypeAlias = Callable[[Lease, Verdict], None]
 
 QUEUES_PER_SLOT: Final = 16
 """The actors of queues share 2 slots, plus one for each 16 queues; each slot needs a connection."""
@@ -23,11 +27,24 @@ QUEUES_PER_SLOT: Final = 16
 class QueueActors:
     """The actors of one queue, so that broken keys of one queue do not stop the others."""
 
-    def __init__(self, broker: Broker, queue: str, config: Config, outages: OutageLog) -> None:
-        """Make the actors of *queue*; start none."""
+    def __init__(
+        self,
+        broker: Broker,
+        queue: str,
+        config: Config,
+        outages: OutageLog,
+        *,
+        on_written: OnWritten,
+    ) -> None:
+        """Make the actors of *queue*; start none. See `Recoverer` for *on_written*."""
         clock = config.clock
         self.recoverer: Recoverer = Recoverer(
-            broker.upkeep, broker.work, queue, config=config, outages=outages
+            broker.upkeep,
+            broker.work,
+            queue,
+            config=config,
+            outages=outages,
+            on_written=on_written,
         )
         self.forwarder: Forwarder = Forwarder(
             broker.upkeep,
@@ -44,6 +61,9 @@ class QueueActors:
             clock=clock,
             outages=outages,
         )
+        self.courier: Courier | None = None
+        if broker.supports("mail"):
+            self.courier = Courier(broker.mail, queue, clock=clock, outages=outages)
         self.reclaimer: Reclaimer | None = None
         if broker.supports("groups"):
             self.reclaimer = Reclaimer(broker.groups, queue, clock=clock, outages=outages)
@@ -54,6 +74,8 @@ class QueueActors:
     def __iter__(self) -> Iterator[Actor]:
         """Yield the actors."""
         yield from (self.recoverer, self.forwarder, self.janitor)
+        if self.courier is not None:
+            yield self.courier
         if self.reclaimer is not None:
             yield self.reclaimer
         if self.aggregator is not None:
@@ -113,6 +135,21 @@ class QueueCrew:
         self.limit.grow(_slots(queues))
         for queue in [queue for queue in self.by_queue if queue not in queues]:
             await self._remove(queue)
+
+    @property
+    def couriers(self) -> list[Courier]:
+        """The couriers of all queues."""
+        couriers = (actors.courier for actors in self.by_queue.values())
+        return [courier for courier in couriers if courier is not None]
+
+    def deliver(self, queue: str) -> None:
+        """Have the mail that was stored in *queue* delivered now.
+
+        If the queue is no longer served, another server delivers it.
+        """
+        actors = self.by_queue.get(queue)
+        if actors is not None and actors.courier is not None:
+            actors.courier.wake()
 
     async def end_idle(self) -> None:
         """End the aggregators of former queues that have combined their last group."""

@@ -1,11 +1,12 @@
 """The steps of the actors that keep a queue in order, each taken when asked."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 
-from pyasynq.broker import AggregationSet, Broker, GroupedTask
+from pyasynq.broker import AggregationSet, Broker, GroupedTask, Lease
+from pyasynq.core.verdict import Verdict
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.server.config import Config
 from pyasynq.server.groups.reclaimer import Reclaimer
@@ -30,6 +31,7 @@ class QueueSteps:
         executor: Executor,
         *,
         begun_at: datetime,
+        on_written: Callable[[Lease, Verdict], None],
     ) -> None:
         """Keep *queue* in order.
 
@@ -39,6 +41,7 @@ class QueueSteps:
             config: Settings of the server; its clock moves only when a test moves it.
             executor: Runs a plain aggregator.
             begun_at: When the queue was empty.
+            on_written: Called when the verdict on a task is written that the recoverer has found.
         """
         self.errors: list[Exception] = []
         self._groups = broker.groups
@@ -48,7 +51,12 @@ class QueueSteps:
         self._kept_at = begun_at
         outages = OutageLog(broker.name)
         self._recoverer = Recoverer(
-            broker.upkeep, broker.work, queue, config=config, outages=outages
+            broker.upkeep,
+            broker.work,
+            queue,
+            config=config,
+            outages=outages,
+            on_written=on_written,
         )
         self._forwarder = Forwarder(
             broker.upkeep, queue, longest_s=math.inf, clock=clock, outages=outages

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyasynq.broker import Broker, Lease, WorkPort
 from pyasynq.core.control import HandlerNotFoundError, RetryIn, RevokeTask, SkipRetry, Snooze
@@ -20,10 +20,14 @@ from pyasynq.core.states import TaskState
 from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, Verdict, decisive_error
 from pyasynq.server import Mux
 from pyasynq.server.config import Config
+from pyasynq.server.run.notifier import Notifier
 from pyasynq.testing.clock import TravelClock
 from pyasynq.testing.queue_steps import QueueSteps
 from pyasynq.testing.runs import Ran, TooManyRunsError, outcome_of
 from pyasynq.testing.single_run import SingleRun
+
+if TYPE_CHECKING:
+    from pyasynq.core.outcome import Outcome
 
 LEASE_S: Final = LONGEST.total_seconds()
 """Length of the leases: nobody extends them, and a test may stop at a breakpoint."""
@@ -68,6 +72,8 @@ class Stepper:
         self._clock = clock
         self._executor = executor
         self._report = report
+        self._notifier = Notifier(config.hooks, executor)
+        self._outcomes: list[Outcome] = []
         self._steps: dict[str, QueueSteps] = {}
         self._begun_at = clock.now()
         self._taken = 0
@@ -124,6 +130,7 @@ class Stepper:
             steps = self._steps_of(queue)
             steps.errors.clear()
             next_in_s = min(next_in_s, await steps.take())
+            await self._call_hooks()
             if raises and steps.errors:
                 raise steps.errors[0]
         return next_in_s
@@ -132,11 +139,17 @@ class Stepper:
         """Recover tasks whose leases have ended, and delete those whose retention is over."""
         for queue in await self._queues(None):
             await self._steps_of(queue).end_what_is_over()
+        await self._call_hooks()
 
     def _steps_of(self, queue: str) -> QueueSteps:
         if queue not in self._steps:
             self._steps[queue] = QueueSteps(
-                self._broker, queue, self._config, self._executor, begun_at=self._begun_at
+                self._broker,
+                queue,
+                self._config,
+                self._executor,
+                begun_at=self._begun_at,
+                on_written=self._on_written,
             )
         return self._steps[queue]
 
@@ -190,8 +203,10 @@ class Stepper:
         try:
             await run.run(lease)
         finally:
-            if run.verdict is not None:
-                await _settle(self._broker.work, lease, run.verdict)
+            verdict = run.verdict
+            if verdict is not None and await _settle(self._broker.work, lease, verdict):
+                self._on_written(lease, verdict)
+        await self._call_hooks()
         if run.verdict is None:
             msg = f"{lease!r} was dropped without a verdict: see the log"
             raise PyasynqError(msg)
@@ -205,6 +220,15 @@ class Stepper:
         )
         self._report(ran)
         return ran
+
+    def _on_written(self, _lease: Lease, verdict: Verdict) -> None:
+        if verdict.outcome is not None:
+            self._outcomes.append(verdict.outcome)
+
+    async def _call_hooks(self) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        for outcome in outcomes:
+            await self._notifier.call(outcome)
 
     @asynccontextmanager
     async def _serving(self) -> AsyncGenerator[None]:
@@ -220,10 +244,11 @@ class Stepper:
                 _serving.reset(token)
 
 
-async def _settle(work: WorkPort, lease: Lease, verdict: Verdict) -> None:
+async def _settle(work: WorkPort, lease: Lease, verdict: Verdict) -> bool:
     (answer,) = await work.settle([(lease, verdict)])
     if isinstance(answer, BrokerError):
         raise answer
+    return answer
 
 
 def _raise_failure(run: Ran, patterns: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeAlias, cast
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -16,7 +17,8 @@ from pyasynq.broker import (
     Token,
     UpdateResult,
 )
-from pyasynq.broker.redis import RedisBroker, connect
+from pyasynq.broker.redis import RedisBroker, connect, pipeline
+from pyasynq.broker.redis.lua import mail as mail_scripts
 from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError
@@ -103,6 +105,34 @@ async def _archive(broker: RedisBroker, lease: Lease) -> object:
     return await settle(broker, lease, archived(lease))
 
 
+FOLLOWERS = (a_pending("8"), a_scheduled("9"), a_grouped("10"), a_pending("11", queue="r"))
+
+
+async def _done_followed(broker: RedisBroker, lease: Lease) -> object:
+    return await settle(broker, lease, msgspec.structs.replace(DONE, then=FOLLOWERS))
+
+
+async def _complete_followed(broker: RedisBroker, lease: Lease) -> object:
+    return await settle(broker, lease, msgspec.structs.replace(completed(lease), then=FOLLOWERS))
+
+
+async def _archive_followed(broker: RedisBroker, lease: Lease) -> object:
+    return await settle(broker, lease, msgspec.structs.replace(archived(lease), then=FOLLOWERS))
+
+
+async def _deliver(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.mail.deliver("q")
+
+
+async def _letters(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.mail.letters("q", 0, 5)
+
+
+async def _delete_mail(broker: RedisBroker, _lease: Lease) -> object:
+    call = mail_scripts.delete_mail(["letter"], mail=MAIL, mail_bodies=BODIES)
+    return await pipeline.run(cast("Any", broker)._driver, call)
+
+
 async def _requeue(broker: RedisBroker, lease: Lease) -> object:
     return await settle(broker, lease, REQUEUE)
 
@@ -143,6 +173,7 @@ async def _trim(broker: RedisBroker, _lease: Lease) -> object:
     return await cast("Any", broker.upkeep)._trim_archived("q")
 
 
+MAIL, BODIES = f"{Q}mail", f"{Q}mail_bodies"
 STALE = f"{GROUP}:{GROUP_SET.id}"
 SETS = f"{Q}aggregation_sets"
 
@@ -214,6 +245,12 @@ TOUCHED: dict[Act, list[str]] = {
     _retry: [ACTIVE, LEASE, RETRY],
     _archive: [ACTIVE, LEASE, ARCHIVED],
     _requeue: [ACTIVE, LEASE, PENDING],
+    _done_followed: [ACTIVE, LEASE, MAIL, BODIES],
+    _complete_followed: [ACTIVE, LEASE, COMPLETED, MAIL, BODIES],
+    _archive_followed: [ACTIVE, LEASE, ARCHIVED, MAIL, BODIES],
+    _deliver: [MAIL, BODIES],
+    _letters: [MAIL, BODIES],
+    _delete_mail: [MAIL, BODIES],
     _extend: [ACTIVE, LEASE],
     _result: [LEASE],
     _forward: [PENDING, GROUPS],
@@ -237,7 +274,8 @@ TOUCHED: dict[Act, list[str]] = {
     _write_pending_copies: [PENDING],
 }
 PAIRS = [(act, key) for act, keys in TOUCHED.items() for key in keys]
-SETTLES = [_done, _complete, _retry, _archive, _requeue]
+FOLLOWED = [_done_followed, _complete_followed, _archive_followed]
+SETTLES = [_done, _complete, _retry, _archive, _requeue, *FOLLOWED]
 
 
 def name_of(value: object) -> str:
@@ -263,6 +301,8 @@ async def lease(broker: RedisBroker, r: Redis) -> Lease:
     await r.zrem(GROUP, "staged")
     await r.zadd(STALE, {"staged": 1})
     await r.zadd(SETS, {STALE: 1})
+    await r.zadd(MAIL, {"letter": 1})
+    await r.hset(BODIES, "letter", "1:")
     for_each = [(RETRY, "retry"), (COMPLETED, "completed"), (ARCHIVED, "archived")]
     _ = [await r.zadd(key, {name: 1}) for key, name in for_each]
     _ = [await r.hset(task_key(name), "msg", encode(a_message(name))) for _, name in for_each]
@@ -485,6 +525,29 @@ async def test_a_full_redis_hears_every_verdict(
     assert await full.exists(ACTIVE, LEASE) == 0
 
 
+@pytest.mark.parametrize("act", FOLLOWED, ids=name_of)
+async def test_a_full_redis_creates_the_tasks_that_follow(
+    act: Act, broker_of_full: RedisBroker, full: Redis
+) -> None:
+    lease = await a_lease(broker_of_full)
+    await fill(full)
+    assert await act(broker_of_full, lease) is True
+    assert (await listed(full, PENDING), await scored(full, SCHEDULED)) == (["8"], {"9": FUTURE_S})
+    assert (len(await scored(full, GROUP)), len(await scored(full, MAIL))) == (1, 1)
+
+
+async def test_mail_waits_while_redis_is_full(broker_of_full: RedisBroker, full: Redis) -> None:
+    await _done_followed(broker_of_full, await a_lease(broker_of_full))
+    await fill(full)
+    with pytest.raises(BrokerFullError):
+        await broker_of_full.mail.deliver("q")
+    await full.config_set("maxmemory", "0")
+    (letter,) = await scored(full, MAIL)
+    await full.zadd(MAIL, {letter: 0})
+    await broker_of_full.mail.deliver("q")
+    assert ids(await take(broker_of_full, queue="r")) == ["11"]
+
+
 async def test_a_full_redis_gives_and_renews_tokens(
     broker_of_full: RedisBroker, full: Redis
 ) -> None:
@@ -614,4 +677,4 @@ async def test_a_redis_that_is_full_no_more_accepts_again(
 
 
 def test_every_verdict_has_a_case() -> None:
-    assert len(SETTLES) == len(cast("Any", Verdict).__args__)
+    assert len(SETTLES) - len(FOLLOWED) == len(cast("Any", Verdict).__args__)

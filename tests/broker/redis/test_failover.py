@@ -27,6 +27,7 @@ READS = {
     *(f"inspection/{name}" for name in _READS),
     "groups/group_sizes",
     "diagnosis/probe",
+    "mail/read_mail",
     "registry/read_workers",
     "schedules/read_entries",
 }

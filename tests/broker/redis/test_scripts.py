@@ -70,7 +70,8 @@ def outside_names(code: str) -> set[str]:
 
 def test_every_file_is_a_script_or_shared() -> None:
     files = {file.relative_to(LUA).with_suffix("").as_posix() for file in LUA.rglob("*.lua")}
-    assert files == {*(script.name for script in SCRIPTS), *(f"shared/{name}" for name in SHARED)}
+    used = [file for script in SCRIPTS for file in script.files]
+    assert files == {*used, *(f"shared/{name}" for name in SHARED)}
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -84,10 +85,12 @@ def test_a_shared_file_names_what_it_needs_and_gives(name: str) -> None:
 
 @every_script
 def test_a_script_uses_no_name_that_nobody_gives(script: Script) -> None:
-    text = (LUA / f"{script.name}.lua").read_text("utf-8")
+    texts = [(LUA / f"{file}.lua").read_text("utf-8") for file in script.files]
     each = ("each", "stride") if script.each else ()
-    named = {*script.keys, *script.args, *each, *script.more}
-    assert outside_names(scripts._code(text)) <= named | given_to(text)
+    before = ("answers",) if len(script.files) > 1 else ()
+    named = {*script.keys, *script.args, *each, *script.more, *before}
+    used = {name for text in texts for name in outside_names(scripts._code(text))}
+    assert used <= named.union(*map(given_to, texts))
 
 
 def given_to(text: str) -> set[str]:
@@ -98,7 +101,8 @@ def given_to(text: str) -> set[str]:
 
 
 def test_every_shared_file_is_used() -> None:
-    texts = [(LUA / f"{script.name}.lua").read_text("utf-8") for script in SCRIPTS]
+    files = {file for script in SCRIPTS for file in script.files}
+    texts = [(LUA / f"{file}.lua").read_text("utf-8") for file in files]
     used = [name for text in texts for name in scripts._sections(text).get("USES", "").split()]
     assert sorted({*used}) == SHARED
 
@@ -107,7 +111,7 @@ def test_a_script_that_does_not_have_what_a_shared_file_needs_is_refused() -> No
     with pytest.raises(
         ValueError, match=r"x\.lua uses check_held\.lua, which needs each, owns, str"
     ):
-        scripts._shared_code("x", {"USES": "check_held"}, {"active", "lease"})
+        scripts._shared_code("x", ["check_held"], {"active", "lease"})
 
 
 @every_script
@@ -168,7 +172,7 @@ def test_every_name_in_the_header_is_used(script: Script) -> None:
 
 @every_script
 def test_a_script_says_what_it_returns_and_where_it_comes_from(script: Script) -> None:
-    file = LUA / f"{script.name}.lua"
+    file = LUA / f"{script.files[-1]}.lua"
     header = file.read_text("utf-8").partition("\n\n")[0]
     assert "-- RETURNS\n" in header
 

@@ -1,13 +1,18 @@
 """``pyasynq queue`` shows queues, pauses, resumes and removes them."""
 
+import asyncio
 import io
 from contextlib import closing
 
+import msgspec
 import pytest
 
 from pyasynq import SyncClient, Task
+from pyasynq.broker import open_broker
+from pyasynq.core.verdict import DONE
 from tests.cli.command_runner import CommandResult, CommandRunner
 from tests.cli.redis_records import enqueue_one_of_each, put_task
+from tests.support.factories import a_lease, a_pending, settle
 from tests.support.servers import RedisServer
 
 
@@ -193,3 +198,43 @@ def test_a_queue_whose_name_is_no_text_stops_nothing(
         client.lpush(b"asynq:{a\xff}:pending", b"1")
     result = run_cli(*args)
     assert (result.code, result.out) == (0, printed)
+
+
+# -- mail ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def letter(sync_client: SyncClient, redis_server: RedisServer) -> None:
+    """Let a task of the queue ``q`` be followed by one for a queue ``r``, not yet delivered."""
+    asyncio.run(post(redis_server.url))
+
+
+async def post(url: str) -> None:
+    broker = open_broker(url)
+    follower = a_pending("2", queue="r")
+    await settle(broker, await a_lease(broker), msgspec.structs.replace(DONE, then=(follower,)))
+    await broker.aclose()
+
+
+@pytest.mark.usefixtures("letter")
+def test_mail_is_listed(run_cli: CommandRunner) -> None:
+    result = run_cli("queue", "mail", "q")
+    assert result.code == 0
+    assert ["2", "t", "r"] in [line[:3] for line in result.lines]
+
+
+@pytest.mark.usefixtures("letter")
+def test_mail_can_be_json(run_cli: CommandRunner) -> None:
+    [letter] = run_cli("queue", "mail", "q", "-o", "json").json
+    assert (letter["to_queue"], letter["task_id"], letter["type"]) == ("r", "2", "t")
+
+
+def test_a_queue_without_mail_says_so(run_cli: CommandRunner, sync_client: SyncClient) -> None:
+    sync_client.enqueue(Task("t", queue="q"))
+    assert run_cli("queue", "mail", "q") == CommandResult(0, "", 'No mail found in queue "q"\n')
+
+
+@pytest.mark.usefixtures("letter")
+def test_a_queue_with_mail_is_removed_by_force_only(run_cli: CommandRunner) -> None:
+    assert run_cli("queue", "remove", "q", "--yes").code == 5
+    assert run_cli("queue", "remove", "q", "--yes", "--force").code == 0

@@ -63,10 +63,14 @@ def make_lease(task_id: str, *, left_s: float = 30) -> Lease:
     return Lease(message, task_id, task_id, "me", time.time(), expires_at)
 
 
+def ignore(lease: Lease, verdict: Verdict) -> None:
+    pass
+
+
 @asynccontextmanager
 async def running_completer(port: ScriptedPort) -> AsyncGenerator[Completer]:
     """Yield a running completer that writes to *port*."""
-    completer = Completer(port, clock=Clock(), outages=OutageLog())
+    completer = Completer(port, clock=Clock(), outages=OutageLog(), on_written=ignore)
     job = asyncio.create_task(completer.run())
     yield completer
     job.cancel()
@@ -145,7 +149,7 @@ async def test_a_verdict_that_no_earlier_try_can_have_written_is_logged_as_lost(
 
 async def test_the_lease_of_an_unwritten_verdict_is_still_extended() -> None:
     lease = make_lease("1")
-    completer = Completer(ScriptedPort(), clock=Clock(), outages=OutageLog())
+    completer = Completer(ScriptedPort(), clock=Clock(), outages=OutageLog(), on_written=ignore)
     completer.add(lease, DONE)
     assert list(completer.leases()) == [lease]
 

@@ -18,6 +18,7 @@ from pyasynq.broker.ports.entries import EntryPort
 from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.history import HistoryPort
 from pyasynq.broker.ports.inspection import InspectionPort
+from pyasynq.broker.ports.mail import MailPort
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
@@ -40,6 +41,7 @@ __all__ = [
     "GroupPort",
     "HistoryPort",
     "InspectionPort",
+    "MailPort",
     "ReceiptPort",
     "RegistryPort",
     "ResultPort",
@@ -56,6 +58,7 @@ OPTIONAL: Final = {
     "entries": "control of scheduler entries",
     "semaphores": "semaphores",
     "receipts": "an outbox",
+    "mail": "mail between queues",
     "history": "a history of runs",
     "control": "control of servers",
     "cluster": "information about its servers",
@@ -85,6 +88,7 @@ class Broker(ABC):
         entries: What entries of schedulers enqueue, and which of them are paused.
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
+        mail: Deliver tasks to other queues, if `settle` cannot create them there.
         history: Counts and durations of runs.
         control: What operators want of servers.
         cluster: The servers behind the broker.
@@ -106,6 +110,7 @@ class Broker(ABC):
     entries: EntryPort
     semaphores: SemaphorePort
     receipts: ReceiptPort
+    mail: MailPort
     history: HistoryPort
     control: ControlPort
     cluster: ClusterPort

@@ -11,6 +11,7 @@ from pyasynq.broker.redis.entries import RedisEntries
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.history import RedisHistory
 from pyasynq.broker.redis.inspection import RedisInspection
+from pyasynq.broker.redis.mail import RedisMail
 from pyasynq.broker.redis.receipts import RedisReceipts
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.broker.redis.results import RedisResults
@@ -50,13 +51,14 @@ class RedisBroker(ports.Broker):
         self.upkeep: ports.UpkeepPort = RedisUpkeep(driver, clock)
         self.registry: ports.RegistryPort = registry
         self.inspection: ports.InspectionPort = RedisInspection(driver, groups, clock)
-        self._results = RedisResults(driver, clock)
-        self.results: ports.ResultPort = self._results
+        self.results = self._results = RedisResults(driver, clock)
         self.groups: ports.GroupPort = groups
         self.schedules: ports.SchedulePort = RedisSchedules(driver)
         self.entries: ports.EntryPort = RedisEntries(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
-        self.receipts: ports.ReceiptPort = RedisReceipts(driver)
+        receipts = RedisReceipts(driver)
+        self.receipts: ports.ReceiptPort = receipts
+        self.mail: ports.MailPort = RedisMail(driver, creation, receipts, clock)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
         self.control: ports.ControlPort = RedisControl(driver)
         self.cluster: ports.ClusterPort = RedisServers(driver)

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
-from itertools import chain
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
-import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
@@ -13,18 +11,15 @@ from pyasynq.broker.ports.creation import (
     Created,
     NewTask,
     NotCreated,
-    Receipt,
     Refusal,
     ReplacesSet,
-    Tick,
     TickResult,
 )
 from pyasynq.broker.records import read_message
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute, lost_connection, map_error
-from pyasynq.broker.redis.lua import create as scripts
-from pyasynq.broker.redis.scripts import Call, Each, blob
-from pyasynq.core.compose import Pending, Scheduled
+from pyasynq.broker.redis.new_tasks import create_call, each_values
+from pyasynq.broker.redis.scripts import Call
 from pyasynq.core.errors import (
     BrokerError,
     BrokerFullError,
@@ -33,9 +28,7 @@ from pyasynq.core.errors import (
     DuplicateTaskError,
     TaskIDConflictError,
 )
-from pyasynq.core.message import TaskMessage, encode, unique_key
-from pyasynq.core.policy import CREDIBLE_S, EARLY_S
-from pyasynq.core.states import TaskState
+from pyasynq.core.message import TaskMessage
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
@@ -58,14 +51,6 @@ CONFLICT: Final = 0
 NOT_CREATED: Final = -2
 IN_FUTURE: Final = -3
 
-EachValues: TypeAlias = tuple[str, msgspec.Raw, *tuple[Each, ...]]
-"""A task's values for the EACH of the script; only the first two if the others are unset."""
-
-PLAIN: Final = 2
-"""Number of values of a task that only goes to pending."""
-
-_UNSET: Final = (False,) * (len(scripts.create.each) - PLAIN)
-
 Reply: TypeAlias = int | bytes | list[int]
 """The script's answer for a task: a code, an error of Redis, or the values of a `TickResult`."""
 
@@ -84,11 +69,11 @@ class RedisCreation:
 
     async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
         """Create each of *tasks* if its guard allows it; return the answers in order."""
-        rows = [_each_values(task) for task in tasks]
+        rows = [each_values(task) for task in tasks]
         batches = pipeline.batches(map(_batch_key, tasks), (len(row[1]) for row in rows))
         queues = [tasks[indexes[0]].plan.message.queue for indexes in batches]
         calls = [
-            _call(queue, [rows[index] for index in indexes])
+            create_call(queue, [rows[index] for index in indexes])
             for queue, indexes in zip(queues, batches, strict=True)
         ]
         replies = await self._run_all(set(queues), calls)
@@ -187,54 +172,6 @@ def _batch_key(task: NewTask) -> Hashable:
     if isinstance(task.guard, ReplacesSet):
         return queue, task.guard.group_set.id  # one set may be as much work as a call may do
     return queue
-
-
-def _call(queue: str, rows: Sequence[EachValues]) -> Call:
-    pending, prefix = keys.container(queue, TaskState.PENDING), keys.task(queue)
-    if all(len(row) == PLAIN for row in rows):
-        plain = list(chain.from_iterable(rows))
-        return scripts.create(plain, pending=pending, task_prefix=prefix)
-    complete = (row + _UNSET if len(row) == PLAIN else row for row in rows)
-    return scripts.create(
-        list(chain.from_iterable(complete)),
-        pending=pending,
-        task_prefix=prefix,
-        scheduled=keys.container(queue, TaskState.SCHEDULED),
-        groups=keys.groups(queue),
-        group_prefix=keys.group(queue),
-    )
-
-
-def _each_values(task: NewTask) -> EachValues:
-    """Return the values of *task* for the script's EACH, and set the lock in its message."""
-    plan = task.plan
-    message = plan.message
-    lock: str | Literal[False] = False
-    ttl_s: int | Literal[False] = False
-    if plan.lock is not None:
-        lock, ttl_s = unique_key(message.queue, message.type, plan.lock.digest), plan.lock.ttl_s
-        message.unique_key = lock
-    plain = (message.id, blob(encode(message)))
-    if type(plan) is Pending and not lock and task.guard is None:
-        return plain
-    at_s = plan.at_s if isinstance(plan, Scheduled) else False
-    group = False if isinstance(plan, Pending) else message.group_key or False
-    return *plain, lock, ttl_s, at_s, group, _guard_values(task)
-
-
-def _guard_values(task: NewTask) -> Each:
-    queue = task.plan.message.queue
-    match task.guard:
-        case None:
-            return False
-        case Receipt(row=row, ttl_s=ttl_s):
-            return "receipt", keys.receipt(queue, row), ttl_s
-        case ReplacesSet(group_set=group_set):
-            key = keys.aggregation_set(queue, group_set.group, group_set.id)
-            return "replaces", key, keys.aggregation_sets(queue)
-        case Tick(known_s=known_s, at_s=at_s, ttl_s=ttl_s) as tick:
-            last = keys.last_tick(queue, tick.entry_id)
-            return "tick", last, known_s, at_s, ttl_s, EARLY_S, CREDIBLE_S
 
 
 def _fill_answers(

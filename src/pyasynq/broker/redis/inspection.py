@@ -85,6 +85,7 @@ class RedisInspection(RedisRead, RedisActions):
         await self._clear_groups(queue, deleted, delete=force)
         if force:
             await self._empty_all(queue, (TaskState.PENDING,), deleted)
+            await execute(self._driver, "UNLINK", keys.mail(queue), keys.mail_bodies(queue))
         removed = await self._remove_rest(queue)
         if removed is RemoveResult.DONE:
             await self._deregister(queue)
@@ -128,6 +129,8 @@ class RedisInspection(RedisRead, RedisActions):
             },
             groups=keys.groups(queue),
             aggregation_sets=keys.aggregation_sets(queue),
+            mail=keys.mail(queue),
+            mail_bodies=keys.mail_bodies(queue),
             lease=keys.lease(queue),
             paused=keys.paused(queue),
             group_search=keys.group_search(queue),

@@ -82,6 +82,8 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:awaited", "zset"),
         (r"asynq:\{.*\}:runs:.+", "hash"),
         (r"asynq:\{.*\}:done:.+", "list"),
+        (r"asynq:\{.*\}:mail", "zset"),
+        (r"asynq:\{.*\}:mail_bodies", "hash"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
@@ -214,6 +216,32 @@ def end_notices(queue: str, task_id: str = "") -> str:
         asynq has no such key.
     """
     return f"asynq:{{{queue}}}:done:{task_id}"
+
+
+def mail(queue: str) -> str:
+    """Return the key of the tasks that wait here for another queue (sorted set of ids of letters).
+
+    The scores are the Unix seconds from which anybody may send them.
+
+    Written by:
+        `continued`, which follows `done`, `complete` and `archive`; couriers of servers
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:mail"
+
+
+def mail_bodies(queue: str) -> str:
+    """Return the key of these tasks (hash by ids of letters).
+
+    Written by:
+        `continued`; couriers of servers
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:mail_bodies"
 
 
 def groups(queue: str) -> str:

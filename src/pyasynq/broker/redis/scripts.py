@@ -12,6 +12,10 @@ not stop the script half-way, because a script that has written once may go on w
 ``USES`` names files of ``lua/shared``, whose code comes before the script's, in this order. Such a
 file names in its own header what it ``NEEDS`` (the script's keys and arguments, or what an earlier
 file gives) and what it ``GIVES``.
+
+A script may be loaded a second time with another one *then*, which follows in the same call and
+reads what the first returned as ``answers``. It has the keys and arguments of both. So the first
+has one text, and costs no more where nothing follows.
 """
 
 import hashlib
@@ -42,7 +46,13 @@ def blob(data: bytes) -> msgspec.Raw:
     return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
 
 
-def _pack_each(each: Sequence[Each]) -> bytes:
+def unblob(raw: msgspec.Raw) -> bytes:
+    """Return the bytes that `blob` was given."""
+    return bytes(raw)[5:]
+
+
+def pack(each: Sequence[Each]) -> bytes:
+    """Return *each* as Lua reads it, in MessagePack."""
     try:
         return _pack(each)
     except UnicodeEncodeError:  # a name with surrogates; see `decode_name`
@@ -74,34 +84,44 @@ class Call:
 class Script:
     """A Lua script called by the names in its header."""
 
-    def __init__(self, name: str, *, repeatable: bool = False) -> None:
+    def __init__(self, name: str, *, then: str | None = None, repeatable: bool = False) -> None:
         """Load ``<name>.lua`` from the ``lua`` folder.
 
         Args:
             name: The file.
+            then: Another file, whose script follows; None for none. Its header has no ``EACH``.
             repeatable: A second run has the same effect and answer, so the call is sent again when
                 a connection breaks. For other scripts the caller decides what to do.
         """
-        text = (_FOLDER / f"{name}.lua").read_text("utf-8")
-        sections = _sections(text)
-        self.name = name
+        text, next_text = _read(name), _read(then) if then else ""
+        sections, next_sections = _sections(text), _sections(next_text)
+        self.files: tuple[str, ...] = (name, then) if then else (name,)
+        self.name = name if then is None else f"{name}_{then.rpartition('/')[2]}"
         self.repeatable = repeatable
-        self.keys: list[str] = _NAME.findall(sections.get("KEYS", ""))
-        self.args: list[str] = _NAME.findall(sections.get("ARGV", ""))
-        self.each: list[str] = _NAME.findall(sections.get("EACH", ""))
-        self.more: list[str] = _NAME.findall(sections.get("MORE", ""))
+        self.keys: list[str] = _names("KEYS", sections, next_sections)
+        self.args: list[str] = _names("ARGV", sections, next_sections)
+        self.each: list[str] = _names("EACH", sections)
+        self.more: list[str] = _names("MORE", sections)
         known = {*self.keys, *self.args, *(_TASKS if self.each else ()), *self.more}
-        prelude = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
-        at = len(self.args) + 1
-        if self.each:
-            prelude += f"local each, stride = cmsgpack.unpack(ARGV[{at}]), {len(self.each)} "
-            at += 1
-        prelude += _locals("ARGV", self.more, at) + _first_write(sections)
-        self.lua: str = f"{prelude}\n{_shared_code(name, sections, known)}{_code(text)}"
+        shared = _shared_code(name, _files(sections, next_sections), known)
+        code = _code(text)
+        if then is not None:
+            code = f"local function begin()\n{code}end\nlocal answers = begin()\n{_code(next_text)}"
+        self.lua: str = f"{self._prelude()}{_first_write(sections)}\n{shared}{code}"
         self.sha: str = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
+        self._is_followed = then is not None
         self._names = [*self.keys, *self.args]
         self._required = frozenset(self._names)
         self._all_names = frozenset([*self._names, *self.more])
+
+    def _prelude(self) -> str:
+        """Return code that gives keys and arguments their names."""
+        code = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
+        at = len(self.args) + 1
+        if self.each:
+            code += f"local each, stride = cmsgpack.unpack(ARGV[{at}]), {len(self.each)} "
+            at += 1
+        return code + _locals("ARGV", self.more, at)
 
     def __call__(self, each: Sequence[Each] = (), /, **values: CommandArg) -> Call:
         """Return a call with *values* and *each*, the values of all tasks one after another.
@@ -117,13 +137,31 @@ class Script:
         arguments: list[CommandArg] = [len(self.keys)]
         arguments.extend([values[name] for name in self._names])
         if not self.each:
-            carried = sum(len(value) for value in values.values() if isinstance(value, bytes))
-            return Call(self, arguments, cast("int", values.get("max_bytes", carried)))
-        data = _pack_each(each)
+            return Call(self, arguments, cast("int", values.get("max_bytes", _bytes_in(values))))
+        data = pack(each)
         arguments.append(data)
         if known is not self._required:
             arguments.extend([values[name] for name in self.more])
-        return Call(self, arguments, len(data))
+        return Call(self, arguments, len(data) + (_bytes_in(values) if self._is_followed else 0))
+
+
+def _bytes_in(values: Mapping[str, CommandArg]) -> int:
+    return sum(len(value) for value in values.values() if isinstance(value, bytes))
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text("utf-8")
+
+
+def _files(*headers: Mapping[str, str]) -> list[str]:
+    """Return the shared files that *headers* name, each once."""
+    names = [name for header in headers for name in header.get("USES", "").split()]
+    return list(dict.fromkeys(names))
+
+
+def _names(section: str, *headers: Mapping[str, str]) -> list[str]:
+    """Return the names in a section of all *headers*."""
+    return [name for header in headers for name in _NAME.findall(header.get(section, ""))]
 
 
 def _sections(text: str) -> dict[str, str]:
@@ -143,15 +181,15 @@ def _first_write(sections: Mapping[str, str]) -> str:
     return f'redis.call("{_REMOVALS[kind]}", {key}, "") '
 
 
-def _shared_code(script: str, sections: Mapping[str, str], known: set[str]) -> str:
-    """Return the code of the shared files that *script* uses, by its header's *sections*.
+def _shared_code(script: str, files: Sequence[str], known: set[str]) -> str:
+    """Return the code of the shared *files* that *script* uses.
 
     Raises:
         ValueError: If a shared file needs a name that is not *known*.
     """
     code = ""
-    for name in sections.get("USES", "").split():
-        text = (_FOLDER / "shared" / f"{name}.lua").read_text("utf-8")
+    for name in files:
+        text = _read(f"shared/{name}")
         own = _sections(text)
         if missing := {*own.get("NEEDS", "").split()} - known:
             msg = f"{script}.lua uses {name}.lua, which needs {', '.join(sorted(missing))}"

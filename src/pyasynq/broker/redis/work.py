@@ -1,15 +1,17 @@
 """Take tasks, extend their leases, and write their verdicts."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.records import decode_name, read_message, restore_run_history
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, block_s, execute
 from pyasynq.broker.redis.lua import work as scripts
-from pyasynq.broker.redis.scripts import Call, Each, blob
+from pyasynq.broker.redis.new_tasks import log_refusal, mail_body
+from pyasynq.broker.redis.scripts import Call, Each, blob, pack
 from pyasynq.broker.redis.task_records import ATTEMPT_FIELDS
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
@@ -37,6 +39,11 @@ FIRST_TASK: Final = 5
 
 WITHOUT_MESSAGE: Final = (Done, Requeue)
 """Verdicts without a message."""
+
+FOLLOWER_SIZE: Final = MAX_BYTES // MAX_TASKS
+"""What a task that follows counts at least, bytes: `MAX_TASKS` of them fill a call."""
+
+Settled: TypeAlias = tuple[Lease, Verdict]
 
 
 class RedisWork:
@@ -112,12 +119,16 @@ class RedisWork:
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
         """Write verdicts; return for each True (written), False (lease lost) or an error."""
         batches = pipeline.batches(
-            ((type(verdict), lease.queue) for lease, verdict in settled),
+            ((type(verdict), lease.queue, bool(verdict.then)) for lease, verdict in settled),
             (_size(verdict) for _, verdict in settled),
         )
         now = self._clock.now()
         calls = [_settle_call([settled[index] for index in indexes], now) for indexes in batches]
-        return _answers(len(settled), batches, await pipeline.run_all(self._driver, calls))
+        replies = await pipeline.run_all(self._driver, calls)
+        for indexes, reply in zip(batches, replies, strict=True):
+            if settled[indexes[0]][1].then and not isinstance(reply, BrokerError):
+                _log_refusals([settled[index] for index in indexes], cast("list[int]", reply))
+        return _answers(len(settled), batches, replies)
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
         """Extend *leases* in Redis and in place; return for each what `settle` returns."""
@@ -212,13 +223,19 @@ def _read_histories(numbers: Sequence[int]) -> dict[int, tuple[int, int | None, 
 
 
 def _size(verdict: Verdict) -> int:
-    """Return the size of the message of *verdict*, bytes."""
-    if isinstance(verdict, WITHOUT_MESSAGE) or verdict.message is None:
-        return 0
-    return verdict.message.ByteSize()
+    """Return the bytes that *verdict* carries; a task that follows counts as `FOLLOWER_SIZE` more.
+
+    So the number of tasks that one call creates has a bound, too.
+    """
+    size = 0
+    if not isinstance(verdict, WITHOUT_MESSAGE) and verdict.message is not None:
+        size = verdict.message.ByteSize()
+    if verdict.then:
+        size += sum(plan.message.ByteSize() + FOLLOWER_SIZE for plan in verdict.then)
+    return size
 
 
-def _settle_call(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
+def _settle_call(settled: Sequence[Settled], now: datetime) -> Call:
     lease, verdict = settled[0]
     each: list[Each] = []
     for one_lease, one_verdict in settled:
@@ -229,35 +246,66 @@ def _settle_call(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Cal
     if isinstance(verdict, Requeue):
         pending = keys.container(queue, TaskState.PENDING)
         return scripts.requeue(each, **held_keys, pending=pending, task_prefix=prefix)
-    counters = _counters(queue, now) | {"task_prefix": prefix}
-    waiters: dict[str, CommandArg] = {
+    values = held_keys | _counters(queue, now) | {"task_prefix": prefix}
+    if verdict.then:
+        values |= _continuation(queue, settled)
+    sent_s = int(now.timestamp())
+    match verdict:
+        case Done(then=then):
+            return (scripts.done_continued if then else scripts.done)(each, **values)
+        case Complete(then=then):
+            script = scripts.complete_continued if then else scripts.complete
+            completed = keys.container(queue, TaskState.COMPLETED)
+            waiters = _waiters(queue)
+            return script(each, **values, **waiters, completed=completed, sent_s=sent_s)
+        case Retry():
+            retry = keys.container(queue, TaskState.RETRY)
+            return scripts.retry(each, **values, retry=retry, sent_s=sent_s)
+        case Archive(then=then):
+            return (scripts.archive_continued if then else scripts.archive)(
+                each,
+                **values,
+                **_waiters(queue),
+                archived=keys.container(queue, TaskState.ARCHIVED),
+                archive_s=ARCHIVE_S,
+                most_archived=MOST_ARCHIVED,
+            )
+
+
+def _waiters(queue: str) -> dict[str, CommandArg]:
+    return {
         "awaited": keys.awaited_ids(queue),
         "done_prefix": keys.end_notices(queue),
         "done_ttl_s": END_NOTICE_TTL_S,
     }
-    sent_s = int(now.timestamp())
-    match verdict:
-        case Done():
-            return scripts.done(each, **held_keys, **counters)
-        case Complete():
-            completed = keys.container(queue, TaskState.COMPLETED)
-            return scripts.complete(
-                each, **held_keys, **counters, **waiters, completed=completed, sent_s=sent_s
-            )
-        case Retry():
-            retry = keys.container(queue, TaskState.RETRY)
-            return scripts.retry(each, **held_keys, retry=retry, sent_s=sent_s, **counters)
-        case Archive():
-            archived = keys.container(queue, TaskState.ARCHIVED)
-            return scripts.archive(
-                each,
-                **held_keys,
-                **counters,
-                **waiters,
-                archived=archived,
-                archive_s=ARCHIVE_S,
-                most_archived=MOST_ARCHIVED,
-            )
+
+
+def _continuation(queue: str, settled: Sequence[Settled]) -> dict[str, CommandArg]:
+    """Return keys and arguments of the script `continued`."""
+    following: list[Each] = []
+    for position, (_, verdict) in enumerate(settled, 1):
+        for plan in verdict.then:
+            is_here = plan.message.queue == queue
+            following += (position, str(uuid.uuid4()), is_here, blob(mail_body(plan)))
+    return {
+        "pending": keys.container(queue, TaskState.PENDING),
+        "scheduled": keys.container(queue, TaskState.SCHEDULED),
+        "groups": keys.groups(queue),
+        "mail": keys.mail(queue),
+        "mail_bodies": keys.mail_bodies(queue),
+        "group_prefix": keys.group(queue),
+        "following": pack(following),
+    }
+
+
+def _log_refusals(settled: Sequence[Settled], reply: Sequence[int]) -> None:
+    """Log which tasks `continued` has not created: pairs behind the answers for *settled*."""
+    pairs = reply[len(settled) :]
+    if pairs:
+        plans = [plan for _, verdict in settled for plan in verdict.then]
+        for number, answer in zip(pairs[::2], pairs[1::2], strict=True):
+            message = plans[number - 1].message
+            log_refusal(message.queue, message.id, answer)
 
 
 def _verdict_values(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:

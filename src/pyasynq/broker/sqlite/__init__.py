@@ -12,6 +12,7 @@ from pyasynq.broker.sqlite.entries import SqliteEntries
 from pyasynq.broker.sqlite.groups import SqliteGroups
 from pyasynq.broker.sqlite.history import SqliteHistory
 from pyasynq.broker.sqlite.inspection import SqliteInspection
+from pyasynq.broker.sqlite.mail import SqliteMail
 from pyasynq.broker.sqlite.receipts import SqliteReceipts
 from pyasynq.broker.sqlite.registry import SqliteRegistry
 from pyasynq.broker.sqlite.results import SqliteResults
@@ -84,6 +85,7 @@ class SqliteBroker(ports.Broker):
         self.entries: ports.EntryPort = SqliteEntries(store)
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
+        self.mail: ports.MailPort = SqliteMail()
         self.history: ports.HistoryPort = SqliteHistory(store)
         self.control: ports.ControlPort = SqliteControl(store)
         self.diagnosis: ports.DiagnosisPort = SqliteDiagnosis(store)

@@ -7,7 +7,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from pyasynq.broker.ports.creation import NewTask
 from pyasynq.broker.ports.work import DequeueResult, Lease
+from pyasynq.broker.sqlite.creation import MAX_NEW, create
 from pyasynq.broker.sqlite.schema import ACTIVE, ARCHIVED, COMPLETED, PENDING, RETRY
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import (
@@ -23,10 +25,14 @@ from pyasynq.broker.sqlite.tasks import (
 )
 from pyasynq.broker.sqlite.wake import ended_topic, pending_topic, wait_for
 from pyasynq.core.attempts import AttemptRecord
+from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES, MAX_TASKS
 from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict
+from pyasynq.runtime.loggers import get_logger
+
+log: Final = get_logger("pyasynq.broker")
 
 WAIT_S: Final = 2.0
 """Longest wait on an idle queue."""
@@ -107,7 +113,8 @@ class SqliteWork:
 
     async def settle(self, settled: Sequence[Settled]) -> list[bool | BrokerError]:
         """Write verdicts; return for each True (written), False (lease lost) or an error."""
-        return await self._in_batches(settled, lambda verdict: partial(_settle, verdict))
+        weights = [1 + len(verdict.then) for _, verdict in settled]
+        return await self._in_batches(settled, lambda some: partial(_settle, some), weights)
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
         """Extend *leases* in the file and in place; return for each what `settle` returns."""
@@ -140,10 +147,13 @@ class SqliteWork:
         self,
         items: Sequence[T],
         change: Callable[[Sequence[T]], Callable[[Transaction], list[bool]]],
+        weights: Sequence[int] = (),
     ) -> list[bool | BrokerError]:
+        """Write *items*, a few in each transaction: those of a weight of `MAX_TASKS` together."""
         answers: list[bool | BrokerError] = []
-        for start in range(0, len(items), MAX_TASKS):
-            some = items[start : start + MAX_TASKS]
+        while len(answers) < len(items):
+            start = len(answers)
+            some = items[start : start + _count(weights, start)]
             try:
                 answers += await self._store.write(change(some))
             except BrokerError as error:
@@ -151,6 +161,16 @@ class SqliteWork:
             if len(answers) < len(items):
                 await asyncio.sleep(0)
         return answers
+
+
+def _count(weights: Sequence[int], start: int) -> int:
+    """Return how many items from *start* on weigh `MAX_TASKS`, but at least one."""
+    total = 0
+    for count, weight in enumerate(weights[start : start + MAX_TASKS]):
+        total += weight
+        if total > MAX_TASKS:
+            return max(count, 1)
+    return MAX_TASKS
 
 
 def _look(results: Sequence[DequeueResult], tx: Transaction) -> set[str]:
@@ -257,7 +277,15 @@ def _settle(settled: Sequence[Settled], tx: Transaction) -> list[bool]:
         by_queue.setdefault(one[0].queue, []).append(one)
     for name, some in by_queue.items():
         _settle_queue(tx, tx.register(name), name, some)
+    _create_followers(tx, [plan for _, verdict in ours for plan in verdict.then])
     return held
+
+
+def _create_followers(tx: Transaction, plans: Sequence[Plan]) -> None:
+    for start in range(0, len(plans), MAX_NEW):
+        for refusal in create(tx, [NewTask(plan) for plan in plans[start : start + MAX_NEW]]):
+            if refusal is not None:
+                log.warning("a task follows another one, but was not created: %s", refusal)
 
 
 def _settle_queue(tx: Transaction, queue: int, name: str, settled: Sequence[Settled]) -> None:

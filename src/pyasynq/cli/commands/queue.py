@@ -1,6 +1,7 @@
 """``pyasynq queue``: read, pause, resume and remove queues."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,7 +14,7 @@ from pyasynq.cli.queue_output import print_daily_counts, print_state_counts
 from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
 
 if TYPE_CHECKING:
-    from pyasynq.core.info import DailyStats, QueueInfo
+    from pyasynq.core.info import DailyStats, MailInfo, QueueInfo
     from pyasynq.inspector import Inspector
 
 LINE: Final = "=" * 49
@@ -117,6 +118,36 @@ def _print_days(stats: "Iterable[DailyStats]") -> None:
             for day in stats
         ],
     )
+
+
+@queue.command("mail")
+@queues_argument
+@click.option("--page", **COUNT, default=1, show_default=True, help="Page to show.")
+@click.option("--size", **COUNT, default=30, show_default=True, help="Tasks on a page.")
+@inspector_command()
+async def list_mail(
+    inspector: "Inspector", *, as_json: bool, queues: Sequence[str], page: int, size: int
+) -> int:
+    """List tasks that wait to be created in other queues."""
+
+    async def read(name: str) -> "tuple[str, list[MailInfo]]":
+        return name, await inspector.mail(name, page=page, size=size)
+
+    code, found = await read_each(queues, read)
+    if as_json:
+        output.print_json([letter for _, letters in found for letter in letters])
+        return code
+    now = datetime.now(UTC)
+    for name, letters in found:
+        if not letters:
+            output.print_message(f'No mail found in queue "{name}"')
+            continue
+        rows = [
+            [it.task_id, it.type, it.to_queue, output.format_ago(it.posted_at, now)]
+            for it in letters
+        ]
+        output.print_table(["ID", "Type", "To Queue", "Posted"], rows, title=f"Mail of {name}")
+    return code
 
 
 @queue.command("pause")

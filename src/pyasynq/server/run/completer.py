@@ -1,7 +1,7 @@
 """Write verdicts, and try again until they are written or the lease has ended."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Final
@@ -28,11 +28,19 @@ class Completer:
 
     name = "completer"
 
-    def __init__(self, port: WorkPort, *, clock: Clock, outages: OutageLog) -> None:
-        """Write to *port*."""
+    def __init__(
+        self,
+        port: WorkPort,
+        *,
+        clock: Clock,
+        outages: OutageLog,
+        on_written: Callable[[Lease, Verdict], None],
+    ) -> None:
+        """Write to *port*; call *on_written* for each written verdict that something follows."""
         self.steps: StepSignal = StepSignal()
         self._port = port
         self._clock = clock
+        self._on_written = on_written
         self._outages = outages
         self._entries: list[tuple[Lease, Verdict]] = []
         self._writing: Sequence[tuple[Lease, Verdict]] = ()
@@ -98,6 +106,8 @@ class Completer:
                     failed.append(entry)
                 elif not answer:
                     self._report_lost(*entry)
+                elif entry[1].then or entry[1].outcome is not None:
+                    self._on_written(*entry)
         finally:
             self._writing = ()
             self._put_off_failed(failed)

@@ -19,9 +19,10 @@ from pyasynq.runtime.loops import BoundLoop
 from pyasynq.runtime.processes import Processes
 from pyasynq.runtime.threads import Threads, is_coroutine_closing
 from pyasynq.server.config import Config
-from pyasynq.server.context import ActiveTask, set_current_task
+from pyasynq.server.context import TOO_LATE, ActiveTask, set_current_task
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.run.attempts import AttemptRecorder
+from pyasynq.server.run.continuations import Continuations
 from pyasynq.server.run.deadlines import Deadlines, seconds_to_run
 from pyasynq.server.run.handler_errors import (
     as_exception,
@@ -90,6 +91,8 @@ class Runner:
         self._completer = completer
         self._config = config
         self._policy = config.policy()
+        self._hooks = config.hooks
+        self._continuations = Continuations(config)
         self._attempts = AttemptRecorder(config)
         self._run_log = RunLog(config.clock)
         self._deadlines = Deadlines(
@@ -175,6 +178,8 @@ class Runner:
         if message.retention > 0:
             now = self._config.clock.now()
             verdict = decide(message, None, now=now, policy=self._policy)
+        if run.then or self._hooks.exist:
+            verdict = self._continuations.after_run(lease, verdict, added=run.then)
         self._completer.add(lease, verdict)
         if self._logs_successes:
             self._run_log.log_success(run, took_s=took_s)
@@ -208,7 +213,7 @@ class Runner:
             verdict = decide(lease.message, error, now=now, policy=self._policy)
             verdict = self._attempts.record(verdict, lease.message.retried, error, now=now)
         self.counter.add_verdict(lease, verdict, self._config.clock.monotonic() - run.began_at)
-        self._completer.add(lease, verdict)
+        self._completer.add(lease, self._continuations.after_run(lease, verdict, error))
         self._run_log.log_failure(run, error, verdict, now=now)
 
     def _release(self, run: Run) -> bool:
@@ -241,6 +246,9 @@ class Runner:
             answer = await self._handler(run.active)
             if answer is not None:
                 check_awaited(answer)
+            added, run.active.added = run.active.added, TOO_LATE
+            if added:
+                run.then = await self._continuations.compose(added)
         except BaseException as error:  # as `call_guarded` does; that costs a coroutine
             if isinstance(error, KeyboardInterrupt) or is_coroutine_closing(error, run.job):
                 raise
@@ -249,6 +257,7 @@ class Runner:
 
     async def _failure_of(self, run: Run, error: BaseException) -> Exception:
         """Return the error of the task: *error*, or the reason why its handler was stopped."""
+        run.active.added, run.then = TOO_LATE, ()
         if is_cancellation(error):
             await self._detect_loop_end(run)
         if run.stop is None or not is_cancellation(error):

@@ -5,7 +5,7 @@ import functools
 import sys
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyasynq.broker import Lease
 from pyasynq.core.control import (
@@ -17,6 +17,9 @@ from pyasynq.core.control import (
 )
 from pyasynq.core.message import instant
 from pyasynq.server.context import ActiveTask
+
+if TYPE_CHECKING:
+    from pyasynq.core.compose import Plan
 
 # `create_task` would cost twice as much as the constructor. Where Python can do that, a handler
 # starts at once, not on the next turn of the loop.
@@ -114,9 +117,10 @@ class Run:
             not even clean up.
         ended: Whether its handler has ended; stays False if it succeeded in time.
         stop: Reason to stop; None while it may run.
+        then: The plans of the tasks that its handler has added.
     """
 
-    __slots__ = ("active", "began_at", "ended", "job", "lease", "started", "stop")
+    __slots__ = ("active", "began_at", "ended", "job", "lease", "started", "stop", "then")
 
     def __init__(self, lease: Lease, active: ActiveTask, began_at: float, deadline: float) -> None:
         """Run the task of *lease* from *began_at* until *deadline*."""
@@ -128,6 +132,7 @@ class Run:
         self.started: bool = False
         self.ended: bool = False
         self.stop: Stop | None = None
+        self.then: tuple[Plan, ...] = ()
 
     def __repr__(self) -> str:
         """Name the task, for the log."""

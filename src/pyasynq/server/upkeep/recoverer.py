@@ -12,7 +12,7 @@ Differs:
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -34,6 +34,7 @@ from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
 from pyasynq.server.run.attempts import AttemptRecorder
+from pyasynq.server.run.continuations import Continuations
 from pyasynq.server.run.run_log import FAILED, UNREADABLE
 
 log: Final = get_logger("pyasynq.server")
@@ -58,14 +59,20 @@ class Recoverer(Actor):
         *,
         config: Config,
         outages: OutageLog,
+        on_written: Callable[[Lease, Verdict], None],
     ) -> None:
-        """Recover *queue*; if the server replaces a dead one, end its leases at once."""
+        """Recover *queue*; if the server replaces a dead one, end its leases at once.
+
+        *on_written* is called for each written verdict that something follows.
+        """
         super().__init__(clock=config.clock, outages=outages)
         self.name: str = f"recoverer of {queue!r}"
         self._dead_server = config.replaces
         self._max_crashes = config.max_crashes
         self._policy = _with_spread(config.policy())
         self._attempts = AttemptRecorder(config)
+        self._continuations = Continuations(config)
+        self._on_written = on_written
         self._lease_s = config.lease.total_seconds()
         self._outage_until = -math.inf
         self._upkeep = upkeep
@@ -99,7 +106,10 @@ class Recoverer(Actor):
         now = self._clock.now()
         return [
             *((lease, ARCHIVE_AS_IT_IS) for lease in expired.poison),
-            *((lease, self._verdict(lease, now)) for lease in expired.leases),
+            *(
+                (lease, self._continuations.after_recovery(lease, self._verdict(lease, now)))
+                for lease in expired.leases
+            ),
         ]
 
     def _verdict(self, lease: Lease, now: datetime) -> Verdict:
@@ -124,6 +134,8 @@ class Recoverer(Actor):
             if answer:
                 recovered += 1
                 _log_recovery(lease, verdict)
+                if verdict.then or verdict.outcome is not None:
+                    self._on_written(lease, verdict)
         return recovered
 
 

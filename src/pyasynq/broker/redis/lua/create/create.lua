@@ -2,7 +2,7 @@
 -- only, even if several callers try or a caller dies: the script writes the guard's data and the
 -- task in one step.
 --
--- USES clock now_ns locks
+-- USES clock now_ns locks placement
 -- KEYS
 --   pending       list
 -- ARGV
@@ -27,11 +27,12 @@
 --   scheduleUniqueCmd, addToGroupCmd, addToGroupUniqueCmd); checks the id before it takes the lock:
 --   asynq leaves the lock behind if the id is taken (D7)
 
-local answers, ready, due, joined, wrote = {}, {}, {}, {}, false
+local answers, wrote = {}, false
 
 -- Without MORE, each task is only an id and a message, and all tasks are ready to run. Most calls are
 -- like this. They skip the functions below, because defining those is a fifth of the work.
 if not scheduled then
+  local ready = {}
   redis.call("LLEN", pending)
   for i = 1, #each, 2 do
     local id = each[i]
@@ -43,85 +44,17 @@ if not scheduled then
     end
     answers[#answers + 1] = is_new and 1 or 0
   end
-  wrote = #ready > 0
-else
-  local checked = {}
-
-  -- Return Redis' error as text if a key has a wrong type, else false; command must read that type.
-  local function type_error(command, key)
-    if checked[key] == nil then
-      local reply = redis.pcall(command, key)
-      checked[key] = type(reply) == "table" and reply.err or false
-    end
-    return checked[key]
-  end
-
-  -- Take a lock; if the new task replaces an aggregation set, also from a task of that set.
-  local function take_lock(lock, id, ttl_s, set)
-    if redis.call("SET", lock, id, "NX", "EX", ttl_s) then
-      return true
-    end
-    local holder = set and redis.pcall("GET", lock)
-    if type(holder) == "string" and redis.call("ZSCORE", set, holder) then
-      return redis.call("SET", lock, id, "EX", ttl_s)
-    end
-    return false
-  end
-
-  local function container_error(at_s, group)
-    if at_s then
-      return type_error("ZCARD", scheduled)
-    end
-    if group then
-      return type_error("SCARD", groups) or type_error("ZCARD", group_prefix .. group)
-    end
-    return type_error("LLEN", pending)
-  end
-
-  -- Write a task's hash, and note its id for a container.
-  local function write(id, message, lock, at_s, group)
-    local state = at_s and "scheduled" or group and "aggregating" or "pending"
-    local fields = {"msg", message, "state", state}
-    local function add(name, value)
-      fields[#fields + 1] = name
-      fields[#fields + 1] = value
-    end
-    if lock then
-      add("unique_key", lock)
-    end
-    if group then
-      add("group", group)
-    end
-    if at_s then
-      due[#due + 1] = at_s
-      due[#due + 1] = id
-    elseif group then
-      joined[group] = joined[group] or {}
-      table.insert(joined[group], now_s)
-      table.insert(joined[group], id)
-    else
-      add("pending_since", now_ns)
-      ready[#ready + 1] = id
-    end
-    redis.call("HSET", task_prefix .. id, unpack(fields))
+  if #ready > 0 then
+    redis.call("LPUSH", pending, unpack(ready))
     wrote = true
   end
+else
+  local place, finish = placement()
 
   -- Create the task whose values begin at index i of each, and return the answer.
   local function create(i, set)
     local id, message, lock, ttl_s, at_s, group = unpack(each, i, i + 5)
-    local wrong = container_error(at_s, group)
-    if wrong then
-      return wrong
-    end
-    if redis.call("EXISTS", task_prefix .. id) == 1 then
-      return 0
-    end
-    if lock and not take_lock(lock, id, ttl_s, set) then
-      return -1
-    end
-    write(id, message, lock, at_s, group)
-    return 1
+    return place(id, message, lock, ttl_s, at_s, group, set)
   end
 
   -- The guards: each creates the task at index i if its condition holds, and writes its own data.
@@ -177,9 +110,11 @@ else
   -- (Protocol 3.14, asynq v0.26.0 deleteAggregationSetCmd; here in one step, D19, and with the locks
   -- released, D10.)
   function guards.replaces(i, set, aggregation_sets)
-    local wrong = type_error("ZCARD", aggregation_sets) or type_error("ZCARD", set)
-    if wrong then
-      return wrong
+    for _, key in ipairs({ aggregation_sets, set }) do
+      local size = redis.pcall("ZCARD", key)
+      if type(size) == "table" then
+        return size.err
+      end
     end
     redis.call("ZREM", aggregation_sets, "")  -- after this write a full Redis does not stop the script
     if not redis.call("ZSCORE", aggregation_sets, set) then
@@ -210,18 +145,9 @@ else
       answers[#answers + 1] = create(i)
     end
   end
+  wrote = finish()
 end
 
-if #ready > 0 then
-  redis.call("LPUSH", pending, unpack(ready))
-end
-if #due > 0 then
-  redis.call("ZADD", scheduled, unpack(due))
-end
-for group, scored in pairs(joined) do
-  redis.call("ZADD", group_prefix .. group, unpack(scored))
-  redis.call("SADD", groups, group)
-end
 if not wrote then
   -- A replica refuses this write; the tasks that it found may be deleted by now.
   redis.call("DEL", task_prefix)

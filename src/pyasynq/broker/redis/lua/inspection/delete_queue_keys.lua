@@ -9,6 +9,8 @@
 --   completed         zset
 --   groups            set
 --   aggregation_sets  zset
+--   mail              zset
+--   mail_bodies       hash
 --   lease             zset
 --   paused            string
 --   group_search      hash
@@ -27,11 +29,11 @@ if redis.call("LLEN", active) > 0 then
   return -1
 end
 local waiting = redis.call("LLEN", pending) + redis.call("SCARD", groups)
-for _, key in ipairs({ scheduled, retry, archived, completed, aggregation_sets }) do
+for _, key in ipairs({ scheduled, retry, archived, completed, aggregation_sets, mail }) do
   waiting = waiting + redis.call("ZCARD", key)
 end
 if waiting > 0 then
   return 0
 end
-redis.call("UNLINK", lease, paused, group_search, processed, failed, unpack(each))
+redis.call("UNLINK", lease, paused, mail_bodies, group_search, processed, failed, unpack(each))
 return 1

@@ -1,0 +1,145 @@
+"""Add to a verdict what follows it: the tasks of the handler and of the hooks."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from pyasynq.broker import Lease
+from pyasynq.client.client import MAX_PAYLOAD, new_ids
+from pyasynq.core.compose import Composer, Plan
+from pyasynq.core.continuation import (
+    event_of,
+    follow_up,
+    options_after,
+    outcome_of,
+    recovery_of,
+)
+from pyasynq.core.extension_errors import CodecError
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import Options
+from pyasynq.core.outcome import Event, Outcome
+from pyasynq.core.task import Task, check_task
+from pyasynq.core.verdict import Verdict
+from pyasynq.runtime.callbacks import call_guarded, calls_callback
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.server.config import Config
+from pyasynq.server.context import AddedTask
+from pyasynq.server.hooks import MakeTask
+
+log: Final = get_logger("pyasynq.server")
+
+
+class Continuations:
+    """Adds to verdicts what follows them."""
+
+    def __init__(self, config: Config) -> None:
+        """Use the hooks, codecs and client middleware of *config*."""
+        self._hooks = config.hooks
+        self._middleware = config.client_middleware
+        self._codecs = config.codecs
+        self._clock = config.clock
+        self._composer = Composer(config.codecs)
+        self._limited = Composer(config.codecs, max_payload=MAX_PAYLOAD)
+
+    async def compose(self, added: Sequence[AddedTask]) -> tuple[Plan, ...]:
+        """Return the plans for the tasks that a handler has *added*.
+
+        They pass through the client middleware, each in the context in which it was added.
+
+        Raises:
+            OptionError: If a task is too large.
+            CodecError: If a codec cannot seal it.
+            Exception: Any error of a middleware.
+        """
+        plans: list[Plan] = []
+
+        async def end(task: Task, options: Options) -> TaskInfo:
+            (task_id,) = new_ids(1)
+            now = self._clock.now()
+            composed = self._limited.compose(task, options, now=now, task_id=task_id)
+            plans.append(composed.plan)
+            return composed.info()
+
+        for task, context in added:
+            if not self._middleware:
+                await end(task, task.options)
+                continue
+            call = self._middleware.enqueue(task, task.options, end)
+            await call_guarded("client middleware", asyncio.create_task(call, context=context))
+        return tuple(plans)
+
+    def after_run(
+        self,
+        lease: Lease,
+        verdict: Verdict,
+        error: Exception | None = None,
+        *,
+        added: tuple[Plan, ...] = (),
+    ) -> Verdict:
+        """Return *verdict* with what follows it.
+
+        Args:
+            lease: The task that has run here.
+            verdict: The verdict on it.
+            error: Why the run failed; None if it succeeded.
+            added: What the handler has added; only for a success.
+        """
+        event = event_of(lease.message, verdict, error) if self._hooks.exist else None
+        return self._follow_up(lease, verdict, event, added, taken_at_s=lease.taken_at_s)
+
+    def after_recovery(self, lease: Lease, verdict: Verdict) -> Verdict:
+        """Return *verdict* on a task whose worker is gone with what follows it."""
+        event = recovery_of(verdict) if self._hooks.exist else None
+        return self._follow_up(lease, verdict, event, (), taken_at_s=None)
+
+    def _follow_up(
+        self,
+        lease: Lease,
+        verdict: Verdict,
+        event: Event | None,
+        added: tuple[Plan, ...],
+        *,
+        taken_at_s: float | None,
+    ) -> Verdict:
+        kind = lease.message.type
+        makers = self._hooks.makers(event, kind) if event else ()
+        is_local = event is not None and bool(self._hooks.functions(event, kind))
+        if event is None or not (makers or is_local):
+            return follow_up(verdict, then=added, outcome=None) if added else verdict
+        outcome = outcome_of(
+            lease.message,
+            verdict,
+            event,
+            payload=self._payload(lease),
+            taken_at_s=taken_at_s,
+            now=self._clock.now(),
+        )
+        made = [plan for make in makers if (plan := self._make(lease, make, outcome))]
+        return follow_up(verdict, then=(*added, *made), outcome=outcome if is_local else None)
+
+    def _payload(self, lease: Lease) -> bytes | None:
+        with suppress(CodecError):
+            return self._codecs.open_message(lease.message).payload
+        return None
+
+    @calls_callback("a hook")
+    def _make(self, lease: Lease, make: MakeTask, outcome: Outcome) -> Plan | None:
+        """Return the plan for the task that *make* returns; None if it must not be created.
+
+        The verdict is written in any case, so an error of the user's function is logged.
+        """
+        try:
+            task = make(outcome)
+            check_task(task)
+            if task.type == outcome.type:
+                return None  # else a task that always fails would follow itself forever
+            options = options_after(lease.message.headers, task)
+            (task_id,) = new_ids(1)
+            now = self._clock.now()
+            return self._composer.compose(task, options, now=now, task_id=task_id).plan
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # exit() must not end the worker
+            log.exception("no task follows %r, which has %s", lease, outcome.outcome)
+            return None
