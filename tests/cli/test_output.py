@@ -150,19 +150,3 @@ def test_bytes_of_a_name_that_are_no_text_are_escaped(capsys: pytest.CaptureFixt
     output.print_data("a\udcff")
     output.print_json({"a\udcff": ["\udc80"]})
     assert capsys.readouterr().out == 'a\\xff\n{\n  "a\\\\xff": [\n    "\\\\x80"\n  ]\n}\n'
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 bytes"),
-        (1023, "1023 bytes"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (2**20, "1.0 MiB"),
-        (3 * 2**40, "3.0 TiB"),
-        (2**52, "4096.0 TiB"),
-    ],
-)
-def test_a_size_is_shown_in_the_largest_unit_that_fits(count: int, text: str) -> None:
-    assert output.format_bytes(count) == text

@@ -182,13 +182,6 @@ def format_instant(at: datetime | None) -> str:
     return f"{local:%a %b} {local.day:2} {local:%H:%M:%S %Z %Y}"  # Windows lacks %e
 
 
-def format_bytes(count: int) -> str:
-    """Return *count* bytes, rounded, in the largest unit of which there is at least one."""
-    units = ("bytes", "KiB", "MiB", "GiB", "TiB")
-    power = min((max(count, 1).bit_length() - 1) // 10, len(units) - 1)
-    return f"{count / 1024**power:.{1 if power else 0}f} {units[power]}"
-
-
 def format_ago(at: datetime | None, now: datetime) -> str:
     """Return how long ago *at* was."""
     return NEVER if at is None else f"{format_span(now - at)} ago"
