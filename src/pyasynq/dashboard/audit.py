@@ -1,8 +1,11 @@
 """The audit: who did what, in the log and in the broker."""
 
 import logging
+from datetime import UTC, datetime
 
-from pyasynq.broker import Broker
+from pyasynq.broker import AuditEntry, Broker
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.json_form import to_json_types
 from pyasynq.dashboard.permissions import Permission, Principal
 
 logger = logging.getLogger("pyasynq.audit")
@@ -35,13 +38,22 @@ class Audit:
             outcome: ``begun``, ``done``, ``stopped``, ``failed`` or ``refused``.
             detail: Why it was refused or has failed.
         """
-        extra = {"principal": principal.name, "role": principal.role, "action": action.value}
-        logger.info(
-            "%s %s %s: %s, %d",
-            principal.name,
-            action,
-            target,
-            outcome,
-            count,
-            extra={"audit": extra},
+        entry = AuditEntry(
+            at=datetime.now(UTC),
+            principal=principal.name,
+            role=principal.role,
+            action=action.value,
+            target=target,
+            count=count,
+            outcome=outcome,
+            detail=detail,
         )
+        text = "%s %s %s: %s, %d"
+        values = (entry.principal, entry.action, entry.target, outcome, count)
+        logger.info(text, *values, extra={"audit": to_json_types(entry)})
+        if not self._broker.supports("audit"):
+            return
+        try:
+            await self._broker.audit.write(entry)
+        except BrokerError:  # the action is done, and the log has it
+            logger.exception("the audit could not be written to the broker")

@@ -9,6 +9,7 @@ due times) come from the broker's clock, never from the worker's.
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
+from pyasynq.broker.ports.audit import AuditPort
 from pyasynq.broker.ports.backup import BackupPort
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.creation import CreationPort
@@ -28,6 +29,7 @@ from pyasynq.core.errors import NotSupportedError
 
 __all__ = [
     "OPTIONAL",
+    "AuditPort",
     "BackupPort",
     "Broker",
     "ClusterPort",
@@ -52,6 +54,7 @@ OPTIONAL: Final = {
     "semaphores": "semaphores",
     "receipts": "an outbox",
     "history": "a history of runs",
+    "audit": "an audit",
     "cluster": "information about its servers",
     "diagnosis": "a diagnosis",
     "transfers": "moving tasks to another broker",
@@ -79,6 +82,7 @@ class Broker(ABC):
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         history: Counts and durations of runs.
+        audit: Who did what by hand.
         cluster: The servers behind the broker.
         diagnosis: Check what may be wrong with the broker.
         transfers: Take tasks from one broker to another.
@@ -98,6 +102,7 @@ class Broker(ABC):
     semaphores: SemaphorePort
     receipts: ReceiptPort
     history: HistoryPort
+    audit: AuditPort
     cluster: ClusterPort
     diagnosis: DiagnosisPort
     transfers: TransferPort

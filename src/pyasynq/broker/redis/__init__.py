@@ -2,6 +2,7 @@
 
 from pyasynq.broker import ports
 from pyasynq.broker.redis.address import close_driver, open_driver
+from pyasynq.broker.redis.audit import RedisAudit
 from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.creation import RedisCreation
@@ -54,6 +55,7 @@ class RedisBroker(ports.Broker):
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
         self.receipts: ports.ReceiptPort = RedisReceipts(driver)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
+        self.audit: ports.AuditPort = RedisAudit(driver)
         self.cluster: ports.ClusterPort = RedisServers(driver)
         self.diagnosis: ports.DiagnosisPort = RedisDiagnosis(driver, clock)
         self.transfers: ports.TransferPort = RedisTransfers(driver, creation.register)

@@ -45,6 +45,13 @@ Written by:
 the inspector
 """
 
+AUDIT: Final = "asynq:audit"
+"""The last actions of operators (stream).
+
+Written by:
+the dashboard
+"""
+
 KINDS: Final = tuple(
     (re.compile(pattern, re.DOTALL), kind)
     for pattern, kind in (
@@ -69,6 +76,7 @@ KINDS: Final = tuple(
         (r"asynq:schedulers:\{.+\}(:coming)?", "list"),
         (r"asynq:scheduler_history:.+", "zset"),
         (r"asynq:sema:.+", "zset"),
+        (r"asynq:audit", "stream"),
         (r"asynq:probe:.+", "string"),  # exists only during a probe
     )
 )

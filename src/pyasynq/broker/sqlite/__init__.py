@@ -4,6 +4,7 @@ import atexit
 from typing import Final
 
 from pyasynq.broker import ports
+from pyasynq.broker.sqlite.audit import SqliteAudit
 from pyasynq.broker.sqlite.backup import SqliteBackup
 from pyasynq.broker.sqlite.creation import SqliteCreation
 from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
@@ -82,6 +83,7 @@ class SqliteBroker(ports.Broker):
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
         self.history: ports.HistoryPort = SqliteHistory(store)
+        self.audit: ports.AuditPort = SqliteAudit(store)
         self.diagnosis: ports.DiagnosisPort = SqliteDiagnosis(store)
         self.transfers: ports.TransferPort = SqliteTransfers(store)
         if (path := database.address.path) is not None:

@@ -14,7 +14,7 @@ from typing import Final
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.states import TaskState
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 PENDING: Final = 2
 ACTIVE: Final = 3
@@ -95,7 +95,11 @@ TABLES: Final = (
         at INTEGER NOT NULL)""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES,)
+AUDIT_TABLES: Final = (
+    "CREATE TABLE pyasynq_audit(seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES, AUDIT_TABLES)
 """For each version the statements that lead to it from the version before."""
 
 

@@ -1,5 +1,6 @@
 """Routes about servers, schedulers, the broker and the audit."""
 
+import re
 from typing import Final
 
 from pyasynq.core.errors import EntryNotFoundError
@@ -14,6 +15,9 @@ from pyasynq.diagnosis.reading import read_findings
 
 LAST_RUNS: Final = 10
 """Runs of an entry that the list of entries shows."""
+
+
+_ACTION: Final = re.compile(r"\d{1,18}(-\d{1,18})?", re.ASCII)
 
 
 class EventsInput(Page, frozen=True, kw_only=True):
@@ -99,9 +103,21 @@ async def show_broker(call: Call, _given: Nothing) -> object:
     }
 
 
+async def list_actions(call: Call, given: Page) -> object:
+    """Return the actions of operators, the newest first."""
+    if given.cursor and not _ACTION.fullmatch(given.cursor):
+        raise not_a_cursor()
+    found = await call.services.broker.audit.read(given.cursor or None, given.limit)
+    return {
+        "items": [{"id": action_id, **fields(entry)} for action_id, entry in found],
+        "cursor": found[-1][0] if len(found) == given.limit else None,
+    }
+
+
 ROUTES: Final = (
     reads("listServers", "/servers", Nothing, list_servers, "Servers with their running tasks"),
     reads("listSchedules", "/schedules", Nothing, list_schedules, "Entries of schedulers"),
     reads("listEvents", "/schedules/events", EventsInput, list_events, "Runs of an entry"),
+    reads("listActions", "/audit", Page, list_actions, "Actions of operators"),
     reads("showBroker", "/broker", Nothing, show_broker, "The broker, and what is wrong with it"),
 )
