@@ -18,7 +18,7 @@ from pyasynq.core.errors import OptionError
 from pyasynq.dashboard import openapi
 from pyasynq.dashboard.api import ROUTES
 from pyasynq.dashboard.gate import Gate
-from pyasynq.dashboard.login import LOOPBACK_NAMES, LoopbackLogin
+from pyasynq.dashboard.login import LoopbackLogin, NoLogin, is_address
 from pyasynq.dashboard.payloads import Redact
 from pyasynq.dashboard.permissions import Authorize, Permission
 from pyasynq.dashboard.problems import Problem
@@ -93,9 +93,9 @@ class Dashboard:
             redact: Takes the type of a task and its payload or result, and returns what may be
                 shown of it; searches see the same.
             codecs: Open payloads and results.
-            hosts: Names in the ``Host`` header that are accepted, without ports; other names may be
-                an attack by DNS rebinding. None accepts ``localhost`` and the addresses of loopback
-                if there is no *authorize*, and else all names.
+            hosts: Names in the ``Host`` header that are accepted beside addresses, without ports;
+                other names may be an attack by DNS rebinding. None accepts ``localhost`` if
+                *authorize* looks at no credentials, and else all names.
             frame_ancestors: Sources whose pages may embed the dashboard, as in the directive of the
                 same name, for example ``'self'``; by default none.
 
@@ -105,8 +105,8 @@ class Dashboard:
         for source in frame_ancestors:
             if not _ANCESTOR.fullmatch(source):
                 raise OptionError("frame_ancestors", source, "'self', or an origin")
-        if hosts is None and authorize is None:
-            hosts = LOOPBACK_NAMES
+        if hosts is None and (authorize is None or isinstance(authorize, NoLogin)):
+            hosts = ("localhost",)
         self._hosts = None if hosts is None else {name.lower() for name in hosts}
         policy = POLICY.format(" ".join(frame_ancestors) or "'none'")
         self._headers = {**HEADERS, "Content-Security-Policy": policy}
@@ -129,6 +129,10 @@ class Dashboard:
     async def __aexit__(self, *_exc: object) -> None:
         """Close the dashboard."""
         await self.aclose()
+
+    def end_streams(self) -> None:
+        """End all streams, for which a server would wait when it stops."""
+        self._services.sampler.end_streams()
 
     async def aclose(self) -> None:
         """Stop what runs, and close the connections that the dashboard opened."""
@@ -169,7 +173,9 @@ class Dashboard:
         if self._hosts is None:
             return True
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-        return found is not None and found["name"].lower() in self._hosts
+        if found is None:
+            return False
+        return found["name"].lower() in self._hosts or is_address(found["name"].strip("[]"))
 
     def _add_headers(self, send: Send) -> Send:
         async def send_with_headers(message: Message) -> None:

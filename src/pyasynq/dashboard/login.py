@@ -16,11 +16,8 @@ from typing import Final
 from starlette.requests import Request
 
 from pyasynq.core.errors import OptionError
-from pyasynq.dashboard.permissions import Authorize, Principal, Role
+from pyasynq.dashboard.permissions import Principal, Role
 from pyasynq.dashboard.problems import Problem
-
-LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
-"""Names under which a browser on this machine reaches the dashboard."""
 
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 """Headers with which a proxy says that the client is elsewhere."""
@@ -68,11 +65,17 @@ class NoLogin:
         return self._principal
 
 
-def _is_loopback(host: str) -> bool:
+def is_address(text: str) -> bool:
+    """Return whether *text* is an IP address."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(text)
     except ValueError:
         return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,13 +277,6 @@ class ProxyLogin:
         return Principal(name=names[0], role=role)
 
     def _is_trusted(self, host: str) -> bool:
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
+        if not is_address(host):
             return False
-        return any(address in network for network in self._trusted)
-
-
-def is_open_to_this_machine_only(authorize: Authorize) -> bool:
-    """Return whether the place of the client is all that *authorize* looks at."""
-    return isinstance(authorize, LoopbackLogin)
+        return any(ipaddress.ip_address(host) in network for network in self._trusted)

@@ -198,6 +198,11 @@ class Sampler:
         members = {**problem.members(), "since": self._failing_since}
         return Event("problem", msgspec.json.encode(to_json_types(members)))
 
+    def end_streams(self) -> None:
+        """End all streams."""
+        if self._job is not None:
+            self._job.cancel()
+
     async def aclose(self) -> None:
         """Stop sampling."""
         if self._job is not None:

@@ -1,7 +1,6 @@
 """The search language: what a line of ``key:value`` terms means. Pure."""
 
 import difflib
-import fnmatch
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +43,8 @@ ANYWHERE: Final = ""
 
 _TERM: Final = re.compile(r'(?P<sign>-?)(?P<body>(?:[^\s"]|"[^"]*"?)+)')
 _KEY: Final = re.compile(r"(?P<key>[A-Za-z]+):(?P<value>.*)", re.DOTALL)
+_ALTERNATIVE: Final = re.compile(r'(?:[^",]|"[^"]*"?)+')
+_PART: Final = re.compile(r'"([^"]*)"?|([^"]+)')
 _DAYS: Final = re.compile(r"(?P<days>\d+)d(?P<rest>.*)")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -68,6 +69,7 @@ class Term:
     Attributes:
         key: One of `KEYS`, or `ANYWHERE`.
         value: What is looked for, without quotes.
+        written: The same as it was written.
         negated: Whether the condition must not hold.
         start: Where the term begins in the line.
         end: Where it ends.
@@ -75,6 +77,7 @@ class Term:
 
     key: str
     value: str
+    written: str
     negated: bool
     start: int
     end: int
@@ -92,6 +95,7 @@ def split(line: str) -> Iterator[Term]:
         yield Term(
             key=key,
             value=value.replace('"', ""),
+            written=value,
             negated=bool(match["sign"]),
             start=match.start(),
             end=match.end(),
@@ -121,8 +125,8 @@ def parse(line: str) -> "Query":
 
 
 def _check_states(term: Term) -> None:
-    for value in term.value.split(","):
-        if not any(fnmatch.fnmatchcase(state.value, value.lower()) for state in STATES):
+    for value in _alternatives(term.written):
+        if not any(_pattern(value).fullmatch(state.value) for state in STATES):
             near = difflib.get_close_matches(value, STATES, n=1)
             more = f": did you mean state:{near[0]}?" if near else f": {', '.join(STATES)}"
             raise SearchError(term.start, f"there is no state {value!r}{more}")
@@ -146,7 +150,11 @@ class Query:
         """Take terms whose values are allowed."""
         self.line = line
         self.terms = terms
-        self._patterns = [term for term in terms if term.key in PATTERNS]
+        self._patterns = {
+            term.start: [_pattern(it) for it in _alternatives(term.written)]
+            for term in terms
+            if term.key in PATTERNS
+        }
         self._tests = [term for term in terms if term.key not in {"state", "queue", "group"}]
         self._ages = {
             term.start: _duration(term) for term in terms if term.key in {"older", "newer"}
@@ -161,10 +169,11 @@ class Query:
     def ids(self) -> Sequence[str]:
         """The ids that can be looked up, if no other task can meet the terms; else nothing."""
         for term in self.terms:
-            if term.negated or "*" in term.value:
+            if term.negated:
                 continue
             if term.key == "id":
-                return term.value.split(",")
+                found = _alternatives(term.written)
+                return [it.replace('"', "") for it in found] if not _has_wildcard(found) else ()
             if term.key == ANYWHERE and _UUID.fullmatch(term.value.lower()):
                 return [term.value.lower()]
         return ()
@@ -188,8 +197,11 @@ class Query:
 
     def _may_be(self, key: str, name: str) -> bool:
         return all(
-            _matches(name, term.value) != term.negated for term in self._patterns if term.key == key
+            self._matches(name, term) != term.negated for term in self.terms if term.key == key
         )
+
+    def _matches(self, name: str, term: Term) -> bool:
+        return any(it.fullmatch(name) is not None for it in self._patterns[term.start])
 
     def meets(self, task: TaskInfo, now: datetime) -> bool:
         """Return whether *task*, of a place that is searched, meets all terms."""
@@ -198,9 +210,9 @@ class Query:
     def _holds(self, term: Term, task: TaskInfo, now: datetime) -> bool:
         match term.key:
             case "type":
-                return _matches(task.type, term.value)
+                return self._matches(task.type, term)
             case "id":
-                return _matches(task.id, term.value)
+                return self._matches(task.id, term)
             case "payload":
                 return _in_payload(term.value, task)
             case "error":
@@ -224,14 +236,22 @@ class Query:
         return age >= limit if term.key == "older" else age <= limit
 
 
-def _matches(name: str, patterns: str) -> bool:
-    """Return whether *name* is one of *patterns*; only ``*`` is special in them."""
-    return any(_pattern(pattern).fullmatch(name) is not None for pattern in patterns.split(","))
+def _alternatives(written: str) -> list[str]:
+    """Return what commas separate, outside quotes."""
+    return _ALTERNATIVE.findall(written)
 
 
-def _pattern(pattern: str) -> re.Pattern[str]:
-    parts = map(re.escape, pattern.split("*"))
-    return re.compile(".*".join(parts), re.DOTALL)
+def _has_wildcard(written: Sequence[str]) -> bool:
+    return any("*" in plain for it in written for _, plain in _PART.findall(it))
+
+
+def _pattern(written: str) -> re.Pattern[str]:
+    """Return the pattern of a name; ``*`` outside quotes stands for any text."""
+    parts = [
+        ".*".join(map(re.escape, plain.split("*"))) if plain else re.escape(quoted)
+        for quoted, plain in _PART.findall(written)
+    ]
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def _in_text(wanted: str, text: str | None) -> bool:

@@ -97,6 +97,9 @@ def _begin(permission: Permission) -> Handler:
     async def handle(call: Call, given: MatchInput) -> object:
         jobs, at = call.services.jobs, None
         query = parse_line(given.q)
+        if not query.terms:
+            text = "an empty line would mean all tasks: write state:*, for instance"
+            raise Problem(400, "invalid", text, field="q")
         if isinstance(given, RescheduleInput) and not given.dry_run:
             at = time_of(given.at, given.in_s)
         job = new_job(permission, given.q, call.principal.name, dry_run=given.dry_run)

@@ -9,9 +9,10 @@ import msgspec
 
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields
+from pyasynq.core.run_stats import OTHER
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task
-from pyasynq.dashboard import details
+from pyasynq.dashboard import details, suggestions
 from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit
 from pyasynq.dashboard.api.jobs import time_of
 from pyasynq.dashboard.api.outcomes import Outcomes
@@ -20,10 +21,16 @@ from pyasynq.dashboard.finder import MOST_LOOKED_AT, decode_cursor, encode_curso
 from pyasynq.dashboard.permissions import Permission
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Handler, Route, reads
+from pyasynq.dashboard.search import STATES
+from pyasynq.dashboard.suggestions import Known
 from pyasynq.inspector import TaskChanges
 
 if TYPE_CHECKING:
     from pyasynq.core.options import EnqueueOptions
+
+
+SUGGESTED: Final = timedelta(hours=8)
+"""Types that ran within this time are suggested."""
 
 
 class SearchInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +39,13 @@ class SearchInput(msgspec.Struct, frozen=True, kw_only=True):
     q: Annotated[str, msgspec.Meta(description="A search line.")] = ""
     cursor: Cursor = ""
     limit: Limit = DEFAULT_LIMIT
+
+
+class SuggestInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that is being written, and the place of the caret."""
+
+    q: str = ""
+    at: int = 0
 
 
 class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +105,28 @@ async def search(call: Call, given: SearchInput) -> object:
             {"key": term.key, "value": term.value, "negated": term.negated} for term in query.terms
         ],
     }
+
+
+async def suggest(call: Call, given: SuggestInput) -> object:
+    """Return what may stand at the caret."""
+    services = call.services
+    rows = await services.sampler.queue_rows()
+    types: list[str] = []
+    groups: set[str] = set()
+    if "type:" in given.q and services.broker.supports("history"):
+        stats = await services.inspector.type_stats(last=SUGGESTED)
+        types = [one.type for one in stats if one.type != OTHER]
+    if "group:" in given.q and services.broker.supports("groups"):
+        for queue in rows:
+            groups |= {group.group for group in await services.inspector.groups(queue)}
+    known = Known(
+        states={it.value: sum(int(str(row[it.value])) for row in rows.values()) for it in STATES},
+        queues={queue: int(str(row["size"])) for queue, row in rows.items()},
+        types=types,
+        groups=sorted(groups),
+    )
+    found = suggestions.suggest(given.q, given.at, known)
+    return {"from": found.start, "to": found.end, "items": found.items}
 
 
 async def show(call: Call, given: TaskInput) -> object:
@@ -304,6 +340,7 @@ def _route(
 
 ROUTES: Final = (
     reads("searchTasks", "/tasks", SearchInput, search, "Tasks that match a search line"),
+    reads("suggestTerms", "/tasks/suggest", SuggestInput, suggest, "What may stand at the caret"),
     reads("showTask", "/task", TaskInput, show, "One task, and why it waits"),
     _route("run", Permission.TASK_RUN, _move(Permission.TASK_RUN, "run_task")),
     _route("archive", Permission.TASK_ARCHIVE, _move(Permission.TASK_ARCHIVE, "archive_task")),
