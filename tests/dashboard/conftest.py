@@ -10,16 +10,16 @@ import pytest
 from pyasynq.broker import Broker, open_broker
 from pyasynq.dashboard import Dashboard
 from tests.support.key_audit import audit_keys
-from tests.support.servers import RedisServer
 
 BROKERS = ("redis", "sqlite")
 Connect = Callable[..., httpx.AsyncClient]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that uses a broker on both."""
+    """Run each test that uses a broker on both, or on those in ``ON`` of its module."""
     if "address" in metafunc.fixturenames:
-        metafunc.parametrize("address", BROKERS, indirect=True)
+        brokers = getattr(metafunc.module, "ON", BROKERS)
+        metafunc.parametrize("address", brokers, indirect=True)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/tasks.db"
         return
-    server: RedisServer = request.getfixturevalue("redis_server")
+    server = request.getfixturevalue("redis_server")
     with audit_keys(server):
         yield server.url
 

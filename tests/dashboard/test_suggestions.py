@@ -55,7 +55,10 @@ def test_a_caret_outside_the_line_is_at_its_end(at: int) -> None:
 
 
 def test_a_suggested_queue_is_the_one_that_is_searched() -> None:
-    searched = [parse(text).wants_queue(name) for text, name in zip(texts("queue:"), KNOWN.queues, strict=True)]
+    searched = [
+        parse(text).wants_queue(name)
+        for text, name in zip(texts("queue:"), KNOWN.queues, strict=True)
+    ]
     assert searched == [True, True, True]
 
 

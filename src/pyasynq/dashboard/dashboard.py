@@ -121,6 +121,7 @@ class Dashboard:
             ],
             exception_handlers={HTTPException: _answer_error},
         )
+        self._app.router.redirect_slashes = False
 
     async def __aenter__(self) -> Self:
         """Return the dashboard."""

@@ -19,7 +19,6 @@ from pyasynq.dashboard.problems import Problem, problem_of
 from pyasynq.diagnosis.diagnosis import diagnose
 from pyasynq.diagnosis.reading import read_findings
 from pyasynq.inspector import Inspector
-from pyasynq.runtime.cleanup import run_to_end
 
 INTERVAL_S: Final = 1.0
 """Seconds between two samples."""
@@ -66,7 +65,7 @@ class Sampler:
         self._alerts: Sequence[Alert] = ()
         self._failing_since: datetime | None = None
         self._event: Event | None = None
-        self._news = asyncio.Condition()
+        self._news = asyncio.Event()
         self._streams = 0
         self._runs = False
         self._job: asyncio.Task[None] | None = None
@@ -152,7 +151,7 @@ class Sampler:
         self._streams += 1
         seen: Event | None = None
         try:
-            if self._job is None or self._job.done():
+            if not self._runs:
                 self._event, self._runs = None, True
                 self._job = asyncio.create_task(self._run(), name="pyasynq dashboard sampler")
             while True:
@@ -164,26 +163,26 @@ class Sampler:
             self._streams -= 1
 
     async def _next(self, seen: Event | None) -> Event | None:
-        async with self._news:
-            await self._news.wait_for(lambda: self._event is not seen or not self._runs)
-            return self._event if self._event is not seen else None
+        while self._event is seen and self._runs:
+            await self._news.wait()
+        return self._event if self._event is not seen else None
 
     async def _run(self) -> None:
         """Sample while there are streams."""
         try:
             while self._streams:
-                await self._publish(await self._sample())
+                self._publish(await self._sample())
                 await asyncio.sleep(INTERVAL_S)
         except Exception:
             logger.exception("the sampler failed")
         finally:
             self._runs = False
-            await run_to_end(lambda: self._publish(None))
+            self._publish(None)
 
-    async def _publish(self, event: Event | None) -> None:
-        async with self._news:
-            self._event = event
-            self._news.notify_all()
+    def _publish(self, event: Event | None) -> None:
+        self._event = event
+        news, self._news = self._news, asyncio.Event()
+        news.set()
 
     async def _sample(self) -> Event:
         try:
