@@ -1,6 +1,7 @@
 """Every broker reads its queues, and moves tasks for operators."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.factories import (
     enqueue,
     ids,
     many_pending,
+    one_of_each,
     take,
 )
 
@@ -75,6 +77,16 @@ async def test_a_queue_is_counted(broker: Broker) -> None:
     await enqueue(broker, a_pending("2"), a_scheduled("3"))
     info = await broker.inspection.queue_info("q")
     assert (info.active, info.pending, info.scheduled, info.size) == (1, 1, 1, 3)
+
+
+async def test_several_queues_are_counted_in_their_order(broker: Broker) -> None:
+    await one_of_each(broker)
+    await enqueue(broker, a_pending(queue="p"))
+    one, none, other = await broker.inspection.queue_infos(["q", "none", "p"])
+    known = await broker.inspection.queue_info("q", memory=False)
+    assert replace(one, timestamp=known.timestamp, latency=known.latency) == known
+    assert (none.queue, none.size, other.queue, other.pending) == ("none", 0, "p", 1)
+    assert list(await broker.inspection.queue_infos([])) == []
 
 
 async def test_a_task_is_found_where_it_is(broker: Broker) -> None:

@@ -21,6 +21,7 @@ from tests.support.factories import a_server
 
 NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+NOTHING = Past(before=None, minute=None, minutes_ago=None, hours={})
 
 
 def a_queue(name: str = "q", /, **fields: object) -> QueueInfo:
@@ -34,9 +35,9 @@ def a_reading(*queues: QueueInfo, at: datetime = NOON, served: bool = True) -> R
     return Reading(at=at, queues=queues, servers=servers)
 
 
-def rates(before: QueueInfo, now: QueueInfo, seconds: float = 2) -> tuple[object, ...]:
-    earlier = a_reading(before, at=NOON - timedelta(seconds=seconds))
-    past = Past(before=earlier, minutes_ago=None, hours={})
+def rates(before: QueueInfo, now: QueueInfo) -> tuple[object, ...]:
+    earlier = a_reading(replace(before, timestamp=NOON - 2 * SECOND), at=NOON - 2 * SECOND)
+    past = Past(before=earlier, minute=earlier, minutes_ago=None, hours={})
     [row] = queue_rows(a_reading(now), past)
     return row["in_per_s"], row["out_per_s"], row["failed_per_min"]
 
@@ -61,7 +62,7 @@ def test_rates_are_those_since_the_reading_before(
 
 
 def test_the_first_reading_has_no_rates() -> None:
-    document = overview(a_reading(a_queue()), Past(before=None, minutes_ago=None, hours={}))
+    document = overview(a_reading(a_queue()), NOTHING)
     totals = cast("dict[str, object]", document["totals"])
     assert [totals[name] for name in ("in_per_s", "out_per_s", "queues", "servers")] == [
         None,
@@ -72,7 +73,7 @@ def test_the_first_reading_has_no_rates() -> None:
 
 
 def test_a_queue_knows_its_servers_and_its_last_hour() -> None:
-    past = Past(before=None, minutes_ago=None, hours={"a": [1, 2]})
+    past = replace(NOTHING, hours={"a": [1, 2]})
     a, b = queue_rows(a_reading(a_queue("a"), a_queue("b")), past)
     assert (a["servers"], a["slots"], a["hour"]) == (1, 4, [1, 2])
     assert b["hour"] is None

@@ -71,13 +71,14 @@ class Finder:
         states = query.states()
         if query.names_group:
             states = [state for state in states if state is TaskState.AGGREGATING]
-        for queue in filter(query.wants_queue, await self._broker.inspection.queues()):
-            info = await self._broker.inspection.queue_info(queue, memory=False)
+        queues = list(filter(query.wants_queue, await self._broker.inspection.queues()))
+        for info in await self._broker.inspection.queue_infos(queues):
             for state in states:
-                if state is TaskState.AGGREGATING:
-                    places += await self._group_places(queue, query)
-                elif size := int(getattr(info, state.value)):
-                    places.append(_place(queue, state, size))
+                size = int(getattr(info, state.value))
+                if size and state is TaskState.AGGREGATING:
+                    places += await self._group_places(info.queue, query)
+                elif size:
+                    places.append(_place(info.queue, state, size))
         return places
 
     async def _group_places(self, queue: str, query: Query) -> list[Place]:

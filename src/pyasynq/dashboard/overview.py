@@ -62,12 +62,14 @@ class Past:
     """Earlier readings that the present one is compared with.
 
     Attributes:
-        before: The reading before; None if this is the first.
+        before: A reading some seconds ago; None if there is none.
+        minute: A reading up to a minute ago; None if there is none.
         minutes_ago: A reading some ten minutes ago; None if there is none.
         hours: For each queue its runs in each of the last 60 minutes; None if they are not known.
     """
 
     before: Reading | None
+    minute: Reading | None
     minutes_ago: Reading | None
     hours: Mapping[str, Sequence[int]]
 
@@ -85,12 +87,12 @@ def overview(now: Reading, past: Past, alerts: Sequence[Alert] = ()) -> dict[str
 
 def queue_rows(now: Reading, past: Past) -> list[dict[str, object]]:
     """Return the members of each queue."""
-    known = _by_name(past.before)
-    seconds = 0.0 if past.before is None else (now.at - past.before.at).total_seconds()
+    before, minute = _by_name(past.before), _by_name(past.minute)
     return [
         {
             **fields(queue),
-            **_rates(queue, known.get(queue.queue), seconds),
+            **_rates(queue, before.get(queue.queue)),
+            "failed_per_min": _failures(queue, minute.get(queue.queue)),
             **_serving(queue.queue, now.servers),
             "hour": past.hours.get(queue.queue),
         }
@@ -102,10 +104,11 @@ def _by_name(reading: Reading | None) -> dict[str, QueueInfo]:
     return {} if reading is None else {queue.queue: queue for queue in reading.queues}
 
 
-def _rates(now: QueueInfo, before: QueueInfo | None, seconds: float) -> dict[str, float | None]:
+def _rates(now: QueueInfo, before: QueueInfo | None) -> dict[str, float | None]:
     """Return rates since *before*; what operators delete or run again meanwhile distorts them."""
-    if before is None or seconds <= 0:
-        return {"in_per_s": None, "out_per_s": None, "failed_per_min": None}
+    seconds = _seconds(now, before)
+    if before is None or not seconds:
+        return {"in_per_s": None, "out_per_s": None}
     ended = max(0, now.processed_total - before.processed_total)
     failed = max(0, now.failed_total - before.failed_total)
     archived = max(0, now.archived - before.archived)
@@ -113,8 +116,19 @@ def _rates(now: QueueInfo, before: QueueInfo | None, seconds: float) -> dict[str
     return {
         "in_per_s": round(max(0, added) / seconds, 3),
         "out_per_s": round(ended / seconds, 3),
-        "failed_per_min": round(60 * failed / seconds, 3),
     }
+
+
+def _failures(now: QueueInfo, before: QueueInfo | None) -> float | None:
+    """Return the failures per minute since *before*."""
+    seconds = _seconds(now, before)
+    if before is None or not seconds:
+        return None
+    return round(60 * max(0, now.failed_total - before.failed_total) / seconds, 3)
+
+
+def _seconds(now: QueueInfo, before: QueueInfo | None) -> float:
+    return 0.0 if before is None else (now.timestamp - before.timestamp).total_seconds()
 
 
 def _unfinished(queue: QueueInfo) -> int:

@@ -11,7 +11,6 @@ import msgspec
 
 from pyasynq.broker import Broker
 from pyasynq.core.errors import PyasynqError, QueueNotFoundError
-from pyasynq.core.info import QueueInfo
 from pyasynq.core.json_form import to_json_types
 from pyasynq.dashboard.concurrency import gather
 from pyasynq.dashboard.overview import Alert, Past, Reading, broker_alerts, overview, queue_rows
@@ -32,8 +31,12 @@ COMPARED: Final = 20
 AT_ONCE: Final = 8
 """Queues that are read at the same time."""
 
-OLDEST: Final = timedelta(seconds=30)
-"""Rates are not computed over a longer time: nobody looked meanwhile."""
+READINGS: Final = 70
+"""Readings that are kept, for rates."""
+
+RATES: Final = timedelta(seconds=10)
+FAILURES: Final = timedelta(seconds=60)
+"""Times over which rates are computed: from one second to the next they would jump."""
 
 MINUTES: Final = 60
 HOUR: Final = timedelta(minutes=MINUTES)
@@ -59,7 +62,7 @@ class Sampler:
         self._inspector = inspector
         self._extras = extras
         self._lock = asyncio.Lock()
-        self._readings: deque[Reading] = deque(maxlen=2)
+        self._readings: deque[Reading] = deque(maxlen=READINGS)
         self._slow_readings: deque[Reading] = deque(maxlen=COMPARED)
         self._hours: Mapping[str, Sequence[int]] = {}
         self._alerts: Sequence[Alert] = ()
@@ -97,27 +100,28 @@ class Sampler:
         return {**document, "interval": INTERVAL_S, **self._extras()}
 
     def _past(self) -> Past:
-        before: Reading | None = self._readings[0]
-        if not timedelta(0) < self._readings[-1].at - self._readings[0].at <= OLDEST:
-            before = None
         earlier = self._slow_readings[0] if len(self._slow_readings) > 1 else None
-        return Past(before=before, minutes_ago=earlier, hours=self._hours)
+        return Past(
+            before=self._since(RATES),
+            minute=self._since(FAILURES),
+            minutes_ago=earlier,
+            hours=self._hours,
+        )
+
+    def _since(self, span: timedelta) -> Reading | None:
+        """Return the oldest reading within *span*; None if there is none but the newest."""
+        newest = self._readings[-1].at
+        found = (it for it in self._readings if timedelta(0) < newest - it.at <= span)
+        return next(found, None)
 
     async def _read(self, now: datetime) -> None:
         names = await self._inspector.queues()
-        found = await gather(AT_ONCE, names, self._read_queue)
-        queues = [queue for queue in found if queue is not None]
+        queues = await self._broker.inspection.queue_infos(names)
         reading = Reading(at=now, queues=queues, servers=await self._inspector.servers())
         last = self._slow_readings[-1] if self._slow_readings else None
         if last is None or (now - last.at).total_seconds() >= SLOW_S:
             await self._read_slowly(reading)
         self._readings.append(reading)
-
-    async def _read_queue(self, name: str) -> QueueInfo | None:
-        try:
-            return await self._inspector.queue_info(name, memory=False)
-        except QueueNotFoundError:  # it was removed meanwhile
-            return None
 
     async def _read_slowly(self, reading: Reading) -> None:
         if self._slow_readings and reading.at - self._slow_readings[-1].at > timedelta(minutes=5):

@@ -96,6 +96,10 @@ class ReadPort(Protocol):
         """Return the counts of *queue*; without *memory* its memory is 0 and not estimated."""
         ...
 
+    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo]:
+        """Return the counts of *queues* in their order, without memory, in few round trips."""
+        ...
+
     async def history(self, queue: str, days: int) -> list[DailyStats]:
         """Return the counters of the last *days* days, today first."""
         ...

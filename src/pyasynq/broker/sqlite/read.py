@@ -57,6 +57,10 @@ class SqliteRead:
         """Return the counts of *queue*; without *memory* its memory is 0 and not estimated."""
         return await self._store.read(partial(self._queue_info, queue, memory=memory))
 
+    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo]:
+        """Return the counts of *queues*, each in a transaction of its own."""
+        return [await self.queue_info(queue, memory=False) for queue in queues]
+
     def _queue_info(self, queue: str, tx: Transaction, *, memory: bool) -> QueueInfo:
         sql = "SELECT id, paused_s IS NOT NULL, processed, failed FROM pyasynq_queue WHERE name = ?"
         number, paused, processed_total, failed_total = tx.row(sql, queue) or (None, False, 0, 0)
