@@ -31,7 +31,7 @@ class Audit:
         """Write one action.
 
         Args:
-            principal: Who did it.
+            principal: The person or program that did it.
             action: What was done.
             target: To what: a queue, a task, a search line.
             count: Number of tasks or queues that were changed.

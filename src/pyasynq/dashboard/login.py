@@ -247,7 +247,7 @@ class ProxyLogin:
             role: The role of all others; None refuses them.
 
         Raises:
-            OptionError: If an address or a role is none.
+            OptionError: If an address or a role does not exist.
         """
         try:
             self._trusted = [ipaddress.ip_network(address) for address in trusted]

@@ -1,4 +1,4 @@
-"""Who may do what: roles, permissions, and the person or program behind a request."""
+"""Rights: roles, permissions, and the person or program behind a request."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

@@ -22,13 +22,13 @@ class RedisAudit:
 
     async def write(self, entry: AuditEntry) -> None:
         """Write one action; Redis removes old ones a hundred at a time."""
-        command = ("XADD", keys.AUDIT, "MAXLEN", "~", MAX_AUDIT, "*", FIELD)
+        command = ("XADD", keys.audit(), "MAXLEN", "~", MAX_AUDIT, "*", FIELD)
         await execute(self._driver, *command, msgspec.json.encode(entry), once=True)
 
     async def read(self, before: str | None, count: int) -> Sequence[tuple[str, AuditEntry]]:
         """Return up to *count* actions with their ids, the newest first."""
         newest = "+" if before is None else f"({before}"
-        reply = await execute(self._driver, "XREVRANGE", keys.AUDIT, newest, "-", "COUNT", count)
+        reply = await execute(self._driver, "XREVRANGE", keys.audit(), newest, "-", "COUNT", count)
         entries: list[tuple[str, AuditEntry]] = []
         for entry_id, fields in cast("list[tuple[bytes, object]]", reply):
             (data,) = cast("dict[bytes, bytes]", fields).values()

@@ -45,13 +45,6 @@ Written by:
 the inspector
 """
 
-AUDIT: Final = "asynq:audit"
-"""The last actions of operators (stream).
-
-Written by:
-the dashboard
-"""
-
 KINDS: Final = tuple(
     (re.compile(pattern, re.DOTALL), kind)
     for pattern, kind in (
@@ -315,6 +308,18 @@ def last_tick(queue: str, entry_id: str) -> str:
         asynq has no such key.
     """
     return f"asynq:{{{queue}}}:scheduler_last:{entry_id}"
+
+
+def audit() -> str:
+    """Return the key of the last actions of operators (stream).
+
+    Written by:
+        the dashboard
+
+    Differs:
+        The reference keeps no audit.
+    """
+    return "asynq:audit"
 
 
 def probe(name: str) -> str:
