@@ -8,7 +8,7 @@ import pytest
 
 from pyasynq.broker import Broker, Container, Move, Page, RemoveResult, StoredTask, UpdateResult
 from pyasynq.core.compose import Plan
-from pyasynq.core.info import TaskInfo
+from pyasynq.core.info import QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import Action, TaskState
 from tests.support.factories import (
@@ -82,7 +82,8 @@ async def test_a_queue_is_counted(broker: Broker) -> None:
 async def test_several_queues_are_counted_in_their_order(broker: Broker) -> None:
     await one_of_each(broker)
     await enqueue(broker, a_pending(queue="p"))
-    one, none, other = await broker.inspection.queue_infos(["q", "none", "p"])
+    found = await broker.inspection.queue_infos(["q", "none", "p"])
+    one, none, other = (it for it in found if isinstance(it, QueueInfo))
     known = await broker.inspection.queue_info("q", memory=False)
     assert replace(one, timestamp=known.timestamp, latency=known.latency) == known
     assert (none.queue, none.size, other.queue, other.pending) == ("none", 0, "p", 1)

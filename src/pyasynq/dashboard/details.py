@@ -12,7 +12,7 @@ from pyasynq.core.info import QueueInfo, ServerInfo, TaskInfo, WorkerInfo
 from pyasynq.core.json_form import text_of
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 
-NEAR: Final = 1000
+NEAR: Final = 250
 """Pending tasks among which the place of one is looked for."""
 
 ACTIONS: Final = {

@@ -1,6 +1,7 @@
 """Search for tasks in bounded steps."""
 
 import base64
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker import Broker, Container
-from pyasynq.core.errors import PoisonError, QueueNotFoundError, TaskNotFoundError
+from pyasynq.core.errors import BrokerError, PoisonError, QueueNotFoundError, TaskNotFoundError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.states import TaskState
 from pyasynq.dashboard.payloads import Payloads
@@ -19,6 +20,9 @@ from pyasynq.inspector.actions import Actions
 
 MOST_LOOKED_AT: Final = 10_000
 """Tasks that one call looks at."""
+
+LONGEST_S: Final = 3.0
+"""Seconds after which one call stops: large tasks take long to read."""
 
 STEP: Final = 250
 """Tasks that are read at once; less if fewer are left to look at."""
@@ -48,12 +52,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         position: Where to go on; None at the end.
         looked_at: Tasks that were looked at.
         total: Tasks in all places that the query searches.
+        stopped: Whether it stopped because it has looked at enough tasks, or for long enough.
     """
 
     tasks: Sequence[TaskInfo]
     position: Position | None
     looked_at: int
     total: int
+    stopped: bool = False
 
 
 class Finder:
@@ -73,6 +79,8 @@ class Finder:
             states = [state for state in states if state is TaskState.AGGREGATING]
         queues = list(filter(query.wants_queue, await self._broker.inspection.queues()))
         for info in await self._broker.inspection.queue_infos(queues):
+            if isinstance(info, BrokerError):  # the overview reports it
+                continue
             for state in states:
                 size = int(getattr(info, state.value))
                 if size and state is TaskState.AGGREGATING:
@@ -106,7 +114,13 @@ class Finder:
             return Found(tasks=found, position=None, looked_at=len(found), total=total)
         search = _Search(self, query, limit)
         end = await search.run(_from(places, position), self._actions)
-        return Found(tasks=search.found, position=end, looked_at=search.looked_at, total=total)
+        return Found(
+            tasks=search.found,
+            position=end,
+            looked_at=search.looked_at,
+            total=total,
+            stopped=search.stopped,
+        )
 
     async def _look_up(self, query: Query) -> list[TaskInfo]:
         """Return the tasks with the ids that *query* names."""
@@ -129,6 +143,8 @@ class _Search:
     def __init__(self, finder: Finder, query: Query, limit: int) -> None:
         self.found: list[TaskInfo] = []
         self.looked_at = 0
+        self.stopped = False
+        self._ends = time.monotonic() + LONGEST_S
         self._finder = finder
         self._query = query
         self._limit = limit
@@ -139,7 +155,8 @@ class _Search:
         for place, start in places:
             rank, more = start, True
             while more:
-                if self.looked_at >= MOST_LOOKED_AT or len(self.found) >= self._limit:
+                self.stopped = self._has_enough()
+                if self.stopped or len(self.found) >= self._limit:
                     return _position(place, rank)
                 step = min(STEP, MOST_LOOKED_AT - self.looked_at)
                 if self._query.only_places:
@@ -153,6 +170,11 @@ class _Search:
                 self.looked_at += step if more else len(page.tasks)
                 rank += step
         return None
+
+    def _has_enough(self) -> bool:
+        """Return whether enough tasks were looked at, or large ones for long enough."""
+        is_late = self.looked_at > 0 and time.monotonic() >= self._ends
+        return self.looked_at >= MOST_LOOKED_AT or is_late
 
     def _take(self, tasks: Sequence[TaskInfo]) -> int | None:
         """Keep the tasks that meet the query; return how many were looked at if that is enough."""

@@ -28,12 +28,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         at: When.
-        queues: All queues, sorted by name.
+        queues: All queues that can be read, sorted by name.
+        unreadable: The other queues, and why each cannot be read.
         servers: The running servers.
     """
 
     at: datetime
     queues: Sequence[QueueInfo]
+    unreadable: Mapping[str, str] = {}
     servers: Sequence[ServerInfo]
 
 
@@ -179,6 +181,14 @@ def broker_alerts(checks: Sequence[Check]) -> list[Alert]:
 
 def queue_alerts(now: Reading, earlier: Reading | None) -> Iterator[Alert]:
     """Yield the alerts about queues."""
+    for name, reason in now.unreadable.items():
+        yield Alert(
+            id=f"queue-unreadable:{name}",
+            level="problem",
+            subject=name,
+            queue=name,
+            message=f"the queue cannot be read: {reason}",
+        )
     served = {queue for server in now.servers for queue in server.queues}
     before = _by_name(earlier)
     for queue in now.queues:

@@ -1,5 +1,6 @@
 """Payloads and results as the dashboard shows them: redacted, decoded, and cut to a size."""
 
+import codecs
 import logging
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -97,13 +98,12 @@ class Payloads:
 
 def preview(content: bytes) -> str | None:
     """Return the beginning of *content* as text; None if it is not text."""
-    # A character takes at most four bytes; one that is cut at the end is no reason to show nothing.
-    text = text_of(content[: 4 * PREVIEW])
-    if text is None:
-        text = content[: 4 * PREVIEW].decode(errors="ignore")
-        if len(text.encode()) < len(content[: 4 * PREVIEW]) - 3:
-            return None
-    return text[:PREVIEW]
+    beginning = content[: 4 * PREVIEW]  # a character takes at most four bytes; the last may be cut
+    is_whole = len(beginning) == len(content)
+    try:
+        return codecs.getincrementaldecoder("utf-8")().decode(beginning, is_whole)[:PREVIEW]
+    except UnicodeDecodeError:
+        return None
 
 
 def decode(content: bytes) -> tuple[str, object]:
@@ -111,14 +111,15 @@ def decode(content: bytes) -> tuple[str, object]:
     if not content:
         return "empty", None
     text = text_of(content)
+    if text is None:
+        found = _decode_msgpack(content) if len(content) <= MAX_DECODED else None
+        return ("binary", None) if found is None else ("msgpack", found)
     if len(content) <= MAX_DECODED:
         try:
             return "json", to_json_types(msgspec.json.decode(content))
         except (msgspec.DecodeError, RecursionError):
-            pass
-        if text is None and (found := _decode_msgpack(content)) is not None:
-            return "msgpack", found
-    return ("binary", None) if text is None else ("text", text[:MAX_SHOWN])
+            return "text", text
+    return "text", text[:MAX_SHOWN]
 
 
 def _decode_msgpack(content: bytes) -> object | None:
@@ -128,6 +129,6 @@ def _decode_msgpack(content: bytes) -> object | None:
         if isinstance(found, dict | list):
             # Keys may be of any type, and values of types that JSON lacks.
             return msgspec.json.decode(msgspec.json.encode(found))
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         return None
     return None

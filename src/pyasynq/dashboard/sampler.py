@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker import Broker
-from pyasynq.core.errors import PyasynqError, QueueNotFoundError
+from pyasynq.core.errors import BrokerError, PyasynqError, QueueNotFoundError
 from pyasynq.core.json_form import to_json_types
 from pyasynq.dashboard.concurrency import gather
 from pyasynq.dashboard.overview import Alert, Past, Reading, broker_alerts, overview, queue_rows
@@ -116,8 +116,17 @@ class Sampler:
 
     async def _read(self, now: datetime) -> None:
         names = await self._inspector.queues()
-        queues = await self._broker.inspection.queue_infos(names)
-        reading = Reading(at=now, queues=queues, servers=await self._inspector.servers())
+        found = await self._broker.inspection.queue_infos(names)
+        reading = Reading(
+            at=now,
+            queues=[it for it in found if not isinstance(it, BrokerError)],
+            unreadable={
+                name: str(it)
+                for name, it in zip(names, found, strict=True)
+                if isinstance(it, BrokerError)
+            },
+            servers=await self._inspector.servers(),
+        )
         last = self._slow_readings[-1] if self._slow_readings else None
         if last is None or (now - last.at).total_seconds() >= SLOW_S:
             await self._read_slowly(reading)
@@ -127,7 +136,8 @@ class Sampler:
         if self._slow_readings and reading.at - self._slow_readings[-1].at > timedelta(minutes=5):
             self._slow_readings.clear()  # nobody looked meanwhile
         self._slow_readings.append(reading)
-        self._alerts = broker_alerts(diagnose(await read_findings(self._broker, permissions=False)))
+        findings = await read_findings(self._broker, permissions=False, queues=reading.queues)
+        self._alerts = broker_alerts(diagnose(findings))
         if self._broker.supports("history"):
             names = [queue.queue for queue in reading.queues]
             hours = await gather(AT_ONCE, names, self._read_hour)

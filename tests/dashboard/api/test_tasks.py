@@ -120,12 +120,23 @@ async def test_a_search_stops_at_its_bound_and_goes_on_from_there(
     http: httpx.AsyncClient, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyasynq.dashboard.finder.MOST_LOOKED_AT", 10)
-    monkeypatch.setattr("pyasynq.dashboard.api.tasks.MOST_LOOKED_AT", 10)
     await enqueue(broker, *(a_pending(str(n), payload=b"%d" % n) for n in range(15)))
     first = await search(http, "payload:14")
     second = await search(http, "payload:14", cursor=first["cursor"])
     assert (first["items"], first["looked_at"], first["stopped"]) == ([], 10, True)
     assert ([task["id"] for task in second["items"]], second["stopped"]) == (["14"], False)
+
+
+async def test_a_search_that_takes_long_stops_and_goes_on_from_there(
+    http: httpx.AsyncClient, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyasynq.dashboard.finder.LONGEST_S", 0.0)
+    monkeypatch.setattr("pyasynq.dashboard.finder.STEP", 2)
+    await enqueue(broker, *(a_pending(str(n), payload=b"%d" % n) for n in range(3)))
+    first = await search(http, "payload:2")
+    second = await search(http, "payload:2", cursor=first["cursor"])
+    assert (first["items"], first["looked_at"], first["stopped"]) == ([], 2, True)
+    assert [task["id"] for task in second["items"]] == ["2"]
 
 
 async def test_a_cursor_outlives_the_place_that_it_is_in(

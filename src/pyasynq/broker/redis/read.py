@@ -13,6 +13,7 @@ from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.scripts import Call
 from pyasynq.broker.redis.task_records import ATTEMPT_FIELDS, Fields, number, stored_task, task_info
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import TaskState
@@ -72,21 +73,31 @@ class RedisRead:
         aggregating = waiting + staged
         return _info(queue, now, counts, aggregating=aggregating, memory_usage=memory_usage)
 
-    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo]:
+    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo | BrokerError]:
         """Return the counts of *queues* in one round trip, and a few for each that has groups."""
         if not queues:
             return []
         now = self._clock.now()
         answers = await pipeline.run_all(self._driver, [_count(queue, now) for queue in queues])
-        pipeline.raise_first(answers)
-        infos: list[QueueInfo] = []
-        for queue, counts in zip(queues, cast("list[Counts]", answers), strict=True):
+        return [
+            await self._complete(queue, now, answer)
+            for queue, answer in zip(queues, answers, strict=True)
+        ]
+
+    async def _complete(self, queue: str, now: datetime, answer: object) -> QueueInfo | BrokerError:
+        """Return the info of *queue*, whose counts are *answer*; or the error, if it is one."""
+        try:
+            pipeline.raise_first([answer])
+            counts = cast("Counts", answer)
             _, groups, sets, *_ = counts
             waiting = await self._groups.group_sizes(queue) if groups else ()
             aggregating = sum(group.size for group in waiting)
             aggregating += await self._staged(queue) if sets else 0
-            infos.append(_info(queue, now, counts, aggregating=aggregating, memory_usage=0))
-        return infos
+        except BrokerUnavailableError:
+            raise
+        except BrokerError as error:
+            return error
+        return _info(queue, now, counts, aggregating=aggregating, memory_usage=0)
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
         """Return the counters of the last *days* days, today first."""

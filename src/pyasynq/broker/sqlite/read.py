@@ -25,6 +25,7 @@ from pyasynq.broker.sqlite.tasks import (
     stored_task,
     task_info,
 )
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import DailyStats, QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import TaskState
@@ -57,7 +58,7 @@ class SqliteRead:
         """Return the counts of *queue*; without *memory* its memory is 0 and not estimated."""
         return await self._store.read(partial(self._queue_info, queue, memory=memory))
 
-    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo]:
+    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo | BrokerError]:
         """Return the counts of *queues*, each in a transaction of its own."""
         return [await self.queue_info(queue, memory=False) for queue in queues]
 

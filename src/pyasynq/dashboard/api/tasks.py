@@ -17,7 +17,7 @@ from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Li
 from pyasynq.dashboard.api.jobs import time_of
 from pyasynq.dashboard.api.outcomes import Outcomes
 from pyasynq.dashboard.api.search_lines import parse_line
-from pyasynq.dashboard.finder import MOST_LOOKED_AT, decode_cursor, encode_cursor
+from pyasynq.dashboard.finder import decode_cursor, encode_cursor
 from pyasynq.dashboard.permissions import Permission
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Handler, Route, reads
@@ -100,7 +100,7 @@ async def search(call: Call, given: SearchInput) -> object:
         "cursor": encode_cursor(found.position),
         "looked_at": found.looked_at,
         "total": found.total,
-        "stopped": found.position is not None and found.looked_at >= MOST_LOOKED_AT,
+        "stopped": found.stopped,
         "terms": [
             {"key": term.key, "value": term.value, "negated": term.negated} for term in query.terms
         ],
