@@ -3,7 +3,7 @@
 import codecs
 import logging
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import msgspec
 
@@ -128,7 +128,7 @@ def _decode_msgpack(content: bytes) -> object | None:
         found = msgspec.msgpack.decode(content)
         if isinstance(found, dict | list):
             # Keys may be of any type, and values of types that JSON lacks.
-            return msgspec.json.decode(msgspec.json.encode(found))
+            return cast("object", msgspec.json.decode(msgspec.json.encode(found)))
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         return None
     return None
