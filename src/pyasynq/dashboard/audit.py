@@ -2,13 +2,14 @@
 
 import logging
 from datetime import UTC, datetime
+from typing import Final
 
 from pyasynq.broker import AuditEntry, Broker
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.json_form import to_json_types
 from pyasynq.dashboard.permissions import Permission, Principal
 
-logger = logging.getLogger("pyasynq.audit")
+logger: Final = logging.getLogger("pyasynq.audit")
 
 
 class Audit:

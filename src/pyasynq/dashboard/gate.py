@@ -29,7 +29,7 @@ BODY_S: Final = 20.0
 JSON: Final = "application/json"
 _FIELD: Final = re.compile(r"`\$\.(?P<field>\w+)")
 
-logger = logging.getLogger("pyasynq.dashboard")
+logger: Final = logging.getLogger("pyasynq.dashboard")
 
 
 class Gate:

@@ -38,7 +38,7 @@ AT_ONCE: Final = 16
 
 Status: TypeAlias = Literal["running", "done", "stopped", "failed"]
 
-logger = logging.getLogger("pyasynq.dashboard")
+logger: Final = logging.getLogger("pyasynq.dashboard")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -30,7 +30,7 @@ HIDDEN: Final = b"(hidden: redact failed)"
 LONG: Final = ("payload", "result", "attempts")
 """Members of a task that lists leave out."""
 
-logger = logging.getLogger("pyasynq.dashboard")
+logger: Final = logging.getLogger("pyasynq.dashboard")
 
 
 class Payloads:

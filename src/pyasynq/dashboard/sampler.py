@@ -41,7 +41,7 @@ FAILURES: Final = timedelta(seconds=60)
 MINUTES: Final = 60
 HOUR: Final = timedelta(minutes=MINUTES)
 
-logger = logging.getLogger("pyasynq.dashboard")
+logger: Final = logging.getLogger("pyasynq.dashboard")
 
 
 class Event(msgspec.Struct, frozen=True):

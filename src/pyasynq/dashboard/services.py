@@ -41,17 +41,17 @@ class Services:
         codecs: Sequence[Codec],
     ) -> None:
         """Use the broker at *address*."""
-        self.read_only = read_only
-        self.url = redact_url(address)
+        self.read_only: bool = read_only
+        self.url: str = redact_url(address)
         self.broker: Broker = open_broker(address)
-        self.inspector = Inspector(self.broker, codecs=codecs)
-        self.client = Client(self.broker, codecs=codecs)
-        self.actions = Actions(self.broker, Codecs(codecs))
-        self.payloads = Payloads(redact)
-        self.finder = Finder(self.broker, self.actions, self.payloads)
-        self.audit = Audit(self.broker)
-        self.jobs = Jobs(self.inspector, self.actions, self.finder)
-        self.sampler = Sampler(self.broker, self.inspector, self._extras)
+        self.inspector: Inspector = Inspector(self.broker, codecs=codecs)
+        self.client: Client = Client(self.broker, codecs=codecs)
+        self.actions: Actions = Actions(self.broker, Codecs(codecs))
+        self.payloads: Payloads = Payloads(redact)
+        self.finder: Finder = Finder(self.broker, self.actions, self.payloads)
+        self.audit: Audit = Audit(self.broker)
+        self.jobs: Jobs = Jobs(self.inspector, self.actions, self.finder)
+        self.sampler: Sampler = Sampler(self.broker, self.inspector, self._extras)
 
     def _extras(self) -> dict[str, object]:
         return {"jobs": self.jobs.listed()}
