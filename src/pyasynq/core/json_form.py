@@ -3,9 +3,10 @@
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from pyasynq.core.info import SchedulerEntry
+if TYPE_CHECKING:  # the command line prints JSON long before it needs protobuf
+    from pyasynq.core.info import SchedulerEntry
 
 NO_TEXT: Final = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
 """Bytes of names that are not UTF-8."""
@@ -68,7 +69,7 @@ def text_of(content: bytes) -> str | None:
         return None
 
 
-def entry_members(entry: SchedulerEntry) -> dict[str, object]:
+def entry_members(entry: "SchedulerEntry") -> dict[str, object]:
     """Return the members of a scheduler's entry; options that were not given are left out."""
     return {
         "id": entry.id,
@@ -81,7 +82,7 @@ def entry_members(entry: SchedulerEntry) -> dict[str, object]:
     }
 
 
-def given_options(entry: SchedulerEntry) -> dict[str, object]:
+def given_options(entry: "SchedulerEntry") -> dict[str, object]:
     """Return the options that *entry* was registered with."""
     options = fields(entry.options)
     return {name: value for name, value in options.items() if value not in (None, {})}
