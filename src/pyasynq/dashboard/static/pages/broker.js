@@ -1,0 +1,108 @@
+// Redis, or the file of SQLite: what it says about itself, and what is wrong with it.
+import { html } from "../lib.js";
+import { hasText, t } from "../i18n.js";
+import { bytes, number } from "../numbers.js";
+import { useResource } from "../resource.js";
+import { me } from "../session.js";
+import { duration } from "../time.js";
+import { Copy, Failed, Foreign, Meter, Skeleton, State } from "../ui.js";
+
+const LOOK = {
+    ok: ["completed", "completed"],
+    warning: ["retry", "alert"],
+    problem: ["archived", "cross"],
+    unknown: ["waiting", "info"],
+};
+const ORDER = ["problem", "warning", "unknown", "ok"];
+const EVERY_MS = 10_000;
+
+const number_of = (text) => number(Number(text));
+const bytes_of = (text) => bytes(Number(text));
+
+// What to show of INFO, in this order, and how.
+const FACTS = [
+    ["redis_version"],
+    ["valkey_version"],
+    ["version"],
+    ["redis_mode"],
+    ["role"],
+    ["path"],
+    ["uptime_in_seconds", (text) => duration(Number(text))],
+    ["connected_clients", number_of],
+    ["blocked_clients", number_of],
+    ["used_memory", bytes_of],
+    ["used_memory_peak", bytes_of],
+    ["maxmemory", bytes_of],
+    ["maxmemory_policy"],
+    ["mem_fragmentation_ratio"],
+    ["instantaneous_ops_per_sec", number_of],
+    ["total_commands_processed", number_of],
+    ["evicted_keys", number_of],
+    ["expired_keys", number_of],
+    ["rejected_connections", number_of],
+    ["aof_enabled"],
+    ["rdb_last_bgsave_status"],
+    ["rdb_changes_since_last_save", number_of],
+    ["connected_slaves", number_of],
+    ["size", bytes_of],
+    ["file_bytes", bytes_of],
+    ["wal_bytes", bytes_of],
+    ["free_bytes", bytes_of],
+    ["cluster_state"],
+    ["cluster_size"],
+];
+
+const Check = ({ check }) => {
+    const [state, glyph] = LOOK[check.status] ?? LOOK.unknown;
+    return html`<tr>
+    <td class="nw"><${State} name=${state} glyph=${glyph}>${t(`check_${check.status}`)}<//></td>
+    <td class="b two3">${check.check}</td>
+    <td class="full grow"><${Foreign} text=${check.message} />${check.advice && html` <span class="dim"><${Foreign} text=${check.advice} /></span>`}</td>
+  </tr>`;
+};
+
+function Memory({ info }) {
+    const [used, most] = [Number(info.used_memory), Number(info.maxmemory)];
+    if (!used || !most) return null;
+    const part = used / most;
+    return html`<dt>${t("memory")}</dt><dd><${Meter} part=${part} state=${part > 0.8 ? "archived" : "active"} /> ${t("of_bytes", { used: bytes(used), most: bytes(most) })}</dd>`;
+}
+
+function Node({ node }) {
+    const info = node.info ?? {};
+    const known = FACTS.filter(([name]) => info[name] !== undefined);
+    const named = new Set(known.map(([name]) => name));
+    const others = Object.entries(info)
+        .filter(([name]) => !named.has(name))
+        .sort();
+    const text = Object.entries(info)
+        .map(([name, value]) => `${name}: ${value}`)
+        .join("\n");
+    return html`<section class="panel" aria-label=${node.address}>
+    <header><h2 class="mono cut"><${Foreign} text=${node.address} /></h2><span class="sp"></span>
+      ${node.round_trip_s != null && html`<span class="dim nw">${t("round_trip", { span: duration(node.round_trip_s) })}</span>`}
+      <${Copy} kind="ic ghost sm" text=${text} label=${t("copy")} />
+    </header>
+    <div class="in"><dl class="kv wide"><${Memory} info=${info} />
+      ${known.map(([name, form]) => html`<dt>${hasText(`info_${name}`) ? t(`info_${name}`) : name}</dt><dd>${form ? form(info[name]) : html`<${Foreign} text=${info[name]} />`}</dd>`)}
+      ${!known.length && !others.length && html`<dt>${t("node")}</dt><dd>${t("no_answer")}</dd>`}
+    </dl></div>
+    ${others.length > 0 && html`<details class="all"><summary class="tw">${t("all_values", { n: others.length })}</summary><dl class="kv wide mono">${others.map(([name, value]) => html`<dt>${name}</dt><dd><${Foreign} text=${value} /></dd>`)}</dl></details>`}
+  </section>`;
+}
+
+export function Broker() {
+    const { data, problem, reload } = useResource("broker", {}, { every_ms: EVERY_MS });
+    if (problem && !data)
+        return html`<div class="panel"><${Failed} problem=${problem} onRetry=${reload} /></div>`;
+    if (!data) return html`<div class="panel"><${Skeleton} rows=${8} /></div>`;
+    const checks = [...data.checks].sort(
+        (a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status),
+    );
+    return html`<p class="dim"><span class="mono">${me.value.broker.url}</span></p>
+    <section class="panel" aria-label=${t("checks")}>
+      <header><h2>${t("checks")}</h2><span class="dim">${t("checks_note")}</span></header>
+      <table class="tbl stack" aria-label=${t("checks")}><tbody>${checks.map((check) => html`<${Check} check=${check} />`)}</tbody></table>
+    </section>
+    <div class="two">${data.nodes.map((node) => html`<${Node} key=${node.address} node=${node} />`)}</div>`;
+}

@@ -1,0 +1,309 @@
+// Small parts of all pages.
+import {
+    cls,
+    effect,
+    html,
+    signal,
+    useEffect,
+    useId,
+    useLayoutEffect,
+    useRef,
+    useSignal,
+} from "./lib.js";
+import { Glyph, Icon } from "./icons.js";
+import { parts, t } from "./i18n.js";
+import { Key, areOn } from "./keys.js";
+import { number, short } from "./numbers.js";
+import { isOld } from "./live.js";
+
+// Always in this order.
+export const STATES = [
+    "active",
+    "pending",
+    "aggregating",
+    "scheduled",
+    "retry",
+    "archived",
+    "completed",
+];
+const SKELETON_MS = 150;
+
+export const State = ({ name, kind = "", glyph = name, children }) =>
+    html`<span class="st s-${name} ${kind}"><${Glyph} name=${glyph} />${children ?? t(`state_${name}`)}</span>`;
+
+export const Button = ({ onClick, kind = "", icon, shortcut, children, label, ...rest }) =>
+    html`<button type="button" class="btn ${kind}" onClick=${onClick} aria-label=${label} title=${label} ...${rest}>
+    ${icon && html`<${Icon} name=${icon} />`}${children}${shortcut && areOn.value && html`<${Key} name=${shortcut} />`}
+  </button>`;
+
+// Choices of which one is pressed.
+export const Choice = ({ label, options, value, onChoose, kind = "" }) =>
+    html`<div class="seg ${kind}" role="group" aria-label=${label}>
+    ${options.map(
+        ([name, text]) =>
+            html`<button type="button" aria-pressed=${value === name} onClick=${() => onChoose(name)}>${text}</button>`,
+    )}
+  </div>`;
+
+// A text that somebody else wrote: isolated, with control and bidirectional characters as tags.
+const STRANGE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
+const ESCAPES = { "\n": "\\n", "\t": "\\t", "\r": "\\r" };
+
+const escaped = (character) => {
+    const code = character.codePointAt(0).toString(16).toUpperCase();
+    return (
+        ESCAPES[character] ??
+        (code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `U+${code.padStart(4, "0")}`)
+    );
+};
+
+export function Foreign({ text, mark = "" }) {
+    const pieces = `${text ?? ""}`.split(new RegExp(`(${STRANGE.source})`)).filter(Boolean);
+    return html`<bdi>${pieces.map((piece) =>
+        STRANGE.test(piece)
+            ? html`<span class="tag">${escaped(piece)}</span>`
+            : marked(piece, mark),
+    )}</bdi>`;
+}
+
+function marked(text, mark) {
+    const at = mark ? text.toLowerCase().indexOf(mark.toLowerCase()) : -1;
+    if (at < 0) return text;
+    const end = at + mark.length;
+    return [text.slice(0, at), html`<mark>${text.slice(at, end)}</mark>`, text.slice(end)];
+}
+
+// How the tasks of a queue are divided. Completed ones are kept, which is no work: half as high.
+const LEAST = 1;
+const KEPT_AT_MOST = 22;
+
+export function StateBar({ counts }) {
+    const work = STATES.slice(0, -1).filter((name) => counts[name]);
+    const total = work.reduce((sum, name) => sum + counts[name], 0);
+    const { completed } = counts;
+    const kept = completed
+        ? Math.max(LEAST, Math.min(KEPT_AT_MOST, (100 * completed) / (total + completed)))
+        : 0;
+    const room = 100 - (kept ? kept + 0.6 : 0) - work.length * (LEAST + 0.3);
+    let x = 0;
+    const bars = work.map((name) => {
+        const width = LEAST + (room * counts[name]) / total;
+        const bar = html`<rect class="s-${name}" x="${x}%" width="${width}%" />`;
+        x += width + 0.3;
+        return bar;
+    });
+    if (kept) bars.push(html`<rect class="s-completed" x="${100 - kept}%" width="${kept}%" />`);
+    return html`<svg class="sbar" aria-hidden="true">${bars}</svg>`;
+}
+
+export const Counts = ({ counts }) =>
+    html`<div class="cnt">
+    ${STATES.filter((name) => counts[name]).map((name) => {
+        const title = `${number(counts[name])} ${t(`state_${name}`)}`;
+        return html`<span class="st s-${name}" title=${title}>
+        <${Glyph} name=${name} /><span aria-hidden="true">${short(counts[name])}</span><span class="vh">${title}</span>
+      </span>`;
+    })}
+  </div>`;
+
+export const Legend = () =>
+    html`<div class="legend">${STATES.map((name) => html`<${State} name=${name} />`)}</div>`;
+
+// Lines of one scale, without axes.
+export function Spark({ lines, label }) {
+    const [width, height] = [100, 24];
+    const top = Math.max(1e-9, ...lines.flatMap(([points]) => points));
+    return html`<svg class="spark" viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label=${label}>
+    ${lines.map(
+        ([points, kind]) =>
+            html`<polyline
+          class=${kind}
+          points=${points
+              .map(
+                  (value, at) =>
+                      `${((at * width) / (points.length - 1)).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`,
+              )
+              .join(" ")}
+        />`,
+    )}
+  </svg>`;
+}
+
+export const Meter = ({ part, state }) =>
+    html`<svg class="meter ${state ? `s-${state}` : ""}" aria-hidden="true"><rect width="${Math.min(100, part * 100)}%" /></svg>`;
+
+export const Progress = ({ part, label }) =>
+    html`<svg class="prog" role="progressbar" aria-label=${label} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(part * 100)}>
+    <rect width="${part * 100}%" />
+  </svg>`;
+
+export const Banner = ({ state, glyph, children, action }) =>
+    html`<div class="banner s-${state}" role="status"><${Glyph} name=${glyph} /><span>${children}</span>${action}</div>`;
+
+export const Empty = ({ icon, title, children, command, action }) =>
+    html`<div class="empty">
+    <${Icon} name=${icon} />
+    <h2>${title}</h2>
+    <p>${children}</p>
+    ${command && html`<pre tabindex="0" aria-label=${t("command")}>${command}</pre>`}
+    ${command ? html`<${Copy} text=${command}>${t("copy")}<//>` : action}
+  </div>`;
+
+// After a moment, the shape of what comes.
+export function Skeleton({ rows = 4 }) {
+    const isShown = useSignal(false);
+    useEffect(() => {
+        const timer = setTimeout(() => (isShown.value = true), SKELETON_MS);
+        return () => clearTimeout(timer);
+    }, []);
+    if (!isShown.value) return null;
+    const widths = ["w7", "w9", "w5", "w3"];
+    return html`<div class="in skeleton" role="status"><span class="vh">${t("loading")}</span>
+    ${Array.from({ length: rows }, (_, row) => html`<span class="sk ${widths[row % 4]}"></span>`)}
+  </div>`;
+}
+
+// What went wrong while a part of a page was read.
+export function Failed({ problem, onRetry }) {
+    if (problem.status === 403)
+        return html`<${Empty} icon="lock" title=${t("forbidden_title")} action=${html`<a class="btn" href="#/">${t("back_to_overview")}</a>`}>
+      ${parts("forbidden_text", { right: html`<span class="mono">${problem.action ?? "?"}</span>` })}
+    <//>`;
+    const retry = html`<${Button} onClick=${onRetry}>${t("try_now")}<//>`;
+    return html`<${Empty} icon="broker" title=${t("failed_title")} action=${onRetry && retry}><${Foreign} text=${problem.message} /><//>`;
+}
+
+// -- messages that go away -------------------------------------------------------------------------
+
+const SHOWN_MS = 6000;
+export const messages = signal([]);
+
+export function say(text, state = "completed") {
+    const message = { text, state };
+    messages.value = [...messages.value, message];
+    setTimeout(() => (messages.value = messages.value.filter((one) => one !== message)), SHOWN_MS);
+}
+
+export const Messages = () =>
+    html`<div class="messages" role="status" aria-live="polite">
+    ${messages.value.map(
+        ({ text, state }) =>
+            html`<div class="message"><span class="st s-${state}"><${Glyph} name=${state} /></span><span>${text}</span></div>`,
+    )}
+  </div>`;
+
+export async function copy(text) {
+    try {
+        await navigator.clipboard.writeText(text);
+        say(t("copied"));
+    } catch {
+        say(t("copy_failed"), "retry");
+    }
+}
+
+export const Copy = ({ text, children, kind = "", label, ...rest }) =>
+    html`<${Button} kind=${kind} label=${label} icon=${children ? "" : "copy"} onClick=${() => copy(text)} ...${rest}>${children}<//>`;
+
+// -- menus -----------------------------------------------------------------------------------------
+
+// A button that shows actions: [{ text, act, key, danger, off }].
+export function Menu({ label, actions }) {
+    const id = useId();
+    const list = useRef();
+    const button = useRef();
+    const isOpen = useSignal(false);
+
+    useLayoutEffect(() => {
+        if (!isOpen.value) return;
+        const place = button.current.getBoundingClientRect();
+        const { offsetWidth: width, offsetHeight: height } = list.current;
+        const below = place.bottom + height + 8 < innerHeight;
+        list.current.style.left = `${Math.max(8, place.right - width)}px`;
+        list.current.style.top = `${below ? place.bottom + 4 : Math.max(8, place.top - height - 4)}px`;
+        list.current.querySelector("button:not([disabled])")?.focus();
+    }, [isOpen.value]);
+
+    const move = (event) => {
+        const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        const items = [...list.current.querySelectorAll("button:not([disabled])")];
+        items[
+            (items.indexOf(document.activeElement) + step + items.length) % items.length
+        ]?.focus();
+    };
+    const choose = (action) => {
+        list.current.hidePopover();
+        action.act();
+    };
+    return html`<button type="button" class="btn ic ghost sm" ref=${button} popovertarget=${id} aria-haspopup="menu" aria-expanded=${isOpen.value} aria-label=${label} title=${label}>
+      <${Icon} name="more" />
+    </button>
+    <div class="pop menu" id=${id} popover="auto" role="menu" aria-label=${label} ref=${list} onKeyDown=${move} onToggle=${(event) => (isOpen.value = event.newState === "open")}>
+      ${actions.map(
+          (action) =>
+              html`<button type="button" role="menuitem" class=${cls(action.danger && "bad")} disabled=${action.off || isOld.value} onClick=${() => choose(action)}>
+            ${action.text}${action.key && areOn.value && html`<${Key} name=${action.key} />`}
+          </button>`,
+      )}
+    </div>`;
+}
+
+// -- dialogs ---------------------------------------------------------------------------------------
+
+const question = signal(null);
+
+// Ask, and return the values of the fields, or null: { title, text, fields, confirm, danger }.
+export const ask = (what) =>
+    new Promise((resolve) => {
+        question.value = { fields: [], ...what, answer: resolve };
+    });
+
+function Field({ name, label, type = "text", value = "", hint, options, rows, ...rest }) {
+    const id = useId();
+    const shared = { id, name, "aria-describedby": hint && `${id}-hint`, ...rest };
+    const field = options
+        ? html`<select ...${shared}>${options.map(([key, text]) => html`<option value=${key} selected=${key === value}>${text}</option>`)}</select>`
+        : type === "textarea"
+          ? html`<textarea class="mono" rows=${rows} spellcheck=${false} defaultValue=${value} ...${shared}></textarea>`
+          : html`<input type=${type} autocomplete="off" defaultValue=${value} ...${shared} />`;
+    return html`<div class="field"><label for=${id}>${label}</label>${field}${hint && html`<p class="dim" id="${id}-hint">${hint}</p>`}</div>`;
+}
+
+export function Dialog() {
+    const shown = question.value;
+    const element = useRef();
+    useEffect(() => {
+        if (shown && !element.current.open) element.current.showModal();
+    }, [shown]);
+    if (!shown) return null;
+    const close = (values) => {
+        question.value = null;
+        shown.answer(values);
+    };
+    const submit = (event) => {
+        event.preventDefault();
+        const data = new FormData(event.target);
+        close(Object.fromEntries(data));
+    };
+    return html`<dialog class="dlg ${shown.wide ? "wide" : ""}" ref=${element} aria-labelledby="dialog-title" onCancel=${() => close(null)}>
+    <form onSubmit=${submit}>
+      <h2 id="dialog-title">${shown.title}</h2>
+      ${shown.text && html`<div class="soft">${shown.text}</div>`}
+      ${shown.fields.map((field) => html`<${Field} key=${field.name} ...${field} />`)}
+      <div class="row">
+        <span class="sp"></span>
+        <${Button} onClick=${() => close(null)}>${shown.confirm ? t("back") : t("close")}<//>
+        ${shown.confirm && html`<button class="btn ${shown.danger ? "pri dng" : "pri"}" autofocus=${!shown.fields.length && !shown.danger}>${shown.confirm}</button>`}
+      </div>
+    </form>
+  </dialog>`;
+}
+
+// Keep the title of the window with the page.
+export const useTitle = (title) =>
+    useEffect(() => {
+        document.title = title ? `${title} · pyasynq` : "pyasynq";
+    }, [title]);
+
+export { effect };
