@@ -30,7 +30,7 @@ from member.store import database
 from member.store.database import Database
 from member.store.tables import Table
 from member.web.pages import pages
-from services.member.tests.chromium import Visitor, chromium
+from tests.support.chromium import Visitor, chromium
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,

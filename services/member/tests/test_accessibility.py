@@ -11,7 +11,7 @@ from playwright.async_api import Page
 
 from member.mailer import Mailer
 from member.service import MemberService
-from services.member.tests.chromium import Options, Visitor
+from tests.support.chromium import Options, Visitor
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,

@@ -21,7 +21,7 @@ from member.service import MemberService
 from member.settings import Settings
 from member.web.pages import pages
 from services.member.tests.browser import browse
-from services.member.tests.chromium import Visitor
+from tests.support.chromium import Visitor
 from services.member.tests.sites import serve
 
 LETTERS = Letters(

@@ -35,7 +35,10 @@ export function duration(seconds) {
 }
 
 // A duration that changes every second has no decimals.
-const span = (seconds) => duration(seconds < 1 ? 0 : Math.floor(seconds));
+export const span = (seconds) =>
+    seconds < 10
+        ? t("time_s", { s: `${Math.max(0, Math.floor(seconds))}` })
+        : duration(Math.floor(seconds));
 
 export function relative(at) {
     const seconds = (Date.parse(at) - now.value) / 1000;
@@ -57,6 +60,7 @@ const clocks = computed(() => {
 });
 
 export const clock = (at) => clocks.value.time.format(new Date(at));
+export const day = (at) => clocks.value.day.format(new Date(at));
 export const minute = (at) => clocks.value.minute.format(new Date(at));
 export const full = (at) => clocks.value.full.format(new Date(at));
 

@@ -2,7 +2,7 @@
 import { html } from "./lib.js";
 import { Glyph } from "./icons.js";
 import { hasText, t } from "./i18n.js";
-import { duration, minute, moment, now } from "./time.js";
+import { clock, day, duration, minute, moment, now } from "./time.js";
 import { Foreign } from "./ui.js";
 
 const WIDTH = 900;
@@ -12,6 +12,7 @@ const LOOK = {
     started: ["active", "active"],
     failed: ["archived", "cross"],
     completed: ["completed", "completed"],
+    deleted: ["waiting", "dot"],
     due: ["retry", "scheduled"],
     deadline: ["archived", "alert"],
 };
@@ -46,11 +47,11 @@ function Line({ items, isOver }) {
     const [start, end] = [Math.min(...times), Math.max(...times)];
     const x = (ms) =>
         end === start ? WIDTH / 2 : EDGE + ((WIDTH - 2 * EDGE) * (ms - start)) / (end - start);
-    const isLong = end - start > 86_400_000;
+    const form = end - start > 86_400_000 ? day : end - start < 600_000 ? clock : minute;
     const marks = items.map((item) => ({ ...item, x: x(Date.parse(item.at)) }));
     return html`<div class="scroll end" tabindex="0" role="group" aria-label=${t("timeline")}>
     <svg class="chart gantt" viewBox="0 0 ${WIDTH} 62" role="img" aria-label=${t("timeline")}>
-      ${ticks(start, end).map((ms) => html`<line class="grid" x1=${x(ms)} x2=${x(ms)} y1="8" y2="46" /><text x=${x(ms)} y="58" text-anchor="middle">${isLong ? moment(ms).replace(/ \d\d:\d\d$/, "") : minute(ms)}</text>`)}
+      ${ticks(start, end).map((ms) => html`<line class="grid" x1=${x(ms)} x2=${x(ms)} y1="8" y2="46" /><text x=${x(ms)} y="58" text-anchor="middle">${form(ms)}</text>`)}
       ${marks.slice(1).map((mark, at) => html`<path class="bo" d="M${marks[at].x},27H${mark.x}" />`)}
       ${!isOver && html`<line class="now" x1=${x(now.value)} x2=${x(now.value)} y1="4" y2="46" />`}
       ${marks.map((mark) => html`<rect class="s-${lookOf(mark.what)[0]} ${Date.parse(mark.at) > now.value ? "next" : ""}" x=${mark.x - 4} y="19" width="8" height="16" rx="2"><title>${nameOf(mark.what)} ${moment(mark.at)}</title></rect>`)}

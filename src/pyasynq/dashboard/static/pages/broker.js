@@ -78,8 +78,8 @@ function Node({ node }) {
     const text = Object.entries(info)
         .map(([name, value]) => `${name}: ${value}`)
         .join("\n");
-    return html`<section class="panel" aria-label=${node.address}>
-    <header><h2 class="mono cut"><${Foreign} text=${node.address} /></h2><span class="sp"></span>
+    return html`<section class="panel" aria-label=${node.address || me.value.broker.url}>
+    <header><h2 class="mono cut"><${Foreign} text=${node.address || me.value.broker.url} /></h2><span class="sp"></span>
       ${node.round_trip_s != null && html`<span class="dim nw">${t("round_trip", { span: duration(node.round_trip_s) })}</span>`}
       <${Copy} kind="ic ghost sm" text=${text} label=${t("copy")} />
     </header>
@@ -99,10 +99,9 @@ export function Broker() {
     const checks = [...data.checks].sort(
         (a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status),
     );
-    return html`<p class="dim"><span class="mono">${me.value.broker.url}</span></p>
-    <section class="panel" aria-label=${t("checks")}>
+    return html`    <section class="panel" aria-label=${t("checks")}>
       <header><h2>${t("checks")}</h2><span class="dim">${t("checks_note")}</span></header>
       <table class="tbl stack" aria-label=${t("checks")}><tbody>${checks.map((check) => html`<${Check} check=${check} />`)}</tbody></table>
     </section>
-    <div class="two">${data.nodes.map((node) => html`<${Node} key=${node.address} node=${node} />`)}</div>`;
+    <div class=${data.nodes.length > 1 ? "two" : "one"}>${data.nodes.map((node) => html`<${Node} key=${node.address} node=${node} />`)}</div>`;
 }

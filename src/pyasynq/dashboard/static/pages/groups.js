@@ -68,20 +68,24 @@ const columns = () => [
     },
 ];
 
+const NoGroups = () =>
+    html`<${Empty} icon="groups" title=${t("no_groups")}>${t("no_groups_text")}<//>`;
+
 export function Groups() {
     useListKeys();
-    const { queue = "" } = route.value.query;
-    const { data, problem, reload } = useResource("groups", { queue });
+    const all = sample.value?.queues ?? [];
+    const queue = route.value.query.queue ?? all.find((one) => one.groups)?.queue ?? "";
+    const { data, problem, reload } = useResource(queue && "groups", { queue });
     const made = useMemo(columns, [t("group")]);
-    const names = (sample.value?.queues ?? []).filter((one) => one.groups || one.queue === queue);
+    const names = all.filter((one) => one.groups || one.queue === queue);
     const choice = html`<div class="row"><select aria-label=${t("queue")} onChange=${(event) => change({ queue: event.target.value })}>
-    <option value="">${t("all_queues")}</option>
     ${names.map((one) => html`<option value=${one.queue} selected=${one.queue === queue}>${one.queue}</option>`)}
   </select><span class="dim">${data ? t("n_groups", { n: data.items.length }) : ""}</span></div>`;
     if (problem && !data)
         return html`<div class="panel"><${Failed} problem=${problem} onRetry=${reload} /></div>`;
+    if (sample.value && !queue) return html`<div class="panel"><${NoGroups} /></div>`;
     if (!data) return html`<div class="panel"><${Skeleton} /></div>`;
     return html`${choice}<section class="panel" aria-label=${t("page_groups")}>
-    ${data.items.length ? html`<${Table} label=${t("page_groups")} columns=${made} rows=${data.items} keyOf=${(one) => `${one.queue}\n${one.group}`} initial="-size" />` : html`<${Empty} icon="groups" title=${t("no_groups")}>${t("no_groups_text")}<//>`}
+    ${data.items.length ? html`<${Table} label=${t("page_groups")} columns=${made} rows=${data.items} keyOf=${(one) => `${one.queue}\n${one.group}`} initial="-size" />` : html`<${NoGroups} />`}
   </section>`;
 }

@@ -39,11 +39,14 @@ function alertText(alert, queue) {
     return parts(key, { ...values, queue: html`<b><${Foreign} text=${queue.queue} /></b>` });
 }
 
+const worstFirst = (alerts) =>
+    [...alerts].sort((a, b) => (a.level !== "problem") - (b.level !== "problem"));
+
 function Alerts({ alerts, queues }) {
     if (!alerts.length) return null;
     return html`<section aria-label=${t("alerts")}>
     <ul class="alerts">
-      ${alerts.map((alert) => {
+      ${worstFirst(alerts).map((alert) => {
           const state = alert.level === "problem" ? "archived" : "retry";
           const queue = queues.find((one) => one.queue === alert.queue);
           return html`<li key=${alert.id}>

@@ -63,7 +63,6 @@ export function Queue({ parts: [name] }) {
         return html`<div class="panel"><${Failed} problem=${problem} onRetry=${reload} /></div>`;
     if (!queue) return html`<div class="panel"><${Skeleton} /></div>`;
     return html`<div class="row acts">
-      <h2 class="big"><${Foreign} text=${name} /></h2>
       ${queue.paused && html`<span class="tag warn"><${Glyph} name="pause" />${t("paused")}</span>`}
       <span class="sp"></span>
       ${actions.map((action) => html`<${Button} kind=${action.danger ? "dng" : action.id === "pause" && queue.paused ? "pri" : ""} shortcut=${action.key} disabled=${action.off || isOld.value} onClick=${action.act}>${action.text}<//>`)}

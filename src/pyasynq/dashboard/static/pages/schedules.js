@@ -42,6 +42,13 @@ const LastTasks = ({ entry }) =>
               )
         : html`<span class="dim">${t("never")}</span>`;
 
+const hasPayload = ({ payload_preview: text }) => text && text !== "{}";
+
+function When({ spec }) {
+    const words = inWords(spec, duration);
+    return html`${words} <span class=${cls("mono", words && "dim cr")}><${Foreign} text=${spec} /></span>`;
+}
+
 const columns = () => [
     {
         id: "entry",
@@ -49,15 +56,14 @@ const columns = () => [
         kind: "full type",
         value: (one) => one.type,
         cell: (one) =>
-            html`<a class="mono b cut" href=${tasksAt({ type: one.type })} title=${one.type}><${Foreign} text=${one.type} /></a> <span class="dim mono cut payload"><${Foreign} text=${one.payload_preview ?? ""} /></span>`,
+            html`<a class="mono b cut" href=${tasksAt({ type: one.type })} title=${one.type}><${Foreign} text=${one.type} /></a> ${hasPayload(one) && html`<span class="dim mono cut payload"><${Foreign} text=${one.payload_preview} /></span>`}`,
     },
     {
         id: "when",
         head: t("when_runs"),
         kind: "full",
         value: (one) => one.spec,
-        cell: (one) =>
-            html`${inWords(one.spec, duration)} <span class="mono dim cr"><${Foreign} text=${one.spec} /></span>`,
+        cell: (one) => html`<${When} spec=${one.spec} />`,
     },
     {
         id: "next",

@@ -10,8 +10,8 @@ import { bytes } from "../numbers.js";
 import { taskAt, tasksAt } from "../query.js";
 import { useResource } from "../resource.js";
 import { address, open } from "../route.js";
-import { Time, clock, duration, moment, now, relative } from "../time.js";
-import { Button, Copy, Failed, Foreign, Skeleton, State, ask, copy, say } from "../ui.js";
+import { Time, clock, duration, moment, now, relative, span } from "../time.js";
+import { Button, Copy, Empty, Failed, Foreign, Skeleton, State, ask, copy, say } from "../ui.js";
 import { Timeline } from "../timeline.js";
 import { Value } from "../value.js";
 import { listed } from "./tasks.js";
@@ -90,7 +90,6 @@ function Actions({ document, reload }) {
         ),
         ...neighbours(document.task),
     });
-    const first = ACTIONS.find(([name]) => can(name))?.[0];
     const asks = (name) =>
         t(
             ["reschedule", "cancel", "delete", "update"].includes(name)
@@ -98,7 +97,7 @@ function Actions({ document, reload }) {
                 : `act_${name}`,
         );
     return html`<div class="row acts" role="group" aria-label=${t("actions")}>
-    ${ACTIONS.filter(([name]) => can(name)).map(([name, key]) => html`<${Button} kind=${name === first && name !== "cancel" ? "pri" : ""} shortcut=${key} disabled=${isOld.value} onClick=${() => run(name)}>${asks(name)}<//>`)}
+    ${ACTIONS.filter(([name]) => can(name)).map(([name, key]) => html`<${Button} kind=${name === "run" ? "pri" : ""} shortcut=${key} disabled=${isOld.value} onClick=${() => run(name)}>${asks(name)}<//>`)}
     ${texts && html`<${Button} onClick=${() => copy(texts.cli)}>${t("copy_cli")}<//><${Button} onClick=${() => copy(texts.python)}>${t("copy_python")}<//>`}
     <span class="sp"></span>
     ${can("delete") && html`<${Button} kind="dng" shortcut="d" disabled=${isOld.value} onClick=${() => run("delete")}>${asks("delete")}<//>`}
@@ -128,7 +127,7 @@ function Place({ task }) {
 const LOUD = new Set(["paused", "no-worker", "orphaned", "held"]);
 
 function reasonText({ code, text, position, at }) {
-    const key = `why_${code}`;
+    const key = code === "position" && !position ? "why_next" : `why_${code}`;
     if (!hasText(key)) return html`<${Foreign} text=${text} />`;
     return parts(key, { position, at: at && clock(at), relative: at && relative(at) });
 }
@@ -136,7 +135,7 @@ function reasonText({ code, text, position, at }) {
 function Why({ waiting, worker, task }) {
     if (worker)
         return html`<section class="panel why s-active" aria-label=${t("now")}><div class="in">
-      <p class="big">${t("runs_since", { span: duration((now.value - Date.parse(worker.started)) / 1000) })}</p>
+      <p class="big">${t("runs_since", { span: span((now.value - Date.parse(worker.started)) / 1000) })}</p>
       <p class="soft">${t("runs_on", { worker: `${worker.host}:${worker.pid}` })}${worker.deadline ? ` ${t("must_end", { relative: relative(worker.deadline), at: clock(worker.deadline) })}` : ""}</p>
     </div></section>`;
     const reasons = waiting?.reasons ?? [];
@@ -271,28 +270,37 @@ function Facts({ task }) {
   </dl></div></section>`;
 }
 
+const Gone = ({ queue }) =>
+    html`<div class="panel">
+    <${Empty} icon="tasks" title=${t("gone")} action=${html`<a class="btn" href=${tasksAt({ queue })}>${t("page_tasks")}</a>`}>${t("gone_text")}<//>
+  </div>`;
+
 export function Task({ parts: [queue, id] }) {
     const { data, problem, reload } = useResource("task", { queue, id }, { every_ms: REFRESH_MS });
-    if (problem && (!data || problem.status === 404))
+    if (problem?.status === 404) return html`<${Gone} queue=${queue} />`;
+    if (problem && !data)
         return html`<div class="panel"><${Failed} problem=${problem} onRetry=${reload} /></div>`;
     if (!data) return html`<div class="panel"><${Skeleton} rows=${8} /></div>`;
-    const { task } = data;
+    const { task, timeline } = data;
+    const payload = html`<${Content} name=${t("payload")} content=${data.payload} text=${task.payload} sealed=${task.sealed} />`;
+    const isNew = !timeline.length && !task.last_error && !data.result;
     return html`<div class="head">
       <${State} name=${task.state} kind="pill" /><h2><${Foreign} text=${task.type} /></h2>
       <a class="tag" href=${address(["queue", task.queue])}><${Foreign} text=${task.queue} /></a>
-      <span class="mono dim cut"><${Foreign} text=${task.id} /></span><${Copy} kind="ic ghost sm" text=${task.id} label=${t("copy_id")} />
+      <${Copy} kind="ic ghost sm" text=${task.id} label=${t("copy_id")} />
       <span class="sp"></span><${Place} task=${task} />
     </div>
     <${Actions} document=${data} reload=${reload} />
     <div class="split">
       <div class="col">
-        <${Timeline} items=${data.timeline} task=${task} />
+        <${Timeline} items=${timeline} task=${task} />
         <${Tries} task=${task} />
+        ${isNew && payload}
         <${Content} name=${t("result")} content=${data.result} text=${task.result} sealed=${task.sealed} />
       </div>
       <div class="col">
         <${Why} waiting=${data.waiting} worker=${data.worker} task=${task} />
-        <${Content} name=${t("payload")} content=${data.payload} text=${task.payload} sealed=${task.sealed} />
+        ${!isNew && payload}
         <${Facts} task=${task} />
       </div>
     </div>`;

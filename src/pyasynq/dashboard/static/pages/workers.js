@@ -10,13 +10,15 @@ import { useResource } from "../resource.js";
 import { address } from "../route.js";
 import { may } from "../session.js";
 import { Table, currentKey, useListKeys } from "../table.js";
-import { duration, now } from "../time.js";
+import { now, span } from "../time.js";
 import { Button, Empty, Failed, Foreign, Meter, Skeleton, State } from "../ui.js";
 
 const MOST_SLOTS = 64;
 const LATE = 0.5;
 
 const age = (at) => (at ? Math.max(0, (now.value - Date.parse(at)) / 1000) : null);
+
+const since = (at) => (at ? span(age(at)) : "–");
 
 // The part of its time that a run has used; null if it may take as long as it likes.
 function partOf({ started, deadline }) {
@@ -77,7 +79,7 @@ const columns = () => [
         isLabelled: true,
         kind: "soft",
         value: (one) => age(one.started),
-        cell: (one) => duration(age(one.started) && Math.floor(age(one.started))),
+        cell: (one) => since(one.started),
     },
     {
         id: "queues",
@@ -119,7 +121,7 @@ function Left({ run }) {
     if (part === null) return html`<span class="dim">${t("no_deadline")}</span>`;
     const left = (Date.parse(run.deadline) - now.value) / 1000;
     const isLate = part > LATE;
-    return html`<${Meter} part=${part} state=${part > 0.8 ? "archived" : isLate ? "retry" : "active"} /> <span class=${isLate ? "warn" : "dim"}>${left > 0 ? t("left", { span: duration(Math.floor(left)) }) : t("overdue")}</span>`;
+    return html`<${Meter} part=${part} state=${part > 0.8 ? "archived" : isLate ? "retry" : "active"} /> <span class=${isLate ? "warn" : "dim"}>${left > 0 ? t("left", { span: span(left) }) : t("overdue")}</span>`;
 }
 
 async function cancel(run) {
@@ -147,7 +149,7 @@ const runColumns = () => [
     {
         id: "worker",
         head: t("worker"),
-        kind: "soft mono",
+        kind: "soft mono nw",
         hide: "m",
         value: (run) => run.worker,
         cell: (run) => html`<${Foreign} text=${run.worker} />`,
@@ -165,7 +167,7 @@ const runColumns = () => [
         num: true,
         isLabelled: true,
         value: (run) => age(run.started),
-        cell: (run) => duration(age(run.started)),
+        cell: (run) => since(run.started),
     },
     {
         id: "left",

@@ -52,7 +52,7 @@ async def chromium() -> AsyncGenerator[Browser]:
 
 
 class Visitor:
-    """Opens pages, and records everything that no page of the service may do.
+    """Opens pages, and records everything that no page of ours may do.
 
     Attributes:
         faults: Errors on the console, including violations of a policy; requests to other hosts;
