@@ -206,11 +206,11 @@ function Frame() {
         detail &&
         html`<span class="trail nw"><a href=${address([of])}>${titleOf(home)}</a> <span class="dim">/</span></span>`;
     return html`<a class="vh skip" href="#main" onClick=${skip}>${t("skip")}</a>
-    <div class="side">
+    <aside class="side" aria-label="pyasynq">
       <div class="brand"><${Logo} /><span class="name">pyasynq</span></div>
       <${Nav} current=${home?.name} />
       <${About} />
-    </div>
+    </aside>
     <div class="page">
       <${Top} title=${detail || (home ? titleOf(home) : t("not_found"))} trail=${trail} isSearch=${name === "tasks"} />
       <main id="main" tabindex="-1" ref=${main}>
