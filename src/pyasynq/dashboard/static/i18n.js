@@ -12,20 +12,20 @@ export const language = signal("");
 let texts = {};
 
 function preferred() {
-    const [first = "en"] = navigator.languages;
-    return setting("language") || (first.startsWith("zh") ? "zh-Hant" : "en");
+  const [first = "en"] = navigator.languages;
+  return setting("language") || (first.startsWith("zh") ? "zh-Hant" : "en");
 }
 
 export async function loadTexts(name = preferred()) {
-    const chosen = name in NAMES ? name : "en";
-    texts = await (await fetch(new URL(`texts/${chosen}.json`, import.meta.url))).json();
-    document.documentElement.lang = chosen;
-    language.value = chosen;
+  const chosen = name in NAMES ? name : "en";
+  texts = await (await fetch(new URL(`texts/${chosen}.json`, import.meta.url))).json();
+  document.documentElement.lang = chosen;
+  language.value = chosen;
 }
 
 export async function chooseLanguage(name) {
-    keep("language", name);
-    await loadTexts(name);
+  keep("language", name);
+  await loadTexts(name);
 }
 
 export const hasText = (key) => key in texts;
@@ -35,19 +35,19 @@ export const t = (key, values) => parts(key, values).join("");
 
 // Return a text with its values, which may be elements, as a list for html``.
 export function parts(key, values = {}) {
-    language.value; // who shows a text is drawn again when the language changes
-    const text = texts[key] ?? key;
-    const found = [];
-    let end = 0;
-    for (const match of text.matchAll(HOLE)) {
-        const [hole, name, one, several] = match;
-        found.push(text.slice(end, match.index), fill(values[name], one, several));
-        end = match.index + hole.length;
-    }
-    return [...found, text.slice(end)];
+  language.value; // who shows a text is drawn again when the language changes
+  const text = texts[key] ?? key;
+  const found = [];
+  let end = 0;
+  for (const match of text.matchAll(HOLE)) {
+    const [hole, name, one, several] = match;
+    found.push(text.slice(end, match.index), fill(values[name], one, several));
+    end = match.index + hole.length;
+  }
+  return [...found, text.slice(end)];
 }
 
 function fill(value, one, several) {
-    if (one !== undefined) return value === 1 ? one : several;
-    return typeof value === "number" ? number(value) : (value ?? "");
+  if (one !== undefined) return value === 1 ? one : several;
+  return typeof value === "number" ? number(value) : (value ?? "");
 }

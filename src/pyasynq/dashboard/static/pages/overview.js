@@ -1,30 +1,29 @@
 // Is everything all right?
 import { cls, html, useMemo } from "../lib.js";
-import { Glyph, Icon } from "../icons.js";
+import { hasFeature, useResource } from "../api.js";
 import { hasText, parts, t } from "../i18n.js";
 import { Key, areOn, useKeys } from "../keys.js";
 import { isOld, sample, trail } from "../live.js";
 import { number, rate } from "../numbers.js";
-import { queueActions } from "../queues.js";
-import { taskAt, tasksAt } from "../query.js";
-import { useResource } from "../resource.js";
-import { address, change, open, route } from "../route.js";
-import { hasFeature } from "../session.js";
-import { Table, currentKey, useListKeys } from "../table.js";
+import { address, change, open, route, taskAt, tasksAt } from "../route.js";
+import { Table, currentKey, numbers, useListKeys } from "../table.js";
 import { Time, duration } from "../time.js";
 import {
-    Choice,
-    Counts,
-    Empty,
-    Foreign,
-    Legend,
-    Menu,
-    Skeleton,
-    Spark,
-    State,
-    StateBar,
+  Choice,
+  Counts,
+  Empty,
+  Foreign,
+  Glyph,
+  Icon,
+  Legend,
+  Menu,
+  Skeleton,
+  Spark,
+  State,
+  StateBar,
 } from "../ui.js";
-import { AuditRow } from "./audit.js";
+import { AuditRow } from "./system.js";
+import { queueActions } from "./queues.js";
 
 const DENSE_FROM = 40;
 
@@ -32,24 +31,24 @@ const DENSE_FROM = 40;
 
 // The server's text is English; where its numbers are in the sample, it is said in the reader's language.
 function alertText(alert, queue) {
-    const key = `alert_${alert.id.split(":")[0]}`;
-    if (!queue || !hasText(key))
-        return html`<b><${Foreign} text=${alert.subject} /></b>: <${Foreign} text=${alert.message} />`;
-    const values = { n: queue.pending, wait: duration(queue.latency), archived: queue.archived };
-    return parts(key, { ...values, queue: html`<b><${Foreign} text=${queue.queue} /></b>` });
+  const key = `alert_${alert.id.split(":")[0]}`;
+  if (!queue || !hasText(key))
+    return html`<b><${Foreign} text=${alert.subject} /></b>: <${Foreign} text=${alert.message} />`;
+  const values = { n: queue.pending, wait: duration(queue.latency), archived: queue.archived };
+  return parts(key, { ...values, queue: html`<b><${Foreign} text=${queue.queue} /></b>` });
 }
 
 const worstFirst = (alerts) =>
-    [...alerts].sort((a, b) => (a.level !== "problem") - (b.level !== "problem"));
+  [...alerts].sort((a, b) => (a.level !== "problem") - (b.level !== "problem"));
 
 function Alerts({ alerts, queues }) {
-    if (!alerts.length) return null;
-    return html`<section aria-label=${t("alerts")}>
+  if (!alerts.length) return null;
+  return html`<section aria-label=${t("alerts")}>
     <ul class="alerts">
       ${worstFirst(alerts).map((alert) => {
-          const state = alert.level === "problem" ? "archived" : "retry";
-          const queue = queues.find((one) => one.queue === alert.queue);
-          return html`<li key=${alert.id}>
+        const state = alert.level === "problem" ? "archived" : "retry";
+        const queue = queues.find((one) => one.queue === alert.queue);
+        return html`<li key=${alert.id}>
           <${State} name=${state} glyph="alert">${t(`level_${alert.level}`)}<//>
           <span class="t">${alertText(alert, queue)}${alert.advice && html` <span class="dim advice"><${Foreign} text=${alert.advice} /></span>`}</span>
           ${alert.queue && html`<a class="btn sm" href=${address(["queue", alert.queue])}>${t("show_queue")}</a>`}
@@ -62,13 +61,13 @@ function Alerts({ alerts, queues }) {
 // -- figures ---------------------------------------------------------------------------------------
 
 const sums = (queues) =>
-    queues.reduce(
-        (sum, { hour }) => (hour ? sum.map((value, at) => value + hour[at]) : sum),
-        Array(60).fill(0),
-    );
+  queues.reduce(
+    (sum, { hour }) => (hour ? sum.map((value, at) => value + hour[at]) : sum),
+    Array(60).fill(0),
+  );
 
 function Fig({ name, value, unit = "", note, points, tone, line }) {
-    return html`<div class="fig">
+  return html`<div class="fig">
     <p class="label">${name}</p>
     <b class=${tone}>${value}<small>${unit}</small></b>
     <p title=${note}>${note}</p>
@@ -77,12 +76,12 @@ function Fig({ name, value, unit = "", note, points, tone, line }) {
 }
 
 function Figures({ queues, totals }) {
-    const oldest = queues.reduce(
-        (worst, one) => (one.latency > (worst?.latency ?? 0) ? one : worst),
-        null,
-    );
-    const past = (name) => trail.value.map((one) => one[name] ?? 0);
-    return html`<section class="figs" aria-label=${t("figures")}>
+  const oldest = queues.reduce(
+    (worst, one) => (one.latency > (worst?.latency ?? 0) ? one : worst),
+    null,
+  );
+  const past = (name) => trail.value.map((one) => one[name] ?? 0);
+  return html`<section class="figs" aria-label=${t("figures")}>
     <${Fig} name=${t("fig_done")} value=${rate(totals.out_per_s)} unit=${t("per_s")} points=${sums(queues)} line="o"
       note=${t("fig_done_note", { rate: rate(totals.in_per_s), n: totals.queues })} />
     <${Fig} name=${t("fig_waiting")} value=${number(totals.pending)} points=${past("pending")} line="o"
@@ -101,131 +100,105 @@ function Figures({ queues, totals }) {
 // -- queues ----------------------------------------------------------------------------------------
 
 const isInTrouble = (queue, alerts) =>
-    alerts.some((alert) => alert.queue === queue.queue && alert.level === "problem");
+  alerts.some((alert) => alert.queue === queue.queue && alert.level === "problem");
 
 const Name = ({ queue }) =>
-    html`<div class="q-name">
+  html`<div class="q-name">
     <a class="cut" href=${address(["queue", queue.queue])} title=${queue.queue}><${Foreign} text=${queue.queue} /></a>
     ${queue.paused && html`<span class="tag warn"><${Glyph} name="pause" />${t("paused")}</span>`}
   </div>`;
 
 const Servers = ({ queue }) =>
-    queue.servers || !queue.size
-        ? number(queue.servers)
-        : html`<b class=${queue.pending ? "bad nw" : "dim nw"}>${t("no_worker")}</b>`;
+  queue.servers || !queue.size
+    ? number(queue.servers)
+    : html`<b class=${queue.pending ? "bad nw" : "dim nw"}>${t("no_worker")}</b>`;
 
 const columns = (act) => [
-    {
-        id: "queue",
-        head: t("queue"),
-        kind: "full",
-        value: (one) => one.queue,
-        cell: (queue) => html`<${Name} queue=${queue} />`,
-    },
-    {
-        id: "state",
-        head: t("state"),
-        kind: "q-bar full",
-        value: (one) => one.size,
-        cell: (queue) => html`<${StateBar} counts=${queue} /><${Counts} counts=${queue} />`,
-    },
-    {
-        id: "waiting",
-        head: t("waiting"),
-        num: true,
-        isLabelled: true,
-        value: (one) => one.pending,
-        cell: (one) => number(one.pending),
-        tone: (one) => !one.pending && "dim",
-    },
-    {
-        id: "oldest",
-        head: t("oldest_wait"),
-        num: true,
-        isLabelled: true,
-        value: (one) => one.latency,
-        cell: (one) => (one.pending ? duration(one.latency) : "–"),
-        tone: (one) =>
-            one.paused || !one.pending
-                ? "dim"
-                : one.latency > 600
-                  ? "bad b"
-                  : one.latency > 60
-                    ? "warn b"
-                    : "",
-    },
-    {
-        id: "in",
-        head: t("in_per_s"),
-        num: true,
-        hide: "m",
-        value: (one) => one.in_per_s,
-        cell: (one) => rate(one.in_per_s),
-        tone: (one) => !one.in_per_s && "dim",
-    },
-    {
-        id: "out",
-        head: t("out_per_s"),
-        num: true,
-        hide: "m",
-        value: (one) => one.out_per_s,
-        cell: (one) => rate(one.out_per_s),
-        tone: (one) => !one.out_per_s && "dim",
-    },
-    {
-        id: "hour",
-        head: t("last_hour"),
-        hide: "w",
-        kind: "m-hide",
-        cell: (one) =>
-            one.hour &&
-            html`<${Spark} lines=${[[one.hour, "o"]]} label=${t("runs_last_hour", { n: one.hour.reduce((a, b) => a + b, 0) })} />`,
-    },
-    {
-        id: "failed",
-        head: t("failed_per_min"),
-        num: true,
-        isLabelled: true,
-        value: (one) => one.failed_per_min,
-        cell: (one) => rate(one.failed_per_min),
-        tone: (one) =>
-            one.failed_per_min > 30
-                ? "bad b"
-                : one.failed_per_min > 1
-                  ? "warn"
-                  : !one.failed_per_min && "dim",
-    },
-    {
-        id: "servers",
-        head: t("workers"),
-        num: true,
-        hide: "m",
-        value: (one) => one.servers,
-        cell: (one) => html`<${Servers} queue=${one} />`,
-    },
-    {
-        id: "act",
-        head: t("actions"),
-        isQuiet: true,
-        kind: "act",
-        cell: (queue) =>
-            act(queue).length > 0 &&
-            html`<${Menu} label=${t("actions_of", { name: queue.queue })} actions=${act(queue)} />`,
-    },
+  {
+    id: "queue",
+    head: t("queue"),
+    kind: "full",
+    value: (one) => one.queue,
+    cell: (queue) => html`<${Name} queue=${queue} />`,
+  },
+  {
+    id: "state",
+    head: t("state"),
+    kind: "q-bar full",
+    value: (one) => one.size,
+    cell: (queue) => html`<${StateBar} counts=${queue} /><${Counts} counts=${queue} />`,
+  },
+  numbers("pending", t("waiting"), number, {
+    isLabelled: true,
+    tone: (one) => !one.pending && "dim",
+  }),
+  {
+    id: "oldest",
+    head: t("oldest_wait"),
+    num: true,
+    isLabelled: true,
+    value: (one) => one.latency,
+    cell: (one) => (one.pending ? duration(one.latency) : "–"),
+    tone: (one) =>
+      one.paused || !one.pending
+        ? "dim"
+        : one.latency > 600
+          ? "bad b"
+          : one.latency > 60
+            ? "warn b"
+            : "",
+  },
+  numbers("in_per_s", t("in_per_s"), rate, { hide: "m", tone: (one) => !one.in_per_s && "dim" }),
+  numbers("out_per_s", t("out_per_s"), rate, { hide: "m", tone: (one) => !one.out_per_s && "dim" }),
+  {
+    id: "hour",
+    head: t("last_hour"),
+    hide: "w",
+    kind: "m-hide",
+    cell: (one) =>
+      one.hour &&
+      html`<${Spark} lines=${[[one.hour, "o"]]} label=${t("runs_last_hour", { n: one.hour.reduce((a, b) => a + b, 0) })} />`,
+  },
+  numbers("failed_per_min", t("failed_per_min"), rate, {
+    isLabelled: true,
+    tone: (one) =>
+      one.failed_per_min > 30
+        ? "bad b"
+        : one.failed_per_min > 1
+          ? "warn"
+          : !one.failed_per_min && "dim",
+  }),
+  {
+    id: "servers",
+    head: t("workers"),
+    num: true,
+    hide: "m",
+    value: (one) => one.servers,
+    cell: (one) => html`<${Servers} queue=${one} />`,
+  },
+  {
+    id: "act",
+    head: t("actions"),
+    isQuiet: true,
+    kind: "act",
+    cell: (queue) =>
+      act(queue).length > 0 &&
+      html`<${Menu} label=${t("actions_of", { name: queue.queue })} actions=${act(queue)} />`,
+  },
 ];
 
 // Many queues: one line each, those in trouble first.
 function Dense({ queues, alerts }) {
-    const order = [...queues].sort(
-        (a, b) =>
-            isInTrouble(b, alerts) - isInTrouble(a, alerts) ||
-            b.paused - a.paused ||
-            a.queue.localeCompare(b.queue),
-    );
-    return html`<div class="in"><ul class="grid100">
+  const order = [...queues].sort(
+    (a, b) =>
+      isInTrouble(b, alerts) - isInTrouble(a, alerts) ||
+      b.paused - a.paused ||
+      a.queue.localeCompare(b.queue),
+  );
+  return html`<div class="in"><ul class="grid100">
     ${order.map((queue) => {
-        const isBad = isInTrouble(queue, alerts);
-        return html`<li key=${queue.queue}>
+      const isBad = isInTrouble(queue, alerts);
+      return html`<li key=${queue.queue}>
         ${(isBad || queue.paused) && html`<${State} name=${isBad ? "archived" : "retry"} glyph=${isBad ? "alert" : "pause"}><span class="vh">${t(isBad ? "in_trouble" : "paused")}</span><//>`}
         <a class=${cls("cut", isBad && "b")} href=${address(["queue", queue.queue])}><${Foreign} text=${queue.queue} /></a>
         <b class=${isBad ? "bad" : ""}>${number(queue.pending)}</b><i>${queue.pending ? duration(queue.latency) : "–"}</i>
@@ -235,39 +208,39 @@ function Dense({ queues, alerts }) {
 }
 
 function Queues({ queues, alerts }) {
-    const { query } = route.value;
-    const kind = query.show ?? "all";
-    const form = query.form ?? (queues.length > DENSE_FROM ? "dense" : "bars");
-    const trouble = queues.filter((queue) => isInTrouble(queue, alerts));
-    const paused = queues.filter((queue) => queue.paused);
-    const chosen = { all: queues, trouble, paused }[kind] ?? queues;
-    const text = (query.find ?? "").toLowerCase();
-    const shown = chosen.filter((queue) => queue.queue.toLowerCase().includes(text));
-    const made = useMemo(() => columns(queueActions), [t("queue")]);
-    const act = (id) => {
-        const queue = queues.find((one) => one.queue === currentKey());
-        const action = queue && queueActions(queue).find((one) => one.id === id);
-        if (action && !isOld.value) action.act();
-    };
-    useKeys({ p: { group: t("keys_list"), text: t("key_pause"), act: () => act("pause") } });
-    const kinds = [
-        ["all", t("all")],
-        ["trouble", t("in_trouble_n", { n: trouble.length })],
-        ["paused", t("paused_n", { n: paused.length })],
-    ];
-    const openFirst = (event) => {
-        if (event.key === "Enter" && shown.length) open(["queue", shown[0].queue]);
-    };
-    return html`<section class=${cls("panel", isOld.value && "old")} aria-label=${t("queues")}>
+  const { query } = route.value;
+  const kind = query.show ?? "all";
+  const form = query.form ?? (queues.length > DENSE_FROM ? "dense" : "bars");
+  const trouble = queues.filter((queue) => isInTrouble(queue, alerts));
+  const paused = queues.filter((queue) => queue.paused);
+  const chosen = { all: queues, trouble, paused }[kind] ?? queues;
+  const text = (query.find ?? "").toLowerCase();
+  const shown = chosen.filter((queue) => queue.queue.toLowerCase().includes(text));
+  const made = useMemo(() => columns(queueActions), [t("queue")]);
+  const act = (id) => {
+    const queue = queues.find((one) => one.queue === currentKey());
+    const action = queue && queueActions(queue).find((one) => one.id === id);
+    if (action && !isOld.value) action.act();
+  };
+  useKeys({ p: { group: t("keys_list"), text: t("key_pause"), act: () => act("pause") } });
+  const kinds = [
+    ["all", t("all")],
+    ["trouble", t("in_trouble_n", { n: trouble.length })],
+    ["paused", t("paused_n", { n: paused.length })],
+  ];
+  const openFirst = (event) => {
+    if (event.key === "Enter" && shown.length) open(["queue", shown[0].queue]);
+  };
+  return html`<section class=${cls("panel", isOld.value && "old")} aria-label=${t("queues")}>
     <header>
       <h2>${t("queues")}</h2><span class="dim">${number(queues.length)}</span>
       <${Choice} label=${t("queues_shown")} kind="m-hide" options=${kinds} value=${kind} onChoose=${(name) => change({ show: name === "all" ? "" : name })} />
       ${
-          queues.length > DENSE_FROM / 2 &&
-          html`<${Choice} label=${t("form")} kind="m-hide" options=${[
-              ["bars", t("bars")],
-              ["dense", t("dense")],
-          ]} value=${form} onChoose=${(name) => change({ form: name })} />`
+        queues.length > DENSE_FROM / 2 &&
+        html`<${Choice} label=${t("form")} kind="m-hide" options=${[
+          ["bars", t("bars")],
+          ["dense", t("dense")],
+        ]} value=${form} onChoose=${(name) => change({ form: name })} />`
       }
       <span class="sp"></span>
       <label class="find"><${Icon} name="search" /><span class="vh">${t("filter_queues")}</span>
@@ -284,10 +257,10 @@ function Queues({ queues, alerts }) {
 // -- below -----------------------------------------------------------------------------------------
 
 function Failing() {
-    const { data } = useResource("errors", {}, { every_ms: 15_000 });
-    if (!data)
-        return html`<section class="panel"><header><h2>${t("failing")}</h2></header><${Skeleton} /></section>`;
-    return html`<section class="panel" aria-label=${t("failing")}>
+  const { data } = useResource("errors", {}, { every_ms: 15_000 });
+  if (!data)
+    return html`<section class="panel"><header><h2>${t("failing")}</h2></header><${Skeleton} /></section>`;
+  return html`<section class="panel" aria-label=${t("failing")}>
     <header><h2>${t("failing")}</h2><span class="dim">${t("failing_note")}</span></header>
     ${data.items.length ? html`<table class="tbl stack" aria-label=${t("failing")}><tbody>${data.items.slice(0, 6).map((group) => html`<${FailingRow} group=${group} />`)}</tbody></table>` : html`<p class="in dim">${t("nothing_fails")}</p>`}
     ${!data.complete && html`<footer>${t("looked_at", { n: data.looked_at, total: data.total })}</footer>`}
@@ -295,7 +268,7 @@ function Failing() {
 }
 
 const FailingRow = ({ group }) =>
-    html`<tr>
+  html`<tr>
     <td class="full grow cut"><a class="b" href=${tasksAt({ queue: group.queue, type: group.type, state: "retry,archived", error: group.error })}><${Foreign} text=${group.error || t("no_error_text")} /></a></td>
     <td class="mono two3"><${Foreign} text=${group.type} /></td>
     <td class="num">${number(group.count)}</td>
@@ -303,21 +276,21 @@ const FailingRow = ({ group }) =>
   </tr>`;
 
 function LastActions() {
-    const { data, problem } = useResource("audit", { limit: 5 }, { every_ms: 10_000 });
-    if (problem) return null;
-    return html`<section class="panel" aria-label=${t("who_did")}>
+  const { data, problem } = useResource("audit", { limit: 5 }, { every_ms: 10_000 });
+  if (problem) return null;
+  return html`<section class="panel" aria-label=${t("who_did")}>
     <header><h2>${t("who_did")}</h2><span class="dim">${t("who_did_note")}</span><span class="sp"></span><a class="link" href="#/audit">${t("page_audit")}</a></header>
     ${!data ? html`<${Skeleton} />` : data.items.length ? html`<table class="tbl stack" aria-label=${t("who_did")}><tbody>${data.items.map((entry) => html`<${AuditRow} key=${entry.id} entry=${entry} isShort />`)}</tbody></table>` : html`<p class="in dim">${t("nobody_did")}</p>`}
   </section>`;
 }
 
 export function Overview() {
-    useListKeys();
-    if (!sample.value) return html`<div class="panel"><${Skeleton} rows=${6} /></div>`;
-    const { queues, totals, alerts } = sample.value;
-    if (!queues.length)
-        return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue email:welcome -P '{"user": 42}'`}>${t("no_queues_text")}<//></div>`;
-    return html`<${Alerts} alerts=${alerts} queues=${queues} />
+  useListKeys();
+  if (!sample.value) return html`<div class="panel"><${Skeleton} rows=${6} /></div>`;
+  const { queues, totals, alerts } = sample.value;
+  if (!queues.length)
+    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue email:welcome -P '{"user": 42}'`}>${t("no_queues_text")}<//></div>`;
+  return html`<${Alerts} alerts=${alerts} queues=${queues} />
     <${Figures} queues=${queues} totals=${totals} />
     <${Queues} queues=${queues} alerts=${alerts} />
     <div class="two"><${Failing} />${hasFeature("audit") && html`<${LastActions} />`}</div>`;

@@ -1,17 +1,14 @@
 // What happened to this one, and why does it wait?
 import { cls, html, useSignal } from "../lib.js";
-import { send } from "../api.js";
-import { Glyph } from "../icons.js";
+import { send, useResource } from "../api.js";
 import { hasText, parts, t } from "../i18n.js";
 import { actOn, attempt, prepare } from "../jobs.js";
 import { Key, areOn, useKeys } from "../keys.js";
 import { isOld } from "../live.js";
 import { bytes } from "../numbers.js";
-import { taskAt, tasksAt } from "../query.js";
-import { useResource } from "../resource.js";
-import { address, open } from "../route.js";
+import { address, open, taskAt, tasksAt } from "../route.js";
 import { Time, clock, duration, moment, now, relative, span } from "../time.js";
-import { Button, Copy, Empty, Failed, Foreign, Skeleton, State, ask, copy, say } from "../ui.js";
+import { Button, Copy, Empty, Foreign, Glyph, Pending, State, ask, copy, say } from "../ui.js";
 import { Timeline } from "../timeline.js";
 import { Value } from "../value.js";
 import { listed } from "./tasks.js";
@@ -21,82 +18,82 @@ const REFRESH_MS = 2000;
 // -- actions ---------------------------------------------------------------------------------------
 
 async function edit({ task, payload }, reload) {
-    const isText = task.payload != null;
-    if (!isText) {
-        say(t("edit_needs_text"), "retry");
-        return;
-    }
-    const values = await ask({
-        title: t("ask_update"),
-        text: payload.format === "json" ? t("about_update_json") : t("about_update"),
-        wide: true,
-        fields: [
-            {
-                name: "payload",
-                label: t("payload"),
-                type: "textarea",
-                rows: 12,
-                value: task.payload,
-            },
-        ],
-        confirm: t("confirm_update"),
-    });
-    if (!values) return;
-    const { queue, id } = task;
-    if (await attempt(() => send("POST", "task/update", { queue, id, payload: values.payload }))) {
-        say(t("done_update"));
-        reload();
-    }
+  const isText = task.payload != null;
+  if (!isText) {
+    say(t("edit_needs_text"), "retry");
+    return;
+  }
+  const values = await ask({
+    title: t("ask_update"),
+    text: payload.format === "json" ? t("about_update_json") : t("about_update"),
+    wide: true,
+    fields: [
+      {
+        name: "payload",
+        label: t("payload"),
+        type: "textarea",
+        rows: 12,
+        value: task.payload,
+      },
+    ],
+    confirm: t("confirm_update"),
+  });
+  if (!values) return;
+  const { queue, id } = task;
+  if (await attempt(() => send("POST", "task/update", { queue, id, payload: values.payload }))) {
+    say(t("done_update"));
+    reload();
+  }
 }
 
 async function act(name, document, reload) {
-    const { queue, id } = document.task;
-    if (name === "update") return edit(document, reload);
-    const values = await prepare(name, { n: 1 });
-    if (!values) return null;
-    const outcome = await actOn(name, [{ queue, id }], values);
-    if (!outcome?.done) return reload();
-    const [copied] = outcome.tasks ?? [];
-    if (name === "delete") return open(["tasks"]);
-    if (copied) location.hash = taskAt(copied);
-    return reload();
+  const { queue, id } = document.task;
+  if (name === "update") return edit(document, reload);
+  const values = await prepare(name, { n: 1 });
+  if (!values) return null;
+  const outcome = await actOn(name, [{ queue, id }], values);
+  if (!outcome?.done) return reload();
+  const [copied] = outcome.tasks ?? [];
+  if (name === "delete") return open(["tasks"]);
+  if (copied) location.hash = taskAt(copied);
+  return reload();
 }
 
 const ACTIONS = [
-    ["run", "r"],
-    ["reschedule", "t"],
-    ["archive", "a"],
-    ["cancel", "c"],
-    ["update", "e"],
-    ["duplicate", "y"],
+  ["run", "r"],
+  ["reschedule", "t"],
+  ["archive", "a"],
+  ["cancel", "c"],
+  ["update", "e"],
+  ["duplicate", "y"],
 ];
 
 function Actions({ document, reload }) {
-    const { actions, copy: texts } = document;
-    const can = (name) => actions.includes(name);
-    const run = (name) => !isOld.value && act(name, document, reload);
-    const group = t("keys_task");
-    useKeys({
-        ...Object.fromEntries(
-            [...ACTIONS, ["delete", "d"]].map(([name, key]) => [
-                key,
-                {
-                    group,
-                    text: t(`act_${name}`),
-                    off: !can(name) || isOld.value,
-                    act: () => run(name),
-                },
-            ]),
-        ),
-        ...neighbours(document.task),
-    });
-    const asks = (name) =>
-        t(
-            ["reschedule", "cancel", "delete", "update"].includes(name)
-                ? `act_${name}_asks`
-                : `act_${name}`,
-        );
-    return html`<div class="row acts" role="group" aria-label=${t("actions")}>
+  const { actions, copy: texts } = document;
+  const can = (name) => actions.includes(name);
+  const run = (name) => !isOld.value && act(name, document, reload);
+  const group = t("keys_task");
+  useKeys({
+    ...Object.fromEntries(
+      [...ACTIONS, ["delete", "d"]].map(([name, key]) => [
+        key,
+        {
+          group,
+          text: t(`act_${name}`),
+          off: !can(name) || isOld.value,
+          act: () => run(name),
+        },
+      ]),
+    ),
+    ...neighbours(document.task),
+  });
+  const asks = (name) =>
+    t(
+      ["reschedule", "cancel", "delete", "update"].includes(name)
+        ? `act_${name}_asks`
+        : `act_${name}`,
+    );
+  return html`<div class="row acts" role="group" aria-label=${t("actions")}>
     ${ACTIONS.filter(([name]) => can(name)).map(([name, key]) => html`<${Button} kind=${name === "run" ? "pri" : ""} shortcut=${key} disabled=${isOld.value} onClick=${() => run(name)}>${asks(name)}<//>`)}
     ${texts && html`<${Button} onClick=${() => copy(texts.cli)}>${t("copy_cli")}<//><${Button} onClick=${() => copy(texts.python)}>${t("copy_python")}<//>`}
     <span class="sp"></span>
@@ -105,21 +102,21 @@ function Actions({ document, reload }) {
 }
 
 function neighbours({ queue, id }) {
-    const at = listed.value.findIndex((one) => one.queue === queue && one.id === id);
-    const to = (by) => listed.value[at + by];
-    const binding = (by, text) => ({
-        group: t("keys_task"),
-        text,
-        off: at < 0 || !to(by),
-        act: () => (location.hash = taskAt(to(by))),
-    });
-    return { "[": binding(-1, t("key_previous")), "]": binding(1, t("key_next")) };
+  const at = listed.value.findIndex((one) => one.queue === queue && one.id === id);
+  const to = (by) => listed.value[at + by];
+  const binding = (by, text) => ({
+    group: t("keys_task"),
+    text,
+    off: at < 0 || !to(by),
+    act: () => (location.hash = taskAt(to(by))),
+  });
+  return { "[": binding(-1, t("key_previous")), "]": binding(1, t("key_next")) };
 }
 
 function Place({ task }) {
-    const at = listed.value.findIndex((one) => one.queue === task.queue && one.id === task.id);
-    if (at < 0) return null;
-    return html`<span class="dim m-hide nw">${t("nth", { n: at + 1, total: listed.value.length })} ${areOn.value && html`<${Key} name="[ ]" />`}</span>`;
+  const at = listed.value.findIndex((one) => one.queue === task.queue && one.id === task.id);
+  if (at < 0) return null;
+  return html`<span class="dim m-hide nw">${t("nth", { n: at + 1, total: listed.value.length })} ${areOn.value && html`<${Key} name="[ ]" />`}</span>`;
 }
 
 // -- why does it wait ------------------------------------------------------------------------------
@@ -127,22 +124,22 @@ function Place({ task }) {
 const LOUD = new Set(["paused", "no-worker", "orphaned", "held"]);
 
 function reasonText({ code, text, position, at }) {
-    const key = code === "position" && !position ? "why_next" : `why_${code}`;
-    if (!hasText(key)) return html`<${Foreign} text=${text} />`;
-    return parts(key, { position, at: at && clock(at), relative: at && relative(at) });
+  const key = code === "position" && !position ? "why_next" : `why_${code}`;
+  if (!hasText(key)) return html`<${Foreign} text=${text} />`;
+  return parts(key, { position, at: at && clock(at), relative: at && relative(at) });
 }
 
 function Why({ waiting, worker, task }) {
-    if (worker)
-        return html`<section class="panel why s-active" aria-label=${t("now")}><div class="in">
+  if (worker)
+    return html`<section class="panel why s-active" aria-label=${t("now")}><div class="in">
       <p class="big">${t("runs_since", { span: span((now.value - Date.parse(worker.started)) / 1000) })}</p>
       <p class="soft">${t("runs_on", { worker: `${worker.host}:${worker.pid}` })}${worker.deadline ? ` ${t("must_end", { relative: relative(worker.deadline), at: clock(worker.deadline) })}` : ""}</p>
     </div></section>`;
-    const reasons = waiting?.reasons ?? [];
-    if (!reasons.length) return null;
-    const isBad = reasons.some(({ code }) => LOUD.has(code));
-    const [first, ...others] = [...reasons].sort((a, b) => LOUD.has(b.code) - LOUD.has(a.code));
-    return html`<section class=${cls("panel why", isBad ? "s-archived" : `s-${task.state}`)} aria-label=${t("why_waits")}><div class="in">
+  const reasons = waiting?.reasons ?? [];
+  if (!reasons.length) return null;
+  const isBad = reasons.some(({ code }) => LOUD.has(code));
+  const [first, ...others] = [...reasons].sort((a, b) => LOUD.has(b.code) - LOUD.has(a.code));
+  return html`<section class=${cls("panel why", isBad ? "s-archived" : `s-${task.state}`)} aria-label=${t("why_waits")}><div class="in">
     <p class="big">${reasonText(first)}</p>
     ${others.length > 0 && html`<ul>${others.map((reason) => html`<li class=${LOUD.has(reason.code) ? "s-archived" : "s-waiting"}><${Glyph} name=${LOUD.has(reason.code) ? "alert" : "info"} /><span>${reasonText(reason)}</span></li>`)}</ul>`}
   </div></section>`;
@@ -152,29 +149,27 @@ function Why({ waiting, worker, task }) {
 
 // Lines of the user's code stand out from those of files that packages installed.
 function Traceback({ text }) {
-    const lines = text.replace(/\n$/, "").split("\n");
-    return html`<pre class="tb" tabindex="0" aria-label=${t("traceback")}>${lines.map(
-        (line, at) => {
-            const kind =
-                at === lines.length - 1
-                    ? "e"
-                    : /^\s*File /.test(line)
-                      ? ""
-                      : /^\s{4}/.test(line)
-                        ? "code"
-                        : "";
-            return html`<span class=${kind}><${Line} text=${line} />${"\n"}</span>`;
-        },
-    )}</pre>`;
+  const lines = text.replace(/\n$/, "").split("\n");
+  return html`<pre class="tb" tabindex="0" aria-label=${t("traceback")}>${lines.map((line, at) => {
+    const kind =
+      at === lines.length - 1
+        ? "e"
+        : /^\s*File /.test(line)
+          ? ""
+          : /^\s{4}/.test(line)
+            ? "code"
+            : "";
+    return html`<span class=${kind}><${Line} text=${line} />${"\n"}</span>`;
+  })}</pre>`;
 }
 
 const Line = ({ text }) => {
-    const indent = text.match(/^[ \t]*/)[0];
-    return html`${indent}<${Foreign} text=${text.slice(indent.length)} />`;
+  const indent = text.match(/^[ \t]*/)[0];
+  return html`${indent}<${Foreign} text=${text.slice(indent.length)} />`;
 };
 
 const Try = ({ attempt: one, isOpen }) =>
-    html`<details class="try" open=${isOpen}>
+  html`<details class="try" open=${isOpen}>
     <summary>
       <span class="tw"></span><span class="bad"><${Glyph} name="cross" /></span><b class="nw">${t("try", { n: one.retried + 1 })}</b>
       <span class="soft m-hide nw"><${Time} at=${one.failed_at} absolute /></span>
@@ -184,9 +179,9 @@ const Try = ({ attempt: one, isOpen }) =>
   </details>`;
 
 function Tries({ task }) {
-    const tries = [...task.attempts].reverse();
-    if (!tries.length && !task.last_error) return null;
-    return html`<section class="panel" aria-label=${t("tries")}>
+  const tries = [...task.attempts].reverse();
+  if (!tries.length && !task.last_error) return null;
+  return html`<section class="panel" aria-label=${t("tries")}>
     <header><h2>${t("tries")}</h2><span class="dim">${t("failed_of", { n: task.retried + (task.state === "archived" ? 1 : 0), most: task.max_retry + 1 })}</span></header>
     ${tries.map((one, at) => html`<${Try} key=${one.retried} attempt=${one} isOpen=${at === 0} />`)}
     ${!tries.length && html`<pre class="tb lone" tabindex="0" aria-label=${t("error")}><span class="e"><${Foreign} text=${task.last_error} /></span></pre>`}
@@ -196,21 +191,21 @@ function Tries({ task }) {
 // -- payload, result, facts ------------------------------------------------------------------------
 
 function Content({ name, content, text, sealed }) {
-    const wanted = useSignal("value");
-    if (!content) return null;
-    const hasValue = content.format === "json" || content.format === "msgpack";
-    const views = [
-        hasValue && "value",
-        text != null && content.format !== "empty" && "text",
-        content.hex && "hex",
-    ].filter(Boolean);
-    const view = views.includes(wanted.value) ? wanted.value : views[0];
-    const kind = content.redacted
-        ? t("redacted")
-        : sealed
-          ? t("sealed_by", { codecs: sealed })
-          : t(`format_${content.format}`);
-    return html`<section class="panel" aria-label=${name}>
+  const wanted = useSignal("value");
+  if (!content) return null;
+  const hasValue = content.format === "json" || content.format === "msgpack";
+  const views = [
+    hasValue && "value",
+    text != null && content.format !== "empty" && "text",
+    content.hex && "hex",
+  ].filter(Boolean);
+  const view = views.includes(wanted.value) ? wanted.value : views[0];
+  const kind = content.redacted
+    ? t("redacted")
+    : sealed
+      ? t("sealed_by", { codecs: sealed })
+      : t(`format_${content.format}`);
+  return html`<section class="panel" aria-label=${name}>
     <header>
       <h2>${name}</h2>
       ${views.length > 1 && html`<div class="tabs" role="group" aria-label=${t("form")}>${views.map((one) => html`<button type="button" aria-pressed=${one === view} onClick=${() => (wanted.value = one)}>${t(`view_${one}`)}</button>`)}</div>`}
@@ -230,61 +225,56 @@ function Content({ name, content, text, sealed }) {
 const rows = (hex) => hex.replace(/((?:\S+ ){16})/g, "$1\n");
 
 function Facts({ task }) {
-    const facts = [
-        [
-            "queue",
-            html`<a class="link" href=${address(["queue", task.queue])}><${Foreign} text=${task.queue} /></a>`,
-        ],
-        [
-            "type",
-            html`<a class="link mono" href=${tasksAt({ type: task.type })}><${Foreign} text=${task.type} /></a>`,
-        ],
-        ["retries", t("tries_of", { n: task.retried, most: task.max_retry })],
-        ["timeout", task.timeout ? duration(task.timeout) : null],
-        [
-            "deadline",
-            task.deadline &&
-                html`<${Time} at=${task.deadline} /> <span class="dim">${moment(task.deadline)}</span>`,
-        ],
-        ["group", task.group && html`<span class="mono"><${Foreign} text=${task.group} /></span>`],
-        [
-            "kept",
-            task.retention ? t("kept_for", { span: duration(task.retention) }) : t("not_kept"),
-        ],
-        [
-            "last_failure",
-            task.last_failed_at &&
-                html`<${Time} at=${task.last_failed_at} /> <span class="dim">${moment(task.last_failed_at)}</span>`,
-        ],
-        [
-            "completed",
-            task.completed_at &&
-                html`<${Time} at=${task.completed_at} /> <span class="dim">${moment(task.completed_at)}</span>`,
-        ],
-        ["sealed", task.sealed],
-    ];
-    const headers = Object.entries(task.headers ?? {});
-    return html`<section class="panel" aria-label=${t("facts")}><header><h2>${t("facts")}</h2></header><div class="in"><dl class="kv">
+  const facts = [
+    [
+      "queue",
+      html`<a class="link" href=${address(["queue", task.queue])}><${Foreign} text=${task.queue} /></a>`,
+    ],
+    [
+      "type",
+      html`<a class="link mono" href=${tasksAt({ type: task.type })}><${Foreign} text=${task.type} /></a>`,
+    ],
+    ["retries", t("tries_of", { n: task.retried, most: task.max_retry })],
+    ["timeout", task.timeout ? duration(task.timeout) : null],
+    [
+      "deadline",
+      task.deadline &&
+        html`<${Time} at=${task.deadline} /> <span class="dim">${moment(task.deadline)}</span>`,
+    ],
+    ["group", task.group && html`<span class="mono"><${Foreign} text=${task.group} /></span>`],
+    ["kept", task.retention ? t("kept_for", { span: duration(task.retention) }) : t("not_kept")],
+    [
+      "last_failure",
+      task.last_failed_at &&
+        html`<${Time} at=${task.last_failed_at} /> <span class="dim">${moment(task.last_failed_at)}</span>`,
+    ],
+    [
+      "completed",
+      task.completed_at &&
+        html`<${Time} at=${task.completed_at} /> <span class="dim">${moment(task.completed_at)}</span>`,
+    ],
+    ["sealed", task.sealed],
+  ];
+  const headers = Object.entries(task.headers ?? {});
+  return html`<section class="panel" aria-label=${t("facts")}><header><h2>${t("facts")}</h2></header><div class="in"><dl class="kv">
     ${facts.filter(([, value]) => value).map(([name, value]) => html`<dt>${t(`fact_${name}`)}</dt><dd>${value}</dd>`)}
     ${headers.map(([name, value]) => html`<dt>${t("header")}</dt><dd class="mono"><${Foreign} text=${name} />: <${Foreign} text=${value} /></dd>`)}
   </dl></div></section>`;
 }
 
 const Gone = ({ queue }) =>
-    html`<div class="panel">
+  html`<div class="panel">
     <${Empty} icon="tasks" title=${t("gone")} action=${html`<a class="btn" href=${tasksAt({ queue })}>${t("page_tasks")}</a>`}>${t("gone_text")}<//>
   </div>`;
 
 export function Task({ parts: [queue, id] }) {
-    const { data, problem, reload } = useResource("task", { queue, id }, { every_ms: REFRESH_MS });
-    if (problem?.status === 404) return html`<${Gone} queue=${queue} />`;
-    if (problem && !data)
-        return html`<div class="panel"><${Failed} problem=${problem} onRetry=${reload} /></div>`;
-    if (!data) return html`<div class="panel"><${Skeleton} rows=${8} /></div>`;
-    const { task, timeline } = data;
-    const payload = html`<${Content} name=${t("payload")} content=${data.payload} text=${task.payload} sealed=${task.sealed} />`;
-    const isNew = !timeline.length && !task.last_error && !data.result;
-    return html`<div class="head">
+  const { data, problem, reload } = useResource("task", { queue, id }, { every_ms: REFRESH_MS });
+  if (problem?.status === 404) return html`<${Gone} queue=${queue} />`;
+  if (!data) return html`<${Pending} problem=${problem} reload=${reload} />`;
+  const { task, timeline } = data;
+  const payload = html`<${Content} name=${t("payload")} content=${data.payload} text=${task.payload} sealed=${task.sealed} />`;
+  const isNew = !timeline.length && !task.last_error && !data.result;
+  return html`<div class="head">
       <${State} name=${task.state} kind="pill" /><h2><${Foreign} text=${task.type} /></h2>
       <a class="tag" href=${address(["queue", task.queue])}><${Foreign} text=${task.queue} /></a>
       <${Copy} kind="ic ghost sm" text=${task.id} label=${t("copy_id")} />
