@@ -1,9 +1,9 @@
 """Copy the pinned JavaScript packages of the dashboard from the npm registry into the tree.
 
-Run it after a change to the manifest: ``python tools/vendor.py``. It needs npm. Browsers do not find
-a module by the name of its package without an import map, which would have to be inline: imports of
-packages are therefore replaced by those of the files beside. Nothing else is changed, which a test
-checks by the hashes in the manifest.
+Run it after a change to the manifest: ``python tools/vendor.py``. It needs npm. Browsers do not
+find a module by the name of its package without an import map, which would have to be inline:
+imports of packages are therefore replaced by those of the files beside. Nothing else is changed,
+which a test checks by the hashes in the manifest.
 """
 
 import hashlib

@@ -23,14 +23,14 @@ def tasks_of(order: int) -> Iterator[pyasynq.Task]:
         yield shop.deliver.task(address=f"https://hook.example/{order % 40}", event=event)
     for _ in range(random.randrange(4)):
         yield shop.welcome.task(user=random.randrange(10_000), name=random.choice(NAMES))
-    if random.random() < 0.7:
+    if random.randrange(3):
         yield shop.send_invoice.task(
             invoice=f"INV-{order:06}",
             customer=random.randrange(100_000),
             total=f"{random.randrange(100, 99_999) / 10:.2f}",
             lines=[{"sku": random.randrange(1000), "quantity": 2} for _ in range(3)],
         )
-    if random.random() < 0.8:
+    if random.randrange(5):
         yield shop.resize.task(path=f"/photos/{order}.jpg", width=1280)
 
 

@@ -30,6 +30,11 @@ class PaymentTimeoutError(Exception):
     """The bank does not answer."""
 
 
+def is_one_in(number: int) -> bool:
+    """Return whether a random draw among *number* hits."""
+    return random.randrange(number) == 0
+
+
 async def work(least_s: float, most_s: float) -> None:
     """Take a while, most often a short one."""
     await asyncio.sleep(least_s + (most_s - least_s) * random.random() ** 3)
@@ -39,7 +44,7 @@ async def work(least_s: float, most_s: float) -> None:
 async def welcome(user: int, name: str) -> str:
     """Send a mail; now and then the mail server is busy."""
     await work(0.05, 0.4)
-    if random.random() < 0.06:
+    if is_one_in(16):
         msg = "421 4.7.0 try again later"
         raise SmtpBusyError(msg)
     return f"sent to {user}"
@@ -52,10 +57,12 @@ async def receipt(order: int) -> None:
 
 
 @app.task("invoice:send", queue="billing", max_retry=2, timeout=timedelta(minutes=2))
-async def send_invoice(invoice: str, customer: int, total: str, lines: list[dict[str, int]]) -> None:
+async def send_invoice(
+    invoice: str, customer: int, total: str, lines: list[dict[str, int]]
+) -> None:
     """Post an invoice to a bank that is often away."""
     await work(0.3, 3)
-    if random.random() < 0.35:
+    if is_one_in(3):
         await post_to_bank()
 
 
@@ -76,7 +83,7 @@ async def resize(path: str, width: int) -> dict[str, str | int]:
 async def deliver(address: str, event: dict[str, str | int]) -> None:
     """Deliver an event; some addresses are gone for good."""
     await work(0.05, 1)
-    if random.random() < 0.02:
+    if is_one_in(50):
         msg = f"410 Gone for {address}"
         raise pyasynq.SkipRetry(msg)
 

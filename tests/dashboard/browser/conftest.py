@@ -38,7 +38,7 @@ async def visitor(browser: Browser) -> AsyncGenerator[Visitor]:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
+async def serving(app: ASGIApp) -> AsyncGenerator[str]:
     """Serve *app*, and yield its address without a slash at the end."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

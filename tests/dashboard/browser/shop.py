@@ -1,7 +1,7 @@
 """A worker with tasks in several states, for pages to show."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Self
@@ -52,7 +52,7 @@ class Shop:
         self._tasks = (done.task(order=6), fail.task(order=7), run.task())
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Self]:
+    async def running(self) -> AsyncGenerator[Self]:
         """Run the worker and the scheduler until the end of the block."""
         done, fail, run = self._tasks
         async with self.app.scheduler().running(), self.app.server().running():

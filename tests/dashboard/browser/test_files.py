@@ -1,4 +1,4 @@
-"""The files that a browser loads: where they come from, how large they are, and what they may do."""
+"""The files that a browser loads: their origin, their size, and what they may do."""
 
 import gzip
 import hashlib
@@ -88,7 +88,7 @@ def test_everything_is_loaded_from_beside_the_page() -> None:
     addresses = re.findall(r'(?:src|href)="([^"]+)"', PAGE)
     assert [one for one in addresses if not one.startswith("static/")] == []
     assert re.findall(r"url\(|@import", CSS) == []
-    assert re.findall(r"https?://|//\w+\.", re.sub(r"^ *//.*$", "", CODE, flags=re.M)) == []
+    assert re.findall(r"https?://|//\w+\.", re.sub(r"^ *//.*$", "", CODE, flags=re.MULTILINE)) == []
 
 
 @pytest.mark.parametrize("forbidden", ["innerHTML", "style=", "eval(", "document.write", "alert("])

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from typing import Any
 
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 import pyasynq
 from pyasynq.dashboard import Dashboard
@@ -18,7 +17,7 @@ HIDE = """hidden => {
 }"""
 
 
-def queue(page: Page) -> Any:
+def queue(page: Page) -> Locator:
     return page.get_by_role("table", name="Queues").get_by_role("row").filter(has_text="default")
 
 
@@ -128,7 +127,7 @@ async def test_a_job_of_somebody_else_is_shown_and_can_be_stopped(
         await route.fulfill(response=answer, body=json.dumps(document))
 
     async def stop(route: Route) -> None:
-        stopped.append(route.request.post_data_json["id"])
+        stopped.append(json.loads(route.request.post_data or "{}")["id"])
         await route.fulfill(json=JOB | {"status": "stopped"})
 
     await page.route("**/api/v1/events", lambda route: route.fulfill(status=503))

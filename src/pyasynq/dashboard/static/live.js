@@ -29,7 +29,25 @@ export const age_s = computed(() =>
   Math.max(0, Math.round((now.value - received_ms.value) / 1000)),
 );
 
-export function take(document) {
+// From one second to the next rates jump; nobody could read them. They are averaged over some.
+const SAMPLES = { in_per_s: 10, out_per_s: 10, failed_per_min: 60 };
+const known = new Map();
+
+function averaged(name, row) {
+  const past = known.get(name) ?? known.set(name, {}).get(name);
+  const means = Object.entries(SAMPLES).map(([rate, most]) => {
+    past[rate] = [...(past[rate] ?? []), row[rate] ?? 0].slice(-most);
+    return [
+      rate,
+      row[rate] == null ? null : past[rate].reduce((a, b) => a + b) / past[rate].length,
+    ];
+  });
+  return { ...row, ...Object.fromEntries(means) };
+}
+
+export function take(given) {
+  const queues = given.queues.map((queue) => averaged(queue.queue, queue));
+  const document = { ...given, queues, totals: averaged(null, given.totals) };
   learn(document.at);
   received_ms.value = now.value;
   problem.value = null;

@@ -276,11 +276,22 @@ const FailingRow = ({ group }) =>
   </tr>`;
 
 function LastActions() {
-  const { data, problem } = useResource("audit", { limit: 5 }, { every_ms: 10_000 });
+  const { data, problem } = useResource("audit", { limit: 12 }, { every_ms: 10_000 });
   if (problem) return null;
   return html`<section class="panel" aria-label=${t("who_did")}>
     <header><h2>${t("who_did")}</h2><span class="dim">${t("who_did_note")}</span><span class="sp"></span><a class="link" href="#/audit">${t("page_audit")}</a></header>
-    ${!data ? html`<${Skeleton} />` : data.items.length ? html`<table class="tbl stack" aria-label=${t("who_did")}><tbody>${data.items.map((entry) => html`<${AuditRow} key=${entry.id} entry=${entry} isShort />`)}</tbody></table>` : html`<p class="in dim">${t("nobody_did")}</p>`}
+    ${
+      !data
+        ? html`<${Skeleton} />`
+        : data.items.length
+          ? html`<table class="tbl stack" aria-label=${t("who_did")}><tbody>${data.items
+              .filter(({ outcome }) => outcome !== "begun")
+              .slice(0, 6)
+              .map(
+                (entry) => html`<${AuditRow} key=${entry.id} entry=${entry} isShort />`,
+              )}</tbody></table>`
+          : html`<p class="in dim">${t("nobody_did")}</p>`
+    }
   </section>`;
 }
 

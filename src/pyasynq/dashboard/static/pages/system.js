@@ -130,8 +130,8 @@ export function AuditRow({ entry, isShort = false }) {
     ${!isShort && html`<td class="soft m-hide">${entry.role && t(`role_${entry.role}`)}</td>`}
     <td class="nw">${actionText(entry.action)}</td>
     <td class="grow cut full soft" title=${entry.target}><span class="mono"><${Foreign} text=${entry.target} /></span>${entry.detail && html` <span class="dim"><${Foreign} text=${entry.detail} /></span>`}</td>
-    <td class="num" data-l=${t("count")}>${entry.count == null ? "" : t("n_tasks", { n: entry.count })}</td>
-    ${(!isShort || entry.outcome !== "done") && html`<td class="nw">${outcome}</td>`}
+    <td class="num" data-l=${t("count")}>${entry.count == null ? "" : number(entry.count)}</td>
+    <td class="nw">${(!isShort || entry.outcome !== "done") && outcome}</td>
   </tr>`;
 }
 
