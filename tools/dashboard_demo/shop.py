@@ -84,7 +84,7 @@ async def deliver(address: str, event: dict[str, str | int]) -> None:
     """Deliver an event; some addresses are gone for good."""
     await work(0.05, 1)
     if is_one_in(50):
-        msg = f"410 Gone for {address}"
+        msg = f"410 Gone for {address.rpartition('/')[0]}"
         raise pyasynq.SkipRetry(msg)
 
 

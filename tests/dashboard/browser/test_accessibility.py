@@ -19,6 +19,7 @@ PAGES = {
     "workers": "Workers",
     "schedules": "Schedules",
     "broker": "Redis",
+    "audit": "Audit",
     "queue/default": "default",
 }
 LARGE: Options = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}

@@ -166,6 +166,43 @@ async def test_the_page_of_redis_shows_checks_and_values(site: str, visitor: Vis
     await expect(page.get_by_text("noeviction")).to_be_visible()
 
 
+async def test_many_queues_take_one_line_each_those_in_trouble_first(
+    site: str, visitor: Visitor, client: pyasynq.Client, inspector: pyasynq.Inspector
+) -> None:
+    for number in range(45):
+        info = await client.enqueue(pyasynq.Task("a"), queue=f"tenant-{number}")
+        await inspector.delete_task(info.queue, info.id)
+    await client.enqueue(pyasynq.Task("a"), queue="tenant-30")
+    page = await visitor.open(site)
+    lines = page.get_by_role("region", name="Queues").locator(".grid100 li")
+    await expect(lines).to_have_count(45)
+    await expect(lines.first).to_contain_text("tenant-30")
+    await page.get_by_role("button", name="bars").click()
+    await expect(page.get_by_role("table", name="Queues").get_by_role("row")).to_have_count(46)
+
+
+async def test_a_long_payload_stays_in_its_panel(
+    site: str, visitor: Visitor, client: pyasynq.Client
+) -> None:
+    info = await client.enqueue(pyasynq.Task("a", b'{"text": "' + b"x" * 10_000 + b'"}'))
+    page = await visitor.open(f"{site}#/task/default/{info.id}")
+    await expect(page.get_by_role("region", name="Payload")).to_contain_text("x" * 200)
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert await page.evaluate(wide) == 0
+
+
+async def test_the_audit_shows_who_did_what(
+    site: str, visitor: Visitor, client: pyasynq.Client
+) -> None:
+    await client.enqueue(pyasynq.Task("a"), queue="mails")
+    page = await visitor.open(f"{site}#/queue/mails")
+    await page.get_by_role("button", name="Pause").click()
+    await expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    await page.get_by_role("link", name="Audit").click()
+    entry = page.get_by_role("table", name="Audit").get_by_role("row").last
+    await expect(entry).to_contain_text("localpausedmails")
+
+
 async def test_an_unknown_page_leads_back(site: str, visitor: Visitor) -> None:
     page = await visitor.open(f"{site}#/nowhere")
     await page.get_by_role("link", name="Back to Overview").click()

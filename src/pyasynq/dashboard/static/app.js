@@ -1,13 +1,21 @@
 // The frame around every page, and which page is shown.
 import { cls, html, render, useEffect, useRef } from "./lib.js";
 import { hasFeature, loadSession, me, refusal } from "./api.js";
-import { chooseLanguage, language, languages, loadTexts, parts, t } from "./i18n.js";
+import {
+  chooseLanguage,
+  language,
+  languages,
+  loadTexts,
+  parts,
+  showTheme,
+  switchTheme,
+  t,
+} from "./i18n.js";
 import { Jobs } from "./jobs.js";
 import { Key, areOn, listed, switchKeys, useKeys } from "./keys.js";
 import { age_s, connection, poll, problem, sample, start } from "./live.js";
 import { number } from "./numbers.js";
 import { address, open, route } from "./route.js";
-import { showTheme, switchTheme } from "./settings.js";
 import { Time } from "./time.js";
 import {
   Banner,

@@ -36,7 +36,8 @@ function timeMarks(times, room) {
   const most = Math.max(2, Math.floor(room / 80));
   const every = [600, 900, 1800, 3600, 2 * 3600, 6 * 3600, DAY_S / 2, DAY_S];
   const step = every.find((one) => span / one <= most) ?? DAY_S;
-  return times.filter((at) => at % step === 0);
+  const margin = (20 / room) * span; // room for half of a label
+  return times.filter((at) => at % step === 0 && at - times[0] > margin);
 }
 
 // A line with gaps where nothing is known; a value between two gaps is a dot.

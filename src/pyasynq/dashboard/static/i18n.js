@@ -2,7 +2,43 @@
 // by the word for one or for several.
 import { signal } from "./lib.js";
 import { number } from "./numbers.js";
-import { keep, setting } from "./settings.js";
+
+// -- what a reader has chosen, kept by the browser: language, theme, whether single keys act --------
+
+const STORE = "pyasynq.dashboard";
+
+function read() {
+  try {
+    return JSON.parse(localStorage.getItem(STORE)) || {};
+  } catch {
+    return {}; // the browser keeps nothing, or something else
+  }
+}
+
+const settings = read();
+
+export const setting = (name) => settings[name];
+
+export function keep(name, value) {
+  settings[name] = value;
+  try {
+    localStorage.setItem(STORE, JSON.stringify(settings));
+  } catch {
+    // The browser keeps nothing: it holds until the page is closed.
+  }
+}
+
+export function showTheme() {
+  if (settings.theme) document.documentElement.dataset.theme = settings.theme;
+}
+
+export function switchTheme() {
+  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  keep("theme", (settings.theme || system) === "dark" ? "light" : "dark");
+  showTheme();
+}
+
+// -- texts ----------------------------------------------------------------------------------------
 
 const NAMES = { en: "English", "zh-Hant": "繁體中文" };
 const HOLE = /\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}/g;

@@ -1,6 +1,6 @@
 // Single keys. What is drawn last comes first; nothing acts while a field or a dialog has the focus.
 import { html, signal, useEffect, useRef } from "./lib.js";
-import { keep, setting } from "./settings.js";
+import { keep, setting } from "./i18n.js";
 
 const PREFIX = "g";
 const PATIENCE_MS = 1500;

@@ -325,6 +325,7 @@ export function Dialog() {
   }, [shown]);
   if (!shown) return null;
   const close = (values) => {
+    element.current.close(); // gives the focus back
     question.value = null;
     shown.answer(values);
   };

@@ -22,7 +22,7 @@ import {
   State,
   StateBar,
 } from "../ui.js";
-import { AuditRow } from "./system.js";
+import { auditColumns } from "./system.js";
 import { queueActions } from "./queues.js";
 
 const DENSE_FROM = 40;
@@ -256,42 +256,59 @@ function Queues({ queues, alerts }) {
 
 // -- below -----------------------------------------------------------------------------------------
 
+const failingColumns = () => [
+  {
+    id: "error",
+    head: t("error"),
+    kind: "full grow cut",
+    value: (group) => group.error,
+    cell: (group) => html`<${ErrorLink} group=${group} />`,
+  },
+  {
+    id: "type",
+    head: t("type"),
+    kind: "mono two3",
+    value: (group) => group.type,
+    cell: (group) => html`<${Foreign} text=${group.type} />`,
+  },
+  numbers("count", t("count"), number),
+  {
+    id: "last",
+    head: t("fact_last_failure"),
+    num: true,
+    kind: "dim",
+    hide: "m",
+    value: (group) => group.last_failed_at,
+    cell: (group) =>
+      html`<a href=${taskAt({ queue: group.queue, id: group.task_id })}><${Time} at=${group.last_failed_at} /></a>`,
+  },
+];
+
+const ErrorLink = ({ group }) =>
+  html`<a class="b" title=${group.error} href=${tasksAt({ queue: group.queue, type: group.type, state: "retry,archived", error: group.error })}><${Foreign} text=${group.error || t("no_error_text")} /></a>`;
+
+const SHOWN = 6;
+
 function Failing() {
-  const { data } = useResource("errors", {}, { every_ms: 15_000 });
-  if (!data)
-    return html`<section class="panel"><header><h2>${t("failing")}</h2></header><${Skeleton} /></section>`;
+  const { data, problem } = useResource("errors", {}, { every_ms: 15_000 });
+  const columns = useMemo(failingColumns, [t("error")]);
+  if (problem && !data) return null;
+  const groups = data?.items.slice(0, SHOWN) ?? [];
   return html`<section class="panel" aria-label=${t("failing")}>
     <header><h2>${t("failing")}</h2><span class="dim">${t("failing_note")}</span></header>
-    ${data.items.length ? html`<table class="tbl stack" aria-label=${t("failing")}><tbody>${data.items.slice(0, 6).map((group) => html`<${FailingRow} group=${group} />`)}</tbody></table>` : html`<p class="in dim">${t("nothing_fails")}</p>`}
-    ${!data.complete && html`<footer>${t("looked_at", { n: data.looked_at, total: data.total })}</footer>`}
+    ${!data ? html`<${Skeleton} />` : groups.length ? html`<${Table} label=${t("failing")} columns=${columns} rows=${groups} keyOf=${(group) => `${group.queue} ${group.type} ${group.error}`} sortName="failing" initial="-count" />` : html`<p class="in dim">${t("nothing_fails")}</p>`}
+    ${data && !data.complete && html`<footer>${t("looked_at", { n: data.looked_at, total: data.total })}</footer>`}
   </section>`;
 }
 
-const FailingRow = ({ group }) =>
-  html`<tr>
-    <td class="full grow cut"><a class="b" href=${tasksAt({ queue: group.queue, type: group.type, state: "retry,archived", error: group.error })}><${Foreign} text=${group.error || t("no_error_text")} /></a></td>
-    <td class="mono two3"><${Foreign} text=${group.type} /></td>
-    <td class="num">${number(group.count)}</td>
-    <td class="num dim m-hide"><a href=${taskAt({ queue: group.queue, id: group.task_id })}><${Time} at=${group.last_failed_at} /></a></td>
-  </tr>`;
-
 function LastActions() {
-  const { data, problem } = useResource("audit", { limit: 12 }, { every_ms: 10_000 });
-  if (problem) return null;
+  const { data, problem } = useResource("audit", { limit: 2 * SHOWN }, { every_ms: 10_000 });
+  const columns = useMemo(auditColumns, [t("at")]);
+  if (problem && !data) return null;
+  const entries = data?.items.filter(({ outcome }) => outcome !== "begun").slice(0, SHOWN) ?? [];
   return html`<section class="panel" aria-label=${t("who_did")}>
     <header><h2>${t("who_did")}</h2><span class="dim">${t("who_did_note")}</span><span class="sp"></span><a class="link" href="#/audit">${t("page_audit")}</a></header>
-    ${
-      !data
-        ? html`<${Skeleton} />`
-        : data.items.length
-          ? html`<table class="tbl stack" aria-label=${t("who_did")}><tbody>${data.items
-              .filter(({ outcome }) => outcome !== "begun")
-              .slice(0, 6)
-              .map(
-                (entry) => html`<${AuditRow} key=${entry.id} entry=${entry} isShort />`,
-              )}</tbody></table>`
-          : html`<p class="in dim">${t("nobody_did")}</p>`
-    }
+    ${!data ? html`<${Skeleton} />` : entries.length ? html`<${Table} label=${t("who_did")} columns=${columns} rows=${entries} keyOf=${(entry) => entry.id} sortName="did" />` : html`<p class="in dim">${t("nobody_did")}</p>`}
   </section>`;
 }
 

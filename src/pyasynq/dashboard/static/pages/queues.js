@@ -110,14 +110,30 @@ const StateLinks = ({ queue }) =>
     ${STATES.map((name) => html`<li><a href=${tasksAt({ queue: queue.queue, state: name })} class=${queue[name] ? "" : "dim"}><${State} name=${name} /><b>${number(queue[name])}</b></a></li>`)}
   </ul>`;
 
-const Days = ({ days }) =>
-  html`<section class="panel" aria-label=${t("days")}>
+const dayColumns = () => [
+  { id: "date", head: t("day"), value: (day) => day.date, cell: (day) => day.date },
+  numbers("processed", t("runs"), number, { isLabelled: true }),
+  numbers("failed", t("failed"), number, { isLabelled: true, tone: (day) => !day.failed && "dim" }),
+  {
+    id: "share",
+    head: t("share"),
+    num: true,
+    hide: "m",
+    kind: "dim",
+    value: shareOf,
+    cell: (day) => percent(shareOf(day)),
+  },
+];
+
+const shareOf = ({ processed, failed }) => (processed ? failed / processed : null);
+
+function Days({ days }) {
+  const columns = useMemo(dayColumns, [t("day")]);
+  return html`<section class="panel" aria-label=${t("days")}>
     <header><h2>${t("days")}</h2><span class="dim">UTC</span></header>
-    <table class="tbl" aria-label=${t("days")}>
-      <thead><tr><th scope="col">${t("day")}</th><th scope="col" class="num">${t("runs")}</th><th scope="col" class="num">${t("failed")}</th><th scope="col" class="num">${t("share")}</th></tr></thead>
-      <tbody>${days.map((day) => html`<tr><td>${day.date}</td><td class="num">${number(day.processed)}</td><td class="num ${day.failed ? "" : "dim"}">${number(day.failed)}</td><td class="num dim">${day.processed ? percent(day.failed / day.processed) : "–"}</td></tr>`)}</tbody>
-    </table>
+    <${Table} label=${t("days")} columns=${columns} rows=${days} keyOf=${(day) => day.date} initial="-date" />
   </section>`;
+}
 
 function Facts({ queue }) {
   const facts = [

@@ -1,11 +1,11 @@
 // Redis or the file of SQLite, and the audit.
-import { html, useEffect, useSignal } from "../lib.js";
+import { html, useEffect, useMemo, useSignal } from "../lib.js";
 import { get, me, useResource } from "../api.js";
 import { hasText, t } from "../i18n.js";
 import { useKeys } from "../keys.js";
 import { sample } from "../live.js";
 import { bytes, number } from "../numbers.js";
-import { useListKeys } from "../table.js";
+import { Table, numbers, useListKeys } from "../table.js";
 import { Time, duration } from "../time.js";
 import { Button, Copy, Empty, Foreign, Meter, Pending, State } from "../ui.js";
 
@@ -121,19 +121,52 @@ const actionText = (action) => {
   return hasText(key) ? t(key) : action;
 };
 
-export function AuditRow({ entry, isShort = false }) {
-  const [state, glyph] = OUTCOMES[entry.outcome] ?? ["waiting", "dot"];
-  const outcome = html`<${State} name=${state} glyph=${glyph}>${t(`outcome_${entry.outcome}`)}<//>`;
-  return html`<tr data-key=${isShort ? undefined : entry.id} tabindex=${isShort ? undefined : "-1"}>
-    <td class="dim nw"><${Time} at=${entry.at} absolute /></td>
-    <td class="b"><${Foreign} text=${entry.principal} /></td>
-    ${!isShort && html`<td class="soft m-hide">${entry.role && t(`role_${entry.role}`)}</td>`}
-    <td class="nw">${actionText(entry.action)}</td>
-    <td class="grow cut full soft" title=${entry.target}><span class="mono"><${Foreign} text=${entry.target} /></span>${entry.detail && html` <span class="dim"><${Foreign} text=${entry.detail} /></span>`}</td>
-    <td class="num" data-l=${t("count")}>${entry.count == null ? "" : number(entry.count)}</td>
-    <td class="nw">${(!isShort || entry.outcome !== "done") && outcome}</td>
-  </tr>`;
+function Outcome({ outcome }) {
+  const [state, glyph] = OUTCOMES[outcome] ?? ["waiting", "dot"];
+  return html`<${State} name=${state} glyph=${glyph}>${t(`outcome_${outcome}`)}<//>`;
 }
+
+const Target = ({ entry }) =>
+  html`<span class="mono"><${Foreign} text=${entry.target} /></span>${entry.detail && html` <span class="dim"><${Foreign} text=${entry.detail} /></span>`}`;
+
+export const auditColumns = () => [
+  {
+    id: "at",
+    head: t("at"),
+    kind: "dim nw",
+    value: (entry) => entry.at,
+    cell: (entry) => html`<${Time} at=${entry.at} absolute />`,
+  },
+  {
+    id: "principal",
+    head: t("who"),
+    kind: "b",
+    value: (entry) => entry.principal,
+    cell: (entry) => html`<${Foreign} text=${entry.principal} />`,
+  },
+  {
+    id: "action",
+    head: t("did"),
+    kind: "nw",
+    value: (entry) => entry.action,
+    cell: (entry) => actionText(entry.action),
+  },
+  {
+    id: "target",
+    head: t("to_what"),
+    kind: "grow cut full soft",
+    value: (entry) => entry.target,
+    cell: (entry) => html`<${Target} entry=${entry} />`,
+  },
+  numbers("count", t("count"), number, { isLabelled: true }),
+  {
+    id: "outcome",
+    head: t("outcome"),
+    kind: "nw",
+    value: (entry) => entry.outcome,
+    cell: (entry) => html`<${Outcome} outcome=${entry.outcome} />`,
+  },
+];
 
 // The newest page is read again when the stream says that there is a newer entry.
 function useAudit() {
@@ -157,16 +190,14 @@ function useAudit() {
 export function Audit() {
   useListKeys();
   const { items, cursor, problem, more, reload } = useAudit();
+  const columns = useMemo(auditColumns, [t("at")]);
   useKeys({ m: { group: t("keys_list"), text: t("look_further"), off: !cursor, act: more } });
   if (!items) return html`<${Pending} problem=${problem} reload=${reload} />`;
   return html`<section class="panel scroll" aria-label=${t("page_audit")}>
     <header><h2>${t("page_audit")}</h2><span class="dim">${t("audit_note")}</span></header>
     ${
       items.length
-        ? html`<table class="tbl stack" aria-label=${t("page_audit")}>
-          <thead><tr>${["at", "who", "role", "did", "to_what", "count", "outcome"].map((name) => html`<th scope="col" class=${name === "count" ? "num" : name === "role" ? "m-hide" : ""}>${t(name)}</th>`)}</tr></thead>
-          <tbody>${items.map((entry) => html`<${AuditRow} key=${entry.id} entry=${entry} />`)}</tbody>
-        </table>`
+        ? html`<${Table} label=${t("page_audit")} columns=${columns} rows=${items} keyOf=${(entry) => entry.id} />`
         : html`<${Empty} icon="audit" title=${t("nobody_did")}>${t("nobody_did_text")}<//>`
     }
     ${cursor && html`<footer><${Button} kind="sm" shortcut="m" onClick=${more}>${t("look_further")}<//></footer>`}
