@@ -224,7 +224,7 @@ async def test_what_does_not_match_any_more_is_not_asked_about(
     await expect(choice).to_be_visible()
     await inspector.delete_task("default", archived[0])
     await choice.select_option("delete")
-    await said(page, "Nothing matches any more")
+    await said(page, "Nothing to do")
 
 
 async def test_a_group_is_run(

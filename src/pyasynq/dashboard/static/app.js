@@ -117,15 +117,10 @@ const Language = () =>
   </select>`;
 
 function Live() {
-  const state = connection.value;
-  const text = {
-    starting: t("live_starting"),
-    live: t("live"),
-    polling: t("live_polling"),
-    stale: t("live_old", { s: age_s.value }),
-    away: t("live_old", { s: age_s.value }),
-  }[state];
-  return html`<span class=${cls("live", state, ["stale", "away"].includes(state) && "old-mark")}>${text}</span>`;
+  const state = sample.value ? connection.value : "starting";
+  const texts = { starting: t("live_starting"), live: t("live"), polling: t("live_polling") };
+  const text = texts[state] ?? t("live_old", { s: age_s.value });
+  return html`<span class=${cls("live", state in texts ? state : "stale")}>${text}</span>`;
 }
 
 // One line that says why the numbers may not be trusted.

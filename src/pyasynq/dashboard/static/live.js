@@ -29,25 +29,7 @@ export const age_s = computed(() =>
   Math.max(0, Math.round((now.value - received_ms.value) / 1000)),
 );
 
-// From one second to the next rates jump; nobody could read them. They are averaged over some.
-const SAMPLES = { in_per_s: 10, out_per_s: 10, failed_per_min: 60 };
-const known = new Map();
-
-function averaged(name, row) {
-  const past = known.get(name) ?? known.set(name, {}).get(name);
-  const means = Object.entries(SAMPLES).map(([rate, most]) => {
-    past[rate] = [...(past[rate] ?? []), row[rate] ?? 0].slice(-most);
-    return [
-      rate,
-      row[rate] == null ? null : past[rate].reduce((a, b) => a + b) / past[rate].length,
-    ];
-  });
-  return { ...row, ...Object.fromEntries(means) };
-}
-
-export function take(given) {
-  const queues = given.queues.map((queue) => averaged(queue.queue, queue));
-  const document = { ...given, queues, totals: averaged(null, given.totals) };
+export function take(document) {
   learn(document.at);
   received_ms.value = now.value;
   problem.value = null;
@@ -96,8 +78,9 @@ export async function poll() {
   try {
     take(await get("overview"));
   } catch (error) {
-    problem.value = { ...error, detail: error.message, since: problem.value?.since };
-    if (!error.status) problem.value = null; // the dashboard itself is away: the numbers get old
+    // If the dashboard itself does not answer, the numbers just get old.
+    const since = error.since ?? problem.value?.since ?? new Date(now.value).toISOString();
+    problem.value = error.status ? { ...error, detail: error.message, since } : null;
   }
 }
 

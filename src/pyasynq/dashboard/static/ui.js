@@ -1,5 +1,5 @@
 // Small parts of all pages.
-import { cls, html, signal, useEffect, useId, useLayoutEffect, useRef, useSignal } from "./lib.js";
+import { cls, html, signal, useEffect, useId, useRef, useSignal } from "./lib.js";
 import { parts, t } from "./i18n.js";
 import { Key, areOn } from "./keys.js";
 import { number, short } from "./numbers.js";
@@ -262,15 +262,21 @@ export function Menu({ label, actions }) {
   const button = useRef();
   const isOpen = useSignal(false);
 
-  useLayoutEffect(() => {
+  const prepare = ({ newState }) => {
+    if (newState !== "open") return;
+    isOpen.value = true;
+    list.current.style.visibility = "hidden"; // until it is in its place
+  };
+  const place = ({ newState }) => {
+    isOpen.value = newState === "open";
     if (!isOpen.value) return;
-    const place = button.current.getBoundingClientRect();
-    const { offsetWidth: width, offsetHeight: height } = list.current;
-    const below = place.bottom + height + 8 < innerHeight;
-    list.current.style.left = `${Math.max(8, place.right - width)}px`;
-    list.current.style.top = `${below ? place.bottom + 4 : Math.max(8, place.top - height - 4)}px`;
+    const { right, top, bottom } = button.current.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height, style } = list.current;
+    style.left = `${Math.max(8, right - width)}px`;
+    style.top = `${bottom + height + 8 < innerHeight ? bottom + 4 : Math.max(8, top - height - 4)}px`;
+    style.visibility = "visible";
     list.current.querySelector("button:not([disabled])")?.focus();
-  }, [isOpen.value]);
+  };
 
   const move = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -286,13 +292,16 @@ export function Menu({ label, actions }) {
   return html`<button type="button" class="btn ic ghost sm" ref=${button} popovertarget=${id} aria-haspopup="menu" aria-expanded=${isOpen.value} aria-label=${label} title=${label}>
       <${Icon} name="more" />
     </button>
-    <div class="pop menu" id=${id} popover="auto" role="menu" aria-label=${label} ref=${list} onKeyDown=${move} onToggle=${(event) => (isOpen.value = event.newState === "open")}>
-      ${actions.map(
-        (action) =>
-          html`<button type="button" role="menuitem" class=${cls(action.danger && "bad")} disabled=${action.off || isOld.value} onClick=${() => choose(action)}>
+    <div class="pop menu" id=${id} popover="auto" role="menu" aria-label=${label} ref=${list} onKeyDown=${move} onBeforeToggle=${prepare} onToggle=${place}>
+      ${
+        isOpen.value &&
+        actions.map(
+          (action) =>
+            html`<button type="button" role="menuitem" class=${cls(action.danger && "bad")} disabled=${action.off || isOld.value} onClick=${() => choose(action)}>
             ${action.text}${action.key && areOn.value && html`<${Key} name=${action.key} />`}
           </button>`,
-      )}
+        )
+      }
     </div>`;
 }
 

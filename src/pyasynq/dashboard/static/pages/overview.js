@@ -71,7 +71,7 @@ function Fig({ name, value, unit = "", note, points, tone, line }) {
     <p class="label">${name}</p>
     <b class=${tone}>${value}<small>${unit}</small></b>
     <p title=${note}>${note}</p>
-    ${points.length > 1 && html`<${Spark} lines=${[[points, line]]} label=${name} />`}
+    <${Spark} lines=${[[points.length > 1 ? points : [0, 0], line]]} label=${name} />
   </div>`;
 }
 

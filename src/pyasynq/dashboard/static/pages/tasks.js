@@ -216,14 +216,14 @@ const columns = (mark) => [
     cell: (task) => html`<${Foreign} text=${task.queue} />`,
   },
   {
-    id: "tries",
-    head: t("tries"),
+    id: "retries",
+    head: t("retries"),
     num: true,
     isLabelled: true,
     value: (task) => task.retried,
-    cell: (task) => t("tries_of", { n: task.retried, most: task.max_retry + 1 }),
+    cell: (task) => t("tries_of", { n: task.retried, most: task.max_retry }),
     tone: (task) =>
-      task.retried && task.retried >= task.max_retry ? "warn b" : !task.retried && "dim",
+      !task.retried ? "dim" : task.state === "retry" && task.retried >= task.max_retry && "warn b",
   },
   {
     id: "about",
