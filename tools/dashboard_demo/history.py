@@ -8,7 +8,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 MINUTES: Final = 60
-RECORDED: Final = 2
+RECORDED: Final = 3
 """Whole minutes that must have been recorded before they are copied."""
 
 _KEY: Final = re.compile(r"(asynq:\{.+\}:runs:60:)(\d+)")

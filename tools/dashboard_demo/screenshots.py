@@ -23,23 +23,23 @@ Picture: TypeAlias = tuple[str, str, ViewportSize, Literal["light", "dark"]]
 
 PICTURES: Final[tuple[Picture, ...]] = (
     ("overview", "#/", WIDE, "light"),
-    ("overview-dark", "#/", WIDE, "dark"),
-    ("types", "#/types?type=invoice%3Asend", WIDE, "light"),
-    ("tasks", "#/tasks?q=state%3Aretry%2Carchived+error%3A%22answer%22", WIDE, "light"),
-    ("task", "#/tasks?q=type%3Ainvoice%3Asend+state%3Aarchived", WIDE, "dark"),
-    ("workers", "#/workers", WIDE, "light"),
+    ("types", "#/types?type=invoice%3Asend", WIDE, "dark"),
     ("phone", "#/", PHONE, "light"),
 )
+ACTIONS: Final = (
+    ("queues/pause", {"queues": ["billing"]}),
+    ("queues/resume", {"queues": ["billing"]}),
+    ("jobs/run", {"q": "type:webhook:* state:archived", "dry_run": False}),
+)
+"""What an operator has done before, so that the audit is not empty."""
 
 
 async def shoot(browser: Browser, site: str, picture: Picture) -> None:
-    """Save one picture; that of a task opens the first that its search finds."""
+    """Save one picture."""
     name, address, viewport, scheme = picture
     context = await browser.new_context(viewport=viewport, color_scheme=scheme, locale="en-US")
     page = await context.new_page()
     await page.goto(f"{site}{address}")
-    if name == "task":
-        await page.get_by_role("table", name="Tasks").get_by_role("link").first.click()
     await page.wait_for_timeout(SETTLE_MS)
     await page.screenshot(path=FOLDER / f"dashboard-{name}.png")
     await context.close()
@@ -65,6 +65,10 @@ async def main() -> None:
                 )
                 site = f"http://127.0.0.1:{port}/"
                 await asyncio.sleep(given.wait)
+                operator = await playwright.request.new_context(base_url=f"{site}api/v1/")
+                for path, body in ACTIONS:
+                    await operator.post(path, data=body)
+                await operator.dispose()
                 for picture in PICTURES:
                     await shoot(browser, site, picture)
                 await browser.close()

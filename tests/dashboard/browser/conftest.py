@@ -8,15 +8,17 @@ from typing import Any, TypeAlias
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 import pyasynq
 from pyasynq.dashboard import Dashboard
-from tests.support.chromium import Visitor, chromium
+from tests.support.chromium import PATIENCE_MS, Visitor, chromium
 from tests.support.servers import RedisServer
+
+expect.set_options(timeout=PATIENCE_MS)
 
 Serve: TypeAlias = Callable[[ASGIApp], Any]
 

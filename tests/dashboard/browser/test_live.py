@@ -55,7 +55,7 @@ async def test_without_a_stream_the_page_asks_every_few_seconds(
     await page.goto(site)
     await expect(page.get_by_text("every 5 s")).to_be_visible()
     await client.enqueue(pyasynq.Task("a"))
-    await expect(queue(page).get_by_title("2 pending")).to_be_visible(timeout=30_000)
+    await expect(queue(page).get_by_title("2 pending")).to_be_visible()
 
 
 async def test_when_redis_is_away_the_page_says_so_and_recovers(
@@ -69,11 +69,11 @@ async def test_when_redis_is_away_the_page_says_so_and_recovers(
             await expect(queue(page)).to_be_visible()
             server.kill()
             banner = page.get_by_role("status").filter(has_text="Redis does not answer")
-            await expect(banner).to_be_visible(timeout=60_000)
+            await expect(banner).to_be_visible()
             await page.get_by_role("button", name="Actions for default").click()
             await expect(page.get_by_role("menuitem", name="Pause")).to_be_disabled()
             server.restart()
-            await expect(banner).to_have_count(0, timeout=60_000)
+            await expect(banner).to_have_count(0)
 
 
 async def test_numbers_that_are_old_are_marked(

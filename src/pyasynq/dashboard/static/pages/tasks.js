@@ -29,23 +29,25 @@ export const listed = signal([]);
 function useSuggestions(field) {
   const found = useSignal(null);
   const timer = useRef(0);
-  const ask = () => {
-    clearTimeout(timer.current);
-    timer.current = setTimeout(async () => {
-      const { value, selectionStart } = field.current;
-      try {
-        const answer = await get("tasks/suggest", { q: value || " ", at: selectionStart });
-        if (document.activeElement === field.current && answer.items.length)
-          found.value = { ...answer, at: -1 };
-        else found.value = null;
-      } catch {
-        found.value = null; // no suggestions: the line works without
-      }
-    }, TYPING_MS);
-  };
+  const latest = useRef(0); // an answer to an earlier text is of no use
   const close = () => {
     clearTimeout(timer.current);
+    latest.current += 1;
     found.value = null;
+  };
+  const ask = () => {
+    clearTimeout(timer.current);
+    const mine = (latest.current += 1);
+    timer.current = setTimeout(async () => {
+      const { value, selectionStart } = field.current;
+      let answer = { items: [] };
+      try {
+        answer = await get("tasks/suggest", { q: value || " ", at: selectionStart });
+      } catch {
+        // The line works without suggestions.
+      }
+      if (mine === latest.current) found.value = answer.items.length ? { ...answer, at: -1 } : null;
+    }, TYPING_MS);
   };
   return { found, ask, close };
 }
@@ -63,8 +65,8 @@ function Search({ q, problem }) {
   }, [q]);
   const choose = (item) => {
     const { from, to } = found.value;
-    const { value } = field.current;
-    const text = value.slice(0, from) + item.text + value.slice(to);
+    const { value, selectionStart } = field.current; // more may have been typed meanwhile
+    const text = value.slice(0, from) + item.text + value.slice(Math.max(to, selectionStart));
     field.current.value = text;
     const caret = from + item.text.length;
     field.current.setSelectionRange(caret, caret);
