@@ -150,7 +150,7 @@ function Running({ job }) {
     <span>${t("of", { done, total: job.dry_run ? job.total : total })}</span>
     <span class="dim">${rate(done / seconds)}/s${job.refused ? ` · ${t("n_refused", { n: job.refused })}` : ""}</span>
     <span class="sp"></span>
-    ${may(job.action) && html`<${Button} kind="sm" shortcut="." onClick=${() => stop(job)}>${t("stop")}<//>`}
+    ${may("job.stop") && html`<${Button} kind="sm" shortcut="." onClick=${() => stop(job)}>${t("stop")}<//>`}
   </div>`;
 }
 
@@ -177,7 +177,7 @@ export function Jobs() {
     ".": {
       group: t("keys_everywhere"),
       text: t("key_stop"),
-      off: !running.length,
+      off: !running.length || !may("job.stop"),
       act: () => stop(running.at(-1)),
     },
   });
