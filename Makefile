@@ -13,6 +13,12 @@ help: ## show this list
 demo: ## run the member service, let parts of it fail, and watch two mails travel
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
 
+dashboard-demo: ## show the dashboard on a busy system of its own (ARGS="--port 8080")
+	$(setup) demo python tools/dashboard_demo $(ARGS)
+
+screenshots: ## make the screenshots of the dashboard for the guide, from the demo
+	$(setup) test python tools/dashboard_demo/screenshots.py $(ARGS)
+
 test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/support/test_servers.py -k kill")
 	$(setup) test $(pytest) $(ARGS)
 
@@ -91,4 +97,4 @@ clean: ## remove everything that these commands have made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help catalogue demo test test-oldest test-newest-sqlite matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
+.PHONY: help catalogue demo dashboard-demo screenshots test test-oldest test-newest-sqlite matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean

@@ -1,13 +1,14 @@
 """Every broker reads its queues, and moves tasks for operators."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from pyasynq.broker import Broker, Container, Move, Page, RemoveResult, StoredTask, UpdateResult
 from pyasynq.core.compose import Plan
-from pyasynq.core.info import TaskInfo
+from pyasynq.core.info import QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import Action, TaskState
 from tests.support.factories import (
@@ -20,6 +21,7 @@ from tests.support.factories import (
     enqueue,
     ids,
     many_pending,
+    one_of_each,
     take,
 )
 
@@ -75,6 +77,17 @@ async def test_a_queue_is_counted(broker: Broker) -> None:
     await enqueue(broker, a_pending("2"), a_scheduled("3"))
     info = await broker.inspection.queue_info("q")
     assert (info.active, info.pending, info.scheduled, info.size) == (1, 1, 1, 3)
+
+
+async def test_several_queues_are_counted_in_their_order(broker: Broker) -> None:
+    await one_of_each(broker)
+    await enqueue(broker, a_pending(queue="p"))
+    found = await broker.inspection.queue_infos(["q", "none", "p"])
+    one, none, other = (it for it in found if isinstance(it, QueueInfo))
+    known = await broker.inspection.queue_info("q", memory=False)
+    assert replace(one, timestamp=known.timestamp, latency=known.latency) == known
+    assert (none.queue, none.size, other.queue, other.pending) == ("none", 0, "p", 1)
+    assert list(await broker.inspection.queue_infos([])) == []
 
 
 async def test_a_task_is_found_where_it_is(broker: Broker) -> None:

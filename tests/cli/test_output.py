@@ -3,11 +3,10 @@
 import io
 import json
 import sys
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pyasynq import TaskInfo, TaskState
 from pyasynq.cli import output
 from pyasynq.cli.exit_codes import ExitError
 from tests.cli.terminal import Terminal
@@ -52,29 +51,6 @@ def test_no_run_has_no_error_rate() -> None:
     assert output.format_error_rate(3, 1) == "33.33%"
 
 
-def test_json_has_seconds_instants_and_both_forms_of_bytes() -> None:
-    plain = output.to_json_types(
-        {
-            "for": timedelta(seconds=1.5),
-            "at": NOON.astimezone(timezone(timedelta(hours=2))),
-            "day": date(2040, 1, 2),
-            "text": b"a",
-            "bytes": b"\xff",
-            "state": TaskState.RETRY,
-        }
-    )
-    assert plain == {
-        "for": 1.5,
-        "at": "2040-01-02T12:00:00Z",
-        "day": "2040-01-02",
-        "text": "a",
-        "text_base64": "YQ==",
-        "bytes": None,
-        "bytes_base64": "/w==",
-        "state": "retry",
-    }
-
-
 def test_json_with_control_characters_can_be_read_and_steers_no_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -83,13 +59,6 @@ def test_json_with_control_characters_can_be_read_and_steers_no_terminal(
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"name": name}
     assert printed.replace("\n", "").isprintable()
-
-
-def test_json_has_every_member_of_a_value() -> None:
-    task = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25)
-    plain = output.to_json_types([task])
-    assert isinstance(plain, list)
-    assert plain[0].keys() == {*TaskInfo.__struct_fields__, "payload_base64"}
 
 
 def test_cells_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,19 +150,3 @@ def test_bytes_of_a_name_that_are_no_text_are_escaped(capsys: pytest.CaptureFixt
     output.print_data("a\udcff")
     output.print_json({"a\udcff": ["\udc80"]})
     assert capsys.readouterr().out == 'a\\xff\n{\n  "a\\\\xff": [\n    "\\\\x80"\n  ]\n}\n'
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 bytes"),
-        (1023, "1023 bytes"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (2**20, "1.0 MiB"),
-        (3 * 2**40, "3.0 TiB"),
-        (2**52, "4096.0 TiB"),
-    ],
-)
-def test_a_size_is_shown_in_the_largest_unit_that_fits(count: int, text: str) -> None:
-    assert output.format_bytes(count) == text

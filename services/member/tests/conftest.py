@@ -30,7 +30,6 @@ from member.store import database
 from member.store.database import Database
 from member.store.tables import Table
 from member.web.pages import pages
-from services.member.tests.chromium import Visitor, chromium
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
@@ -42,6 +41,7 @@ from services.member.tests.doubles import (
     token_of,
 )
 from services.member.tests.sites import serve
+from tests.support.chromium import Visitor, chromium
 from tests.support.postgres import PostgresServer
 from tests.support.servers import RedisServer
 

@@ -11,7 +11,6 @@ from playwright.async_api import Page
 
 from member.mailer import Mailer
 from member.service import MemberService
-from services.member.tests.chromium import Options, Visitor
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
@@ -20,6 +19,7 @@ from services.member.tests.doubles import (
     log_in_as,
     token_of,
 )
+from tests.support.chromium import Options, Visitor
 
 Scheme: TypeAlias = Literal["light", "dark"]
 

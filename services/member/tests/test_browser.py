@@ -19,8 +19,8 @@ from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.browser import browse
-from services.member.tests.chromium import Options, Visitor
 from services.member.tests.doubles import FakeClock, link_of
+from tests.support.chromium import Options, Visitor
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 

@@ -21,8 +21,8 @@ from member.service import MemberService
 from member.settings import Settings
 from member.web.pages import pages
 from services.member.tests.browser import browse
-from services.member.tests.chromium import Visitor
 from services.member.tests.sites import serve
+from tests.support.chromium import Visitor
 
 LETTERS = Letters(
     sender_name="Service", sender_address="service@example.com", public_url="http://127.0.0.1:1"

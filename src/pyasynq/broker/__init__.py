@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pyasynq.broker.ports import Broker
+from pyasynq.broker.ports.audit import AuditEntry, AuditPort
 from pyasynq.broker.ports.backup import BackupPort
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.control import ControlPort
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AggregationSet",
+    "AuditEntry",
+    "AuditPort",
     "BackupPort",
     "Broker",
     "BrokerAddress",

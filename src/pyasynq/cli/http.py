@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -47,8 +48,16 @@ async def serve(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGenerat
     Raises:
         click.UsageError: If the address cannot be used.
     """
-    try:
+    with _address_errors(host, port):
         server = await asyncio.start_server(_make_handler(pages), host, port)
+    async with _open(server):
+        yield
+
+
+@contextmanager
+def _address_errors(host: str, port: int) -> Generator[None]:
+    try:
+        yield
     except UnicodeError as error:
         msg = f"cannot listen at {host}:{port}: {host!r} cannot be the name of a host"
         raise click.UsageError(msg) from error
@@ -57,8 +66,19 @@ async def serve(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGenerat
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         msg = f"cannot listen at {host}:{port}: {reason}"
         raise click.UsageError(msg) from error
-    async with _open(server):
-        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at *host*:*port*.
+
+    Raises:
+        click.UsageError: If the address cannot be used.
+    """
+    with _address_errors(host, port):
+        family, *_, found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(found[:2], family=family)
 
 
 @asynccontextmanager

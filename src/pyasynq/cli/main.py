@@ -15,6 +15,7 @@ from pyasynq.cli.command_group import Command, CommandGroup
 from pyasynq.cli.commands import (
     completion,
     cron,
+    dashboard,
     doctor,
     group,
     metrics,
@@ -155,6 +156,7 @@ for _command in (
     cron.cron,
     store.store,
     metrics.metrics,
+    dashboard.dashboard,
     doctor.doctor,
     completion.completion,
     version,

@@ -1,18 +1,18 @@
 """What commands print: tables for people, JSON for programs. Messages go to stderr."""
 
-import base64
 import codecs
 import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final, cast
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
 from pyasynq.cli.optional_deps import require
+from pyasynq.core.json_form import NO_TEXT, text_of, to_json_types
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,10 +24,7 @@ IDS: Final = frozenset({"ID", "EntryID", "TaskID"})
 LEAST_CELLS: Final = 8
 """Narrowest width of all other columns, unless a word of the heading is longer."""
 
-_NO_TEXT: Final = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
-"""Bytes of names that are not UTF-8."""
-
-_CONTROLS: Final = _NO_TEXT | {
+_CONTROLS: Final = NO_TEXT | {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
 
@@ -156,68 +153,12 @@ def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], title:
     print_data("\n\n".join([*([title] if title else []), *blocks]))
 
 
-def to_json_types(value: object) -> object:
-    """Return *value* as JSON types.
-
-    A dataclass becomes an object, a duration seconds, an instant RFC 3339 in UTC. Bytes become two
-    members: their text, null if they are no UTF-8, and ``…_base64``.
-    """
-    if isinstance(value, str):
-        return value.translate(_NO_TEXT)
-    if value is None or isinstance(value, int | float):
-        return value
-    if isinstance(value, timedelta | date | bytes):
-        return _text(value)
-    if isinstance(value, list | tuple):
-        return [to_json_types(item) for item in cast("Sequence[object]", value)]
-    return _members(
-        cast("Mapping[str, object]", value) if isinstance(value, Mapping) else fields(value)
-    )
-
-
-def _text(value: timedelta | date | bytes) -> object:
-    match value:
-        case timedelta():
-            return value.total_seconds()
-        case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case date():
-            return value.isoformat()
-        case bytes():
-            return base64.b64encode(value).decode()
-
-
-def fields(value: object) -> dict[str, object]:
-    """Return the fields of a struct or dataclass."""
-    names: Iterable[str] = getattr(value, "__struct_fields__", ())
-    names = names or getattr(value, "__dataclass_fields__", ())
-    return {name: getattr(value, name) for name in names}
-
-
-def _members(values: Mapping[str, object]) -> dict[str, object]:
-    members: dict[str, object] = {}
-    for name, value in values.items():
-        if isinstance(value, bytes):
-            members[name] = _utf8(value)
-            members[f"{name}_base64"] = base64.b64encode(value).decode()
-        else:
-            members[name.translate(_NO_TEXT)] = to_json_types(value)
-    return members
-
-
-def _utf8(content: bytes) -> str | None:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return None
-
-
 # -- cells -----------------------------------------------------------------------------------------
 
 
 def format_payload(content: bytes | None) -> str:
     """Return *content* if asynq's tool would print it, too."""
-    text = _utf8(content or b"")
+    text = text_of(content or b"")
     if text and text.isprintable() and not text.isspace():
         return text
     return "non-printable bytes"
@@ -239,13 +180,6 @@ def format_instant(at: datetime | None) -> str:
         return NEVER
     local = at.astimezone()
     return f"{local:%a %b} {local.day:2} {local:%H:%M:%S %Z %Y}"  # Windows lacks %e
-
-
-def format_bytes(count: int) -> str:
-    """Return *count* bytes, rounded, in the largest unit of which there is at least one."""
-    units = ("bytes", "KiB", "MiB", "GiB", "TiB")
-    power = min((max(count, 1).bit_length() - 1) // 10, len(units) - 1)
-    return f"{count / 1024**power:.{1 if power else 0}f} {units[power]}"
 
 
 def format_ago(at: datetime | None, now: datetime) -> str:

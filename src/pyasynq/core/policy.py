@@ -18,6 +18,9 @@ STATISTICS_S: Final = 90 * 86_400
 MAX_EVENTS: Final = 1000
 """Events that the history of a scheduler's entry keeps."""
 
+MAX_AUDIT: Final = 10_000
+"""Actions of operators that the audit keeps."""
+
 HISTORY_S: Final = ARCHIVE_S
 """Seconds for which a history is kept after its last event."""
 

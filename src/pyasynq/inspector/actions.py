@@ -1,5 +1,6 @@
 """Actions of operators: read a task, then move it; retry if it has moved meanwhile."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
@@ -169,6 +170,7 @@ class Actions:
             left -= BATCH
             if progress is not None:
                 progress(moved)
+            await asyncio.sleep(0)  # a broker in this process may answer without giving way
         return moved
 
     async def _size(self, container: Container) -> int:

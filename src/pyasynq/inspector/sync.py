@@ -11,6 +11,7 @@ from pyasynq.core.info import (
     ClusterNode,
     DailyStats,
     GroupInfo,
+    MailInfo,
     QueueInfo,
     SchedulerEntry,
     SchedulerEvent,
@@ -287,3 +288,7 @@ class SyncInspector:
     def controls(self) -> list[ServerControl]:
         """Return what is wanted of servers; see `Inspector.controls`."""
         return self._calls.call(lambda it: it.controls())
+
+    def mail(self, queue: str, *, page: int = 1, size: int = PAGE_SIZE) -> list[MailInfo]:
+        """Return one page of the mail of *queue*; see `Inspector.mail`."""
+        return self._calls.call(lambda it: it.mail(queue, page=page, size=size))

@@ -9,6 +9,7 @@ due times) come from the broker's clock, never from the worker's.
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
+from pyasynq.broker.ports.audit import AuditPort
 from pyasynq.broker.ports.backup import BackupPort
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.control import ControlPort
@@ -31,6 +32,7 @@ from pyasynq.core.errors import NotSupportedError
 
 __all__ = [
     "OPTIONAL",
+    "AuditPort",
     "BackupPort",
     "Broker",
     "ClusterPort",
@@ -61,6 +63,7 @@ OPTIONAL: Final = {
     "mail": "mail between queues",
     "history": "a history of runs",
     "control": "control of servers",
+    "audit": "an audit",
     "cluster": "information about its servers",
     "diagnosis": "a diagnosis",
     "transfers": "moving tasks to another broker",
@@ -91,6 +94,7 @@ class Broker(ABC):
         mail: Deliver tasks to other queues, if `settle` cannot create them there.
         history: Counts and durations of runs.
         control: What operators want of servers.
+        audit: The actions of operators.
         cluster: The servers behind the broker.
         diagnosis: Check what may be wrong with the broker.
         transfers: Take tasks from one broker to another.
@@ -113,6 +117,7 @@ class Broker(ABC):
     mail: MailPort
     history: HistoryPort
     control: ControlPort
+    audit: AuditPort
     cluster: ClusterPort
     diagnosis: DiagnosisPort
     transfers: TransferPort

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import DailyStats, QueueInfo, TaskInfo
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.states import Action, TaskState
@@ -94,6 +95,13 @@ class ReadPort(Protocol):
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
         """Return the counts of *queue*; without *memory* its memory is 0 and not estimated."""
+        ...
+
+    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo | BrokerError]:
+        """Return the counts of *queues* in their order, without memory, in few round trips.
+
+        An error is returned for each queue that cannot be read, unless the broker does not answer.
+        """
         ...
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:

@@ -2,6 +2,7 @@
 
 from pyasynq.broker import ports
 from pyasynq.broker.redis.address import close_driver, open_driver
+from pyasynq.broker.redis.audit import RedisAudit
 from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.control import RedisControl
@@ -56,11 +57,11 @@ class RedisBroker(ports.Broker):
         self.schedules: ports.SchedulePort = RedisSchedules(driver)
         self.entries: ports.EntryPort = RedisEntries(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
-        receipts = RedisReceipts(driver)
-        self.receipts: ports.ReceiptPort = receipts
+        self.receipts = receipts = RedisReceipts(driver)
         self.mail: ports.MailPort = RedisMail(driver, creation, receipts, clock)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
         self.control: ports.ControlPort = RedisControl(driver)
+        self.audit: ports.AuditPort = RedisAudit(driver)
         self.cluster: ports.ClusterPort = RedisServers(driver)
         self.diagnosis: ports.DiagnosisPort = RedisDiagnosis(driver, clock)
         self.transfers: ports.TransferPort = RedisTransfers(driver, creation.register)

@@ -81,6 +81,8 @@ COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("ZREMRANGEBYSCORE", "KEY", "0", "0"),
     ("ZREVRANGE", "KEY", "0", "0"),
     ("ZSCORE", "KEY", "v"),
+    ("XADD", "KEY", "NOMKSTREAM", "*", "f", "v"),
+    ("XREVRANGE", "KEY", "+", "-", "COUNT", "1"),
     ("INCRBY", "KEY", "1"),
     ("EXPIRE", "KEY", str(PROBE_S)),
     ("UNLINK", "KEY"),

@@ -95,6 +95,7 @@ KINDS: Final = tuple(
         (r"asynq:scheduler_entry:.+", "string"),
         (r"asynq:scheduler_pauses", "hash"),
         (r"asynq:sema:.+", "zset"),
+        (r"asynq:audit", "stream"),
         (r"asynq:probe:.+", "string"),  # exists only during a probe
     )
 )
@@ -403,6 +404,18 @@ def last_tick(queue: str, entry_id: str) -> str:
         asynq has no such key.
     """
     return f"asynq:{{{queue}}}:scheduler_last:{entry_id}"
+
+
+def audit() -> str:
+    """Return the key of the last actions of operators (stream).
+
+    Written by:
+        the dashboard
+
+    Differs:
+        The reference keeps no audit.
+    """
+    return "asynq:audit"
 
 
 def probe(name: str) -> str:

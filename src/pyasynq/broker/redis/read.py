@@ -11,13 +11,17 @@ from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
+from pyasynq.broker.redis.scripts import Call
 from pyasynq.broker.redis.task_records import ATTEMPT_FIELDS, Fields, number, stored_task, task_info
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 
 Number: TypeAlias = bytes | None
+Counts: TypeAlias = tuple[list[int], int, int, int, list[Number], Number, bytes]
+"""The answer of the script that counts."""
 
 STEP: Final = 250
 """Tasks or sets that one call reads."""
@@ -63,26 +67,37 @@ class RedisRead:
         now = self._clock.now()
         groups = await self._groups.group_sizes(queue)
         waiting = sum(group.size for group in groups)
-        staged = sum([size async for _, size in self._aggregation_sets(queue)])
+        staged = await self._staged(queue)
         memory_usage = await self._memory_usage(queue, groups, waiting) if memory else 0
-        sizes, named, _, paused, counters, since, now_ns = await self._counts(queue, now)
-        counts = dict(zip(_SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
-        processed, failed, processed_total, failed_total = map(number, counters)
-        waited_ns = int(now_ns) - number(since) if number(since) else 0
-        return QueueInfo(
-            queue=queue,
-            timestamp=now,
-            size=sum(counts.values()),
-            **counts,
-            groups=named,
-            processed=processed,
-            failed=failed,
-            processed_total=processed_total,
-            failed_total=failed_total,
-            paused=bool(paused),
-            latency=timedelta(microseconds=max(0, waited_ns) // 1000),
-            memory_usage=memory_usage,
-        )
+        counts = await self._counts(queue, now)
+        aggregating = waiting + staged
+        return _info(queue, now, counts, aggregating=aggregating, memory_usage=memory_usage)
+
+    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo | BrokerError]:
+        """Return the counts of *queues* in one round trip, and a few for each that has groups."""
+        if not queues:
+            return []
+        now = self._clock.now()
+        answers = await pipeline.run_all(self._driver, [_count(queue, now) for queue in queues])
+        return [
+            await self._complete(queue, now, answer)
+            for queue, answer in zip(queues, answers, strict=True)
+        ]
+
+    async def _complete(self, queue: str, now: datetime, answer: object) -> QueueInfo | BrokerError:
+        """Return the info of *queue*, whose counts are *answer*; or the error, if it is one."""
+        try:
+            pipeline.raise_first([answer])
+            counts = cast("Counts", answer)
+            _, groups, sets, *_ = counts
+            waiting = await self._groups.group_sizes(queue) if groups else ()
+            aggregating = sum(group.size for group in waiting)
+            aggregating += await self._staged(queue) if sets else 0
+        except BrokerUnavailableError:
+            raise
+        except BrokerError as error:
+            return error
+        return _info(queue, now, counts, aggregating=aggregating, memory_usage=0)
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
         """Return the counters of the last *days* days, today first."""
@@ -136,24 +151,12 @@ class RedisRead:
             start, count = max(0, start - size), count - here
         return Page(tasks=tasks, more=False)
 
-    async def _counts(
-        self, queue: str, now: datetime
-    ) -> tuple[list[int], int, int, int, list[Number], Number, bytes]:
-        day = f"{now:%Y-%m-%d}"
-        named = {state: keys.container(queue, TaskState(state)) for state in _SIZES}
-        call = scripts.queue_stats(
-            **named,
-            groups=keys.groups(queue),
-            aggregation_sets=keys.aggregation_sets(queue),
-            paused=keys.paused(queue),
-            processed=keys.processed(queue),
-            failed=keys.failed(queue),
-            processed_day=keys.processed(queue, day),
-            failed_day=keys.failed(queue, day),
-            task_prefix=keys.task(queue),
-        )
-        reply = await pipeline.run(self._driver, call)
-        return cast("tuple[list[int], int, int, int, list[Number], Number, bytes]", reply)
+    async def _counts(self, queue: str, now: datetime) -> Counts:
+        return cast("Counts", await pipeline.run(self._driver, _count(queue, now)))
+
+    async def _staged(self, queue: str) -> int:
+        """Return the number of tasks in aggregation sets."""
+        return sum([size async for _, size in self._aggregation_sets(queue)])
 
     async def _aggregation_sets(self, queue: str) -> AsyncIterator[tuple[str, int]]:
         """Yield the keys of aggregation sets with their sizes."""
@@ -231,3 +234,42 @@ class RedisRead:
         replies = await pipeline.run_all(self._driver, calls)
         pipeline.raise_first(replies)
         return cast("list[list[int]]", replies)
+
+
+def _count(queue: str, now: datetime) -> Call:
+    """Return the call that reads the counts of *queue*, those of today at *now*."""
+    day = f"{now:%Y-%m-%d}"
+    return scripts.queue_stats(
+        **{state: keys.container(queue, TaskState(state)) for state in _SIZES},
+        groups=keys.groups(queue),
+        aggregation_sets=keys.aggregation_sets(queue),
+        paused=keys.paused(queue),
+        processed=keys.processed(queue),
+        failed=keys.failed(queue),
+        processed_day=keys.processed(queue, day),
+        failed_day=keys.failed(queue, day),
+        task_prefix=keys.task(queue),
+    )
+
+
+def _info(
+    queue: str, now: datetime, answer: Counts, *, aggregating: int, memory_usage: int
+) -> QueueInfo:
+    sizes, named, _, paused, counters, since, now_ns = answer
+    counts = dict(zip(_SIZES, sizes, strict=True)) | {"aggregating": aggregating}
+    processed, failed, processed_total, failed_total = map(number, counters)
+    waited_ns = int(now_ns) - number(since) if number(since) else 0
+    return QueueInfo(
+        queue=queue,
+        timestamp=now,
+        size=sum(counts.values()),
+        **counts,
+        groups=named,
+        processed=processed,
+        failed=failed,
+        processed_total=processed_total,
+        failed_total=failed_total,
+        paused=bool(paused),
+        latency=timedelta(microseconds=max(0, waited_ns) // 1000),
+        memory_usage=memory_usage,
+    )

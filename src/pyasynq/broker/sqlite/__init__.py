@@ -4,6 +4,7 @@ import atexit
 from typing import Final
 
 from pyasynq.broker import ports
+from pyasynq.broker.sqlite.audit import SqliteAudit
 from pyasynq.broker.sqlite.backup import SqliteBackup
 from pyasynq.broker.sqlite.control import SqliteControl
 from pyasynq.broker.sqlite.creation import SqliteCreation
@@ -88,6 +89,7 @@ class SqliteBroker(ports.Broker):
         self.mail: ports.MailPort = SqliteMail()
         self.history: ports.HistoryPort = SqliteHistory(store)
         self.control: ports.ControlPort = SqliteControl(store)
+        self.audit: ports.AuditPort = SqliteAudit(store)
         self.diagnosis: ports.DiagnosisPort = SqliteDiagnosis(store)
         self.transfers: ports.TransferPort = SqliteTransfers(store)
         if (path := database.address.path) is not None:

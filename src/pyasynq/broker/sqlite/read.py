@@ -25,6 +25,7 @@ from pyasynq.broker.sqlite.tasks import (
     stored_task,
     task_info,
 )
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import DailyStats, QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import TaskState
@@ -56,6 +57,10 @@ class SqliteRead:
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
         """Return the counts of *queue*; without *memory* its memory is 0 and not estimated."""
         return await self._store.read_long(partial(self._queue_info, queue, memory=memory))
+
+    async def queue_infos(self, queues: Sequence[str]) -> Sequence[QueueInfo | BrokerError]:
+        """Return the counts of *queues*, each in a transaction of its own."""
+        return [await self.queue_info(queue, memory=False) for queue in queues]
 
     def _queue_info(self, queue: str, tx: Transaction, *, memory: bool) -> QueueInfo:
         sql = "SELECT id, paused_s IS NOT NULL, processed, failed FROM pyasynq_queue WHERE name = ?"

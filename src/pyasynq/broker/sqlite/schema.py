@@ -83,11 +83,6 @@ TABLES: Final = (
         ends INTEGER NOT NULL, PRIMARY KEY(queue, entry)) WITHOUT ROWID""",
     """CREATE TABLE pyasynq_event(entry TEXT, at_s INTEGER, record BLOB, ends INTEGER NOT NULL,
         PRIMARY KEY(entry, at_s, record)) WITHOUT ROWID""",
-    # What an entry of schedulers enqueues, for operators.
-    "CREATE TABLE pyasynq_entry(id TEXT PRIMARY KEY, task BLOB NOT NULL, ends INTEGER NOT NULL)",
-    # resumed_s is NULL while the entry is paused.
-    """CREATE TABLE pyasynq_pause(entry TEXT PRIMARY KEY, resumed_s INTEGER,
-        ends INTEGER NOT NULL) WITHOUT ROWID""",
     # What servers and schedulers report about themselves.
     """CREATE TABLE pyasynq_report(kind TEXT, id TEXT, records BLOB NOT NULL, ends INTEGER NOT NULL,
         PRIMARY KEY(kind, id)) WITHOUT ROWID""",
@@ -100,14 +95,20 @@ TABLES: Final = (
         at INTEGER NOT NULL)""",
 )
 
-CONTROL_TABLES: Final = (
+OPERATOR_TABLES: Final = (
+    # What an entry of schedulers enqueues, for operators.
+    "CREATE TABLE pyasynq_entry(id TEXT PRIMARY KEY, task BLOB NOT NULL, ends INTEGER NOT NULL)",
+    # resumed_s is NULL while the entry is paused.
+    """CREATE TABLE pyasynq_pause(entry TEXT PRIMARY KEY, resumed_s INTEGER,
+        ends INTEGER NOT NULL) WITHOUT ROWID""",
     # What operators want of servers; for_server tells that the target is the id of one.
     """CREATE TABLE pyasynq_control(target TEXT, name TEXT, value TEXT NOT NULL,
         at INTEGER NOT NULL, for_server INTEGER NOT NULL, PRIMARY KEY(target, name))
         WITHOUT ROWID""",
+    "CREATE TABLE pyasynq_audit(seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES, CONTROL_TABLES)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES, OPERATOR_TABLES)
 """For each version the statements that lead to it from the version before."""
 
 

@@ -11,6 +11,7 @@ from pyasynq.cli.command_group import CommandGroup
 from pyasynq.cli.options import page_option, size_option
 from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
 from pyasynq.core.entry_errors import EntryNotFoundError
+from pyasynq.core.json_form import entry_members, given_options, to_json_types
 
 if TYPE_CHECKING:
     from pyasynq.core.info import SchedulerEntry, SchedulerEvent, TaskInfo
@@ -38,25 +39,12 @@ async def list_entries(inspector: "Inspector", *, as_json: bool) -> None:
     entries = sorted(await inspector.scheduler_entries(), key=lambda entry: entry.spec)
     now = datetime.now(UTC)
     output.print_json_or_table(
-        [_document(entry) for entry in entries],
+        [entry_members(entry) for entry in entries],
         ["EntryID", "Spec", "Type", "Payload", "Options", "Next", "Prev", "Paused"],
         [_row(entry, now) for entry in entries],
         empty="No scheduler entries",
         as_json=as_json,
     )
-
-
-def _document(entry: "SchedulerEntry") -> dict[str, object]:
-    return {
-        "id": entry.id,
-        "spec": entry.spec,
-        "type": entry.task.type,
-        "payload": entry.task.payload or b"",
-        "options": _options(entry),
-        "next": entry.next,
-        "prev": entry.prev,
-        "paused": entry.paused,
-    }
 
 
 def _row(entry: "SchedulerEntry", now: datetime) -> list[object]:
@@ -65,20 +53,15 @@ def _row(entry: "SchedulerEntry", now: datetime) -> list[object]:
         entry.spec,
         entry.task.type,
         output.format_payload(entry.task.payload),
-        " ".join(f"{name}={_cell(value)}" for name, value in _options(entry).items()),
+        " ".join(f"{name}={_cell(value)}" for name, value in given_options(entry).items()),
         output.format_until(entry.next, now),
         output.format_ago(entry.prev, now),
         str(entry.paused).lower(),
     ]
 
 
-def _options(entry: "SchedulerEntry") -> dict[str, object]:
-    options = output.fields(entry.options)
-    return {name: value for name, value in options.items() if value not in (None, {})}
-
-
 def _cell(value: object) -> object:
-    plain = output.to_json_types(value)
+    plain = to_json_types(value)
     return f"{plain}s" if isinstance(plain, float) else plain
 
 

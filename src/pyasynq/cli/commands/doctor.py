@@ -6,31 +6,25 @@ import platform
 import shutil
 import sys
 import textwrap
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from pyasynq import __version__
 from pyasynq.cli import output
-from pyasynq.cli.checks import Check, ok, problem
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.connection_options import ConnectionOptions, with_connection
-from pyasynq.cli.diagnosis import Findings, diagnose
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.options import output_option
 from pyasynq.cli.run_inspector import check_file, code_of, exit_errors
-from pyasynq.core.errors import (
-    BrokerError,
-    BrokerReadOnlyError,
-    BrokerUnavailableError,
-)
+from pyasynq.core.errors import BrokerError, BrokerReadOnlyError
+from pyasynq.diagnosis.checks import Check, ok, problem
+from pyasynq.diagnosis.diagnosis import diagnose
 
 if TYPE_CHECKING:
     from pyasynq.broker import Broker
-
-T = TypeVar("T")
 
 COLORS: Final = {"ok": "green", "unknown": "blue", "warning": "yellow", "problem": "red"}
 INDENT: Final = " " * 22
@@ -69,6 +63,7 @@ def doctor(*, connection: ConnectionOptions, as_json: bool) -> int:
 async def _examine(connection: ConnectionOptions) -> tuple[Exit, Sequence[Check]]:
     """Return the exit code and the results of all checks."""
     from pyasynq.broker import open_broker, redact_url
+    from pyasynq.diagnosis.reading import read_findings
 
     broker = open_broker(connection.url)
     checks = [
@@ -78,7 +73,7 @@ async def _examine(connection: ConnectionOptions) -> tuple[Exit, Sequence[Check]
     try:
         check_file(connection.url)
         checks.append(await _connect(broker))
-        checks += diagnose(await _find(broker))
+        checks += diagnose(await read_findings(broker))
     except BrokerError as error:
         checks.append(problem("connection", str(error), ADVICE[broker.name]))
         return code_of(error), checks
@@ -97,38 +92,6 @@ async def _connect(broker: "Broker") -> Check:
     with suppress(BrokerReadOnlyError):  # the check of the role, or of the rights, reports it
         await broker.ping()
     return ok("connection", CONNECTED[broker.name])
-
-
-async def _find(broker: "Broker") -> Findings:
-    from pyasynq.inspector import Inspector
-
-    inspector = Inspector(broker)
-    server_info: Mapping[str, str] | None = {}
-    if broker.supports("cluster"):
-        server_info = await _try_to(broker.cluster.server_info())
-    # Before servers(), which removes the dead ones from Redis.
-    heartbeats = await _try_to(broker.diagnosis.heartbeats())
-    names = await _try_to(inspector.queues())
-    infos = [await _try_to(inspector.queue_info(name, memory=False)) for name in names or ()]
-    return Findings(
-        broker=broker.name,
-        nodes=await broker.diagnosis.nodes(),
-        cluster=server_info if server_info and "cluster_state" in server_info else {},
-        forbidden=await _try_to(broker.diagnosis.forbidden()),
-        heartbeats=heartbeats,
-        servers=await _try_to(inspector.servers()),
-        queues=None if names is None else [info for info in infos if info is not None],
-    )
-
-
-async def _try_to(read: Awaitable[T]) -> T | None:
-    """Return what *read* returns; None if it is refused, which the check of permissions reports."""
-    try:
-        return await read
-    except BrokerUnavailableError:
-        raise
-    except BrokerError:
-        return None
 
 
 def _print(check: Check) -> None:

@@ -15,6 +15,7 @@ from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.option_types import option_with_variable
 from pyasynq.cli.options import output_option
 from pyasynq.cli.run_inspector import check_file, exit_errors
+from pyasynq.core.sizes import format_bytes
 from pyasynq.core.states import TaskState
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def back_up(*, connection: ConnectionOptions, file: Path) -> int:
         except FileExistsError as error:
             text = f"{file} is there already: give the name of a new file"
             raise ExitError(Exit.CONFLICT, text) from error
-    output.print_message(f"wrote {output.format_bytes(size)} to {file}")
+    output.print_message(f"wrote {format_bytes(size)} to {file}")
     return Exit.OK
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from pyasynq import QueueInfo, ServerInfo
 from pyasynq.broker import Heartbeat, NodeReport
-from pyasynq.cli import diagnosis
-from pyasynq.cli.diagnosis import Check
+from pyasynq.diagnosis import diagnosis
+from pyasynq.diagnosis.diagnosis import Check
 
 SERVER = ServerInfo(
     id="s",

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pyasynq.cli.checks import Check, ok, problem, unknown, warning
-from pyasynq.cli.file_diagnosis import check_file
+from pyasynq.diagnosis.checks import Check, ok, problem, unknown, warning
+from pyasynq.diagnosis.file_diagnosis import check_file
 
 if TYPE_CHECKING:
     from pyasynq.broker import Heartbeat, NodeReport

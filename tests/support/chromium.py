@@ -26,7 +26,8 @@ _ARGUMENTS = (
 )
 _STATUS = "Failed to load resource: the server responded with a status of"
 _OURS = ("http://127.0.0.1:", "data:", "about:")
-_PATIENCE_MS = 10_000
+PATIENCE_MS = 60_000
+"""Milliseconds to wait before giving up; long enough for a very busy machine."""
 
 
 class Options(TypedDict, total=False):
@@ -52,7 +53,7 @@ async def chromium() -> AsyncGenerator[Browser]:
 
 
 class Visitor:
-    """Opens pages, and records everything that no page of the service may do.
+    """Opens pages, and records everything that no page of ours may do.
 
     Attributes:
         faults: Errors on the console, including violations of a policy; requests to other hosts;
@@ -67,7 +68,7 @@ class Visitor:
         """Open *address* as a new reader."""
         options.setdefault("locale", "en-US")
         context = await self._browser.new_context(**options)
-        context.set_default_timeout(_PATIENCE_MS)
+        context.set_default_timeout(PATIENCE_MS)
         context.on("console", self._console)
         context.on("request", self._request)
         context.on("weberror", lambda error: self.faults.append(f"script: {error.error}"))

@@ -3,8 +3,8 @@
 import pytest
 
 from pyasynq.broker import NodeReport
-from pyasynq.cli.checks import Check
-from pyasynq.cli.file_diagnosis import check_file
+from pyasynq.diagnosis.checks import Check
+from pyasynq.diagnosis.file_diagnosis import check_file
 
 MIB = 1024 * 1024
 SOUND = {

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from pyasynq.cli.checks import Check, ok, problem, warning
-from pyasynq.cli.output import format_bytes
+from pyasynq.core.sizes import format_bytes
+from pyasynq.diagnosis.checks import Check, ok, problem, warning
 
 if TYPE_CHECKING:
     from pyasynq.broker import NodeReport

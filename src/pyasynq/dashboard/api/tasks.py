@@ -1,0 +1,360 @@
+"""Routes about tasks: search, one in detail, and actions on those that were selected."""
+
+import base64
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.json_form import fields
+from pyasynq.core.run_stats import OTHER
+from pyasynq.core.states import TaskState
+from pyasynq.core.task import Task
+from pyasynq.dashboard import details, suggestions
+from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit
+from pyasynq.dashboard.api.jobs import time_of
+from pyasynq.dashboard.api.outcomes import Outcomes
+from pyasynq.dashboard.api.search_lines import parse_line
+from pyasynq.dashboard.finder import decode_cursor, encode_cursor
+from pyasynq.dashboard.permissions import Permission
+from pyasynq.dashboard.problems import Problem
+from pyasynq.dashboard.routes import API, Call, Handler, Route, reads
+from pyasynq.dashboard.search import STATES
+from pyasynq.dashboard.suggestions import Known
+from pyasynq.inspector import TaskChanges
+
+if TYPE_CHECKING:
+    from pyasynq.core.options import EnqueueOptions
+
+
+SUGGESTED: Final = timedelta(hours=8)
+"""Types that ran within this time are suggested."""
+
+
+class SearchInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A search."""
+
+    q: Annotated[str, msgspec.Meta(description="A search line.")] = ""
+    cursor: Cursor = ""
+    limit: Limit = DEFAULT_LIMIT
+
+
+class SuggestInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that is being written, and the place of the caret."""
+
+    q: str = ""
+    at: int = 0
+
+
+class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A task."""
+
+    queue: str
+    id: str
+
+
+class Selected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A task that was selected."""
+
+    queue: str
+    id: str
+
+
+class SelectionInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The tasks that were selected."""
+
+    tasks: Annotated[list[Selected], msgspec.Meta(min_length=1, max_length=MAX_SELECTED)]
+
+
+class RescheduleInput(SelectionInput, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same, and when they are to run: *at*, or *in* seconds."""
+
+    at: datetime | None = None
+    in_s: float | None = msgspec.field(default=None, name="in")
+
+
+class UpdateInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A task and what is to change; times in seconds."""
+
+    queue: str
+    id: str
+    payload: str | None = None
+    payload_base64: str | None = None
+    headers: dict[str, str] | None = None
+    max_retry: int | None = None
+    timeout: float | None = None
+    deadline: datetime | None = None
+    retention: float | None = None
+
+
+async def search(call: Call, given: SearchInput) -> object:
+    """Return a page of the tasks that match a search line."""
+    query = parse_line(given.q)
+    position = decode_cursor(given.cursor)
+    found = await call.services.finder.find(query, limit=given.limit, position=position)
+    payloads = call.services.payloads
+    return {
+        "items": [payloads.row(task) for task in found.tasks],
+        "cursor": encode_cursor(found.position),
+        "looked_at": found.looked_at,
+        "total": found.total,
+        "stopped": found.stopped,
+        "terms": [
+            {"key": term.key, "value": term.value, "negated": term.negated} for term in query.terms
+        ],
+    }
+
+
+async def suggest(call: Call, given: SuggestInput) -> object:
+    """Return what may stand at the caret."""
+    services = call.services
+    rows = await services.sampler.queue_rows()
+    types: list[str] = []
+    groups: set[str] = set()
+    if "type:" in given.q and services.broker.supports("history"):
+        stats = await services.inspector.type_stats(last=SUGGESTED)
+        types = [one.type for one in stats if one.type != OTHER]
+    if "group:" in given.q and services.broker.supports("groups"):
+        for queue in rows:
+            groups |= {group.group for group in await services.inspector.groups(queue)}
+    known = Known(
+        states={it.value: sum(int(str(row[it.value])) for row in rows.values()) for it in STATES},
+        queues={queue: int(str(row["size"])) for queue, row in rows.items()},
+        types=types,
+        groups=sorted(groups),
+    )
+    found = suggestions.suggest(given.q, given.at, known)
+    return {"from": found.start, "to": found.end, "items": found.items}
+
+
+async def show(call: Call, given: TaskInput) -> object:
+    """Return one task: payload, tries, time line, and why it waits."""
+    return await _detail(call, given.queue, given.id)
+
+
+async def _detail(call: Call, queue: str, task_id: str) -> dict[str, object]:
+    services = call.services
+    task = await services.inspector.task_info(queue, task_id)
+    info = await services.inspector.queue_info(queue, memory=False)
+    servers = await services.inspector.servers()
+    is_pending = task.state is TaskState.PENDING
+    position = await details.position_of(services.broker, task) if is_pending else None
+    found = details.find_worker(task, servers)
+    shown = services.payloads.redacted(task)
+    return {
+        "task": services.payloads.members(task),
+        "payload": services.payloads.view(task.type, task.payload),
+        "result": services.payloads.view(task.type, task.result),
+        "timeline": details.timeline(task, found[1] if found else None),
+        "waiting": {
+            "state": task.state,
+            "reasons": list(details.reasons(task, info, servers, position)),
+        },
+        "worker": _worker(found),
+        "actions": _actions(call, task),
+        "copy": {"cli": details.as_command(shown), "python": details.as_python(shown)},
+    }
+
+
+def _worker(found: tuple[object, object] | None) -> dict[str, object] | None:
+    if found is None:
+        return None
+    server, worker = map(fields, found)
+    return {
+        "server_id": server["id"],
+        "host": server["host"],
+        "pid": server["pid"],
+        "started": worker["started"],
+        "deadline": worker["deadline"],
+    }
+
+
+def _actions(call: Call, task: TaskInfo) -> list[str]:
+    """Return what the principal may do to *task*, as its state allows."""
+    if call.services.read_only:
+        return []
+    return [
+        name
+        for name, states in details.ACTIONS.items()
+        if task.state in states and call.principal.may(Permission(f"task.{name}"))
+    ]
+
+
+# -- actions ---------------------------------------------------------------------------------------
+
+
+async def _act(
+    call: Call,
+    permission: Permission,
+    tasks: Sequence[Selected],
+    act: Callable[[Selected], Awaitable[object]],
+) -> Outcomes:
+    """Call *act* for each of *tasks*, and write that to the audit."""
+    outcomes = Outcomes()
+    await outcomes.try_each(tasks, act, fields)
+    target = ", ".join(f"{task.queue}/{task.id}" for task in tasks[:10])
+    if more := tasks[10:]:
+        target += f" and {len(more)} more"
+    await call.services.audit.write(
+        call.principal,
+        permission,
+        target,
+        count=outcomes.done,
+        outcome="done" if outcomes.done else "refused",
+        detail=str(outcomes.refused[0]["detail"]) if outcomes.refused else "",
+    )
+    return outcomes
+
+
+def _move(permission: Permission, name: str) -> Handler:
+    """Return a handler that calls the method *name* of the inspector for each task."""
+
+    async def handle(call: Call, given: SelectionInput) -> object:
+        move = getattr(call.services.inspector, name)
+
+        async def act(task: Selected) -> None:
+            await move(task.queue, task.id)
+
+        return (await _act(call, permission, given.tasks, act)).members()
+
+    return handle
+
+
+async def reschedule(call: Call, given: RescheduleInput) -> object:
+    """Make tasks due at another time."""
+    at = time_of(given.at, given.in_s)
+
+    async def act(task: Selected) -> None:
+        await call.services.inspector.reschedule(task.queue, task.id, at)
+
+    return (await _act(call, Permission.TASK_RESCHEDULE, given.tasks, act)).members()
+
+
+async def cancel(call: Call, given: SelectionInput) -> object:
+    """Ask the workers to stop tasks."""
+
+    async def act(task: Selected) -> None:
+        await call.services.inspector.cancel(task.id)
+
+    return (await _act(call, Permission.TASK_CANCEL, given.tasks, act)).members()
+
+
+async def duplicate(call: Call, given: SelectionInput) -> object:
+    """Enqueue copies of tasks."""
+    services = call.services
+    made: list[dict[str, object]] = []
+
+    async def act(selected: Selected) -> None:
+        task = await services.inspector.task_info(selected.queue, selected.id)
+        info = await services.client.enqueue(_copy_of(task))
+        made.append({"queue": info.queue, "id": info.id})
+
+    outcomes = await _act(call, Permission.TASK_DUPLICATE, given.tasks, act)
+    return {**outcomes.members(), "tasks": made}
+
+
+def _copy_of(task: TaskInfo) -> Task:
+    """Return a new task like *task*, to run at once."""
+    options: EnqueueOptions = {"queue": task.queue, "max_retry": task.max_retry}
+    if task.timeout is not None:
+        options["timeout"] = task.timeout
+    if task.retention is not None:
+        options["retention"] = task.retention
+    if task.headers:
+        options["headers"] = task.headers
+    return Task(task.type, task.payload, **options)
+
+
+async def update(call: Call, given: UpdateInput) -> object:
+    """Change a task that waits, and return it.
+
+    Raises:
+        Problem: If nothing is to change, or the payload is no base64.
+    """
+    changes = _changes(given)
+    if not changes:
+        raise Problem(400, "invalid", "nothing is to change: give a payload, for instance")
+    await call.services.inspector.update_task(given.queue, given.id, **changes)
+    await call.services.audit.write(
+        call.principal,
+        Permission.TASK_UPDATE,
+        f"{given.queue}/{given.id}",
+        detail=", ".join(changes),
+    )
+    return await _detail(call, given.queue, given.id)
+
+
+def _changes(given: UpdateInput) -> TaskChanges:
+    changes: TaskChanges = {}
+    if (payload := _payload(given)) is not None:
+        changes["payload"] = payload
+    if given.headers is not None:
+        changes["headers"] = given.headers
+    if given.max_retry is not None:
+        changes["max_retry"] = given.max_retry
+    if given.timeout is not None:
+        changes["timeout"] = _duration("timeout", given.timeout)
+    if given.deadline is not None:
+        changes["deadline"] = given.deadline
+    if given.retention is not None:
+        changes["retention"] = _duration("retention", given.retention)
+    return changes
+
+
+def _payload(given: UpdateInput) -> bytes | None:
+    if given.payload is not None:
+        return given.payload.encode()
+    if given.payload_base64 is None:
+        return None
+    try:
+        return base64.b64decode(given.payload_base64, validate=True)
+    except ValueError:
+        raise Problem(400, "invalid", "this is no base64", field="payload_base64") from None
+
+
+def _duration(field: str, seconds: float) -> timedelta:
+    try:
+        return timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        raise Problem(400, "invalid", "that is no time", field=field) from None
+
+
+def _route(
+    name: str,
+    permission: Permission,
+    handler: Handler,
+    input: type[SelectionInput] = SelectionInput,
+) -> Route:
+    return Route(
+        name=f"{name}Tasks",
+        method="POST",
+        path=f"{API}/tasks/{name}",
+        permission=permission,
+        input=input,
+        handler=handler,
+        summary=f"{name.capitalize()} tasks that were selected",
+    )
+
+
+ROUTES: Final = (
+    reads("searchTasks", "/tasks", SearchInput, search, "Tasks that match a search line"),
+    reads("suggestTerms", "/tasks/suggest", SuggestInput, suggest, "What may stand at the caret"),
+    reads("showTask", "/task", TaskInput, show, "One task, and why it waits"),
+    _route("run", Permission.TASK_RUN, _move(Permission.TASK_RUN, "run_task")),
+    _route("archive", Permission.TASK_ARCHIVE, _move(Permission.TASK_ARCHIVE, "archive_task")),
+    _route("delete", Permission.TASK_DELETE, _move(Permission.TASK_DELETE, "delete_task")),
+    _route("reschedule", Permission.TASK_RESCHEDULE, reschedule, RescheduleInput),
+    _route("cancel", Permission.TASK_CANCEL, cancel),
+    _route("duplicate", Permission.TASK_DUPLICATE, duplicate),
+    Route(
+        name="updateTask",
+        method="POST",
+        path=f"{API}/task/update",
+        permission=Permission.TASK_UPDATE,
+        input=UpdateInput,
+        handler=update,
+        summary="Change a task that waits",
+    ),
+)

@@ -1,0 +1,286 @@
+"""Actions on all tasks that match: they run in bounded batches, and can be stopped."""
+
+import asyncio
+import functools
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeAlias, cast
+
+from pyasynq.broker import Move
+from pyasynq.core.errors import (
+    PoisonError,
+    PyasynqError,
+    QueueNotFoundError,
+    TaskNotFoundError,
+    TaskStateError,
+)
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
+from pyasynq.dashboard.concurrency import gather
+from pyasynq.dashboard.finder import Finder, Place, scan
+from pyasynq.dashboard.permissions import Permission
+from pyasynq.dashboard.problems import Problem
+from pyasynq.dashboard.search import Query
+from pyasynq.inspector import Inspector
+from pyasynq.inspector.actions import Actions
+
+MOST_RUNNING: Final = 4
+"""Jobs that run at once."""
+
+KEPT: Final = 20
+"""Jobs that are listed."""
+
+AT_ONCE: Final = 16
+"""Tasks that are changed at the same time, if one call changes one task."""
+
+Status: TypeAlias = Literal["running", "done", "stopped", "failed"]
+
+logger: Final = logging.getLogger("pyasynq.dashboard")
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One action on all tasks that match; its numbers grow while it runs.
+
+    Attributes:
+        id: Its id.
+        action: What it does.
+        q: The search line.
+        dry_run: Whether it only counts.
+        by: Name of the principal who began it.
+        status: Its status.
+        total: Tasks in the places that are searched.
+        looked_at: Tasks that were looked at.
+        matched: Tasks that match.
+        done: Tasks that were changed.
+        refused: Tasks that match, but had moved on meanwhile.
+        queues: Tasks that match, by queue.
+        started: When it began.
+        ended: When it ended; None while it runs.
+        error: Why it failed, if it did.
+    """
+
+    id: str
+    action: Permission
+    q: str
+    dry_run: bool
+    by: str
+    status: Status = "running"
+    total: int = 0
+    looked_at: int = 0
+    matched: int = 0
+    done: int = 0
+    refused: int = 0
+    queues: dict[str, int] = field(default_factory=dict[str, int])
+    started: datetime
+    ended: datetime | None = None
+    error: str | None = None
+
+
+class _Stopped(Exception):
+    """An operator has stopped the job."""
+
+
+STATES: Final[Mapping[Permission, frozenset[TaskState]]] = {
+    Permission.TASK_RUN: ALLOWED_STATES[Action.RUN],
+    Permission.TASK_ARCHIVE: ALLOWED_STATES[Action.ARCHIVE],
+    Permission.TASK_DELETE: ALLOWED_STATES[Action.DELETE],
+    Permission.TASK_RESCHEDULE: ALLOWED_STATES[Action.RESCHEDULE],
+    Permission.TASK_CANCEL: frozenset({TaskState.ACTIVE}),
+}
+"""For each action, the states in which it is allowed; tasks in others are not looked at."""
+
+MOVES: Final[Mapping[Permission, Move]] = {
+    Permission.TASK_RUN: Action.RUN,
+    Permission.TASK_ARCHIVE: Action.ARCHIVE,
+    Permission.TASK_DELETE: Action.DELETE,
+}
+
+
+class Jobs:
+    """Begins, lists and stops jobs; they go on if nobody looks, and end with the process."""
+
+    def __init__(self, inspector: Inspector, actions: Actions, finder: Finder) -> None:
+        """Change tasks by *inspector* and *actions*."""
+        self._inspector = inspector
+        self._actions = actions
+        self._finder = finder
+        self._jobs: dict[str, Job] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._stopping: set[str] = set()
+
+    def listed(self) -> list[Job]:
+        """Return the last jobs, the newest first."""
+        return list(reversed(self._jobs.values()))
+
+    def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            Problem: If there is none with this id.
+        """
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise Problem(404, "not-found", f"there is no job {job_id!r}")
+        return job
+
+    def begin(
+        self,
+        job: Job,
+        work: Callable[[Job], Awaitable[object]],
+        finish: Callable[[Job], Awaitable[object]],
+    ) -> Job:
+        """Begin *job*, which is done by *work*; call *finish* at its end.
+
+        Raises:
+            Problem: If too many jobs run.
+        """
+        if len(self._running) >= MOST_RUNNING:
+            text = f"{MOST_RUNNING} jobs run already: wait, or stop one"
+            raise Problem(429, "too-many", text, headers={"Retry-After": "5"})
+        self._jobs[job.id] = job
+        for old in [it for it in self._jobs if it not in self._running][:-KEPT]:
+            del self._jobs[old]
+        task = asyncio.create_task(self._run(job, work, finish), name=f"pyasynq {job.action}")
+        self._running[job.id] = task
+        task.add_done_callback(lambda _: self._running.pop(job.id, None))
+        return job
+
+    def stop(self, job_id: str) -> Job:
+        """Stop a job after its present batch; what is done stays done."""
+        job = self.get(job_id)
+        if job.status == "running":
+            self._stopping.add(job_id)
+        return job
+
+    async def aclose(self) -> None:
+        """Stop all jobs."""
+        jobs = list(self._running.values())
+        for job in jobs:
+            job.cancel()
+        if jobs:
+            await asyncio.wait(jobs)
+
+    async def _run(
+        self,
+        job: Job,
+        work: Callable[[Job], Awaitable[object]],
+        finish: Callable[[Job], Awaitable[object]],
+    ) -> None:
+        status: Status = "failed"
+        try:
+            await work(job)
+            status = "done"
+        except _Stopped:
+            status = "stopped"
+        except PyasynqError as error:
+            job.error = str(error)
+        except asyncio.CancelledError:
+            job.error = "the dashboard was stopped"
+            raise
+        except Exception:
+            job.error = "the dashboard has a fault; its log has the traceback"
+            logger.exception("job %s failed", job.action)
+        finally:
+            job.status, job.ended = status, datetime.now(UTC)
+            self._stopping.discard(job.id)
+            await finish(job)
+
+    def _check_stop(self, job: Job) -> None:
+        if job.id in self._stopping:
+            raise _Stopped
+
+    # -- the work of jobs --------------------------------------------------------------------------
+
+    async def change(self, job: Job, query: Query, at: datetime | None) -> None:
+        """Do the action of *job* to all tasks that meet *query*, or only count them."""
+        allowed = STATES[job.action]
+        places = [it for it in await self._finder.places(query) if it.container.state in allowed]
+        job.total = sum(place.size for place in places)
+        for place in places:
+            if job.dry_run:
+                await self._count(job, query, place)
+            elif (move := MOVES.get(job.action)) is not None:
+                await self._move(job, query, place, move)
+            else:
+                await self._change_each(job, query, place, at)
+
+    async def _count(self, job: Job, query: Query, place: Place) -> None:
+        if query.only_places:
+            job.looked_at += place.size
+            _match(job, place, place.size)
+            return
+        async for tasks in scan(self._actions, place.container):
+            job.looked_at += len(tasks)
+            _match(job, place, len(self._matching(query, tasks)))
+            self._check_stop(job)
+
+    async def _move(self, job: Job, query: Query, place: Place, move: Move) -> None:
+        now, done, matched = datetime.now(UTC), job.done, job.matched
+
+        def wanted(task: TaskInfo) -> bool:
+            job.looked_at += 1
+            meets = self._finder.meets(query, task, now)
+            _match(job, place, int(meets))
+            return meets
+
+        def progress(moved: int) -> None:
+            if query.only_places:
+                new = moved - (job.done - done)
+                job.looked_at += new
+                _match(job, place, new)
+            job.done = done + moved
+            self._check_stop(job)
+
+        chosen = None if query.only_places else wanted
+        try:
+            await self._actions.move_all(move, place.container, progress, chosen)
+        except QueueNotFoundError:  # it was removed meanwhile, with its tasks
+            return
+        finally:
+            job.refused += (job.matched - matched) - (job.done - done)
+
+    async def _change_each(self, job: Job, query: Query, place: Place, at: datetime | None) -> None:
+        """Change the tasks one by one; they stay where they are, or leave in their own time."""
+        ids: list[str] = []
+        async for tasks in scan(self._actions, place.container):
+            job.looked_at += len(tasks)
+            found = self._matching(query, tasks)
+            _match(job, place, len(found))
+            ids += [task.id for task in found]
+            self._check_stop(job)
+        for first in range(0, len(ids), AT_ONCE):
+            self._check_stop(job)
+            batch = ids[first : first + AT_ONCE]
+            change = functools.partial(self._change_one, job, place.container.queue, at)
+            await gather(AT_ONCE, batch, change)
+
+    async def _change_one(self, job: Job, queue: str, at: datetime | None, task_id: str) -> None:
+        try:
+            if job.action is Permission.TASK_CANCEL:
+                await self._inspector.cancel(task_id)
+            else:
+                await self._inspector.reschedule(queue, task_id, cast("datetime", at))
+            job.done += 1
+        except (TaskNotFoundError, TaskStateError, PoisonError):
+            job.refused += 1
+
+    def _matching(self, query: Query, tasks: Sequence[TaskInfo]) -> list[TaskInfo]:
+        now = datetime.now(UTC)
+        return [task for task in tasks if self._finder.meets(query, task, now)]
+
+
+def new_job(action: Permission, q: str, by: str, *, dry_run: bool = False) -> Job:
+    """Return a job that has not begun."""
+    now = datetime.now(UTC)
+    return Job(id=uuid.uuid4().hex, action=action, q=q, dry_run=dry_run, by=by, started=now)
+
+
+def _match(job: Job, place: Place, count: int) -> None:
+    if count:
+        job.matched += count
+        queue = place.container.queue
+        job.queues[queue] = job.queues.get(queue, 0) + count

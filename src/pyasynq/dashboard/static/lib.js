@@ -1,0 +1,11 @@
+// What all modules use of the vendored packages; `html` is a template that makes elements.
+import htm from "./vendor/htm.js";
+import { h } from "./vendor/preact.js";
+
+export { Fragment, render } from "./vendor/preact.js";
+export { useEffect, useId, useMemo, useRef } from "./vendor/preact-hooks.js";
+export { batch, computed, effect, signal, useComputed, useSignal } from "./vendor/signals.js";
+export const html = htm.bind(h);
+
+// Join the class names that are not false.
+export const cls = (...names) => names.filter(Boolean).join(" ");

@@ -1,0 +1,260 @@
+// One queue and what can be done to it; the groups of a queue.
+import { html, useMemo } from "../lib.js";
+import { hasFeature, may, send, useResource } from "../api.js";
+import { t } from "../i18n.js";
+import { actOnAll, attempt, follow } from "../jobs.js";
+import { useKeys } from "../keys.js";
+import { isOld, sample } from "../live.js";
+import { bytes, number, percent, rate } from "../numbers.js";
+import { address, change, open, queryOf, route, tasksAt } from "../route.js";
+import { Table, numbers, useListKeys } from "../table.js";
+import { duration } from "../time.js";
+import {
+  Button,
+  Empty,
+  Foreign,
+  Glyph,
+  Icon,
+  Menu,
+  Pending,
+  STATES,
+  State,
+  StateBar,
+  ask,
+  say,
+} from "../ui.js";
+
+// -- actions on a queue ---------------------------------------------------------------------------
+
+async function pause(queue, isPaused) {
+  const action = isPaused ? "pause" : "resume";
+  const outcome = await attempt(() => send("POST", `queues/${action}`, { queues: [queue.queue] }));
+  if (!outcome) return;
+  const [refused] = outcome.refused;
+  if (refused) say(refused.detail, "retry");
+  else say(t(`done_${action}`, { name: queue.queue }));
+}
+
+async function remove(queue) {
+  const text = html`<p>${t("about_delete_queue", { n: queue.size })}</p>`;
+  const typed = await ask({
+    title: t("ask_delete_queue", { name: queue.queue }),
+    text,
+    fields: queue.size
+      ? [{ name: "name", label: t("type_name", { name: queue.queue }), required: true }]
+      : [],
+    confirm: queue.size
+      ? t("confirm_delete_queue_n", { n: queue.size })
+      : t("confirm_delete_queue"),
+    danger: true,
+  });
+  if (!typed) return;
+  if (queue.size && typed.name !== queue.queue) {
+    say(t("wrong_name"), "retry");
+    return;
+  }
+  const job = await attempt(() =>
+    send("POST", "queues/delete", { queue: queue.queue, force: queue.size > 0 }),
+  );
+  if (job && (await follow(job)).status === "done") open(["overview"]);
+}
+
+// Return [{ id, text, act, key, danger }] of what this reader may do.
+export function queueActions(queue) {
+  const all = [
+    queue.paused
+      ? {
+          id: "pause",
+          needs: "queue.resume",
+          text: t("act_resume"),
+          key: "p",
+          act: () => pause(queue, false),
+        }
+      : {
+          id: "pause",
+          needs: "queue.pause",
+          text: t("act_pause"),
+          key: "p",
+          act: () => pause(queue, true),
+        },
+    {
+      id: "run",
+      needs: "task.run",
+      text: t("act_run_archived", { n: queue.archived }),
+      off: !queue.archived,
+      act: () => actOnAll("run", queryOf({ queue: queue.queue, state: "archived" })),
+    },
+    {
+      id: "purge",
+      needs: "task.delete",
+      text: t("act_purge", { n: number(queue.size - queue.active) }),
+      off: !(queue.size - queue.active),
+      danger: true,
+      act: () => actOnAll("delete", `${queryOf({ queue: queue.queue })} -state:active`),
+    },
+    {
+      id: "delete",
+      needs: "queue.delete",
+      text: t("act_delete_queue"),
+      danger: true,
+      act: () => remove(queue),
+    },
+  ];
+  return all.filter(({ needs }) => may(needs));
+}
+
+// -- one queue: its tasks by state, its days, and where it is --------------------------------------
+
+const StateLinks = ({ queue }) =>
+  html`<ul class="states">
+    ${STATES.map((name) => html`<li><a href=${tasksAt({ queue: queue.queue, state: name })} class=${queue[name] ? "" : "dim"}><${State} name=${name} /><b>${number(queue[name])}</b></a></li>`)}
+  </ul>`;
+
+const dayColumns = () => [
+  { id: "date", head: t("day"), value: (day) => day.date, cell: (day) => day.date },
+  numbers("processed", t("runs"), number, { isLabelled: true }),
+  numbers("failed", t("failed"), number, { isLabelled: true, tone: (day) => !day.failed && "dim" }),
+  {
+    id: "share",
+    head: t("share"),
+    num: true,
+    hide: "m",
+    kind: "dim",
+    value: shareOf,
+    cell: (day) => percent(shareOf(day)),
+  },
+];
+
+const shareOf = ({ processed, failed }) => (processed ? failed / processed : null);
+
+function Days({ days }) {
+  const columns = useMemo(dayColumns, [t("day")]);
+  return html`<section class="panel" aria-label=${t("days")}>
+    <header><h2>${t("days")}</h2><span class="dim">UTC</span></header>
+    <${Table} label=${t("days")} columns=${columns} rows=${days} keyOf=${(day) => day.date} initial="-date" />
+  </section>`;
+}
+
+function Facts({ queue }) {
+  const facts = [
+    [t("waiting"), number(queue.pending)],
+    [t("oldest_wait"), queue.pending ? duration(queue.latency) : "–"],
+    [t("in_per_s"), rate(queue.in_per_s)],
+    [t("out_per_s"), rate(queue.out_per_s)],
+    [t("failed_per_min"), rate(queue.failed_per_min)],
+    [t("workers"), t("workers_slots", { n: queue.servers, slots: number(queue.slots) })],
+    [t("memory"), t("about", { value: bytes(queue.memory_usage) })],
+    [t("runs_total"), number(queue.processed_total)],
+    [t("failed_total"), number(queue.failed_total)],
+    ...(queue.nodes ?? []).map((node) => [t("node"), node.address]),
+  ];
+  return html`<section class="panel" aria-label=${t("facts")}><header><h2>${t("facts")}</h2></header>
+    <div class="in"><dl class="kv">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></div>
+  </section>`;
+}
+
+export function Queue({ parts: [name] }) {
+  const { data, problem, reload } = useResource("queue", { queue: name });
+  const live = sample.value?.queues.find((queue) => queue.queue === name);
+  const queue = data && { ...data, ...live, memory_usage: data.memory_usage };
+  const actions = queue ? queueActions(queue) : [];
+  const toggle = actions.find((action) => action.id === "pause");
+  useKeys({
+    p: {
+      group: t("keys_queue"),
+      text: t("key_pause"),
+      off: !toggle || isOld.value,
+      act: () => toggle.act(),
+    },
+  });
+  if (!queue) return html`<${Pending} problem=${problem} reload=${reload} />`;
+  return html`<div class="row acts">
+      ${queue.paused && html`<span class="tag warn"><${Glyph} name="pause" />${t("paused")}</span>`}
+      <span class="sp"></span>
+      ${actions.map((action) => html`<${Button} kind=${action.danger ? "dng" : action.id === "pause" && queue.paused ? "pri" : ""} shortcut=${action.key} disabled=${action.off || isOld.value} onClick=${action.act}>${action.text}<//>`)}
+    </div>
+    <section class="panel" aria-label=${t("state")}><div class="in"><${StateBar} counts=${queue} /><${StateLinks} queue=${queue} /></div></section>
+    <div class="split">
+      <${Days} days=${data.days} />
+      <div class="col">
+        <${Facts} queue=${queue} />
+        <div class="row">
+          <a class="btn" href=${tasksAt({ queue: name })}><${Icon} name="tasks" />${t("page_tasks")}</a>
+          ${hasFeature("history") && html`<a class="btn" href=${address(["types"], { queue: name })}><${Icon} name="types" />${t("page_types")}</a>`}
+          ${queue.groups > 0 && html`<a class="btn" href=${address(["groups"], { queue: name })}><${Icon} name="groups" />${t("n_groups", { n: queue.groups })}</a>`}
+        </div>
+      </div>
+    </div>`;
+}
+
+// -- tasks that wait in groups to be combined -----------------------------------------------------
+
+const termsOf = ({ queue, group }) => ({ queue, state: "aggregating", group });
+
+const actionsOf = (group) =>
+  [
+    {
+      needs: "task.run",
+      text: t("act_run"),
+      act: () => actOnAll("run", queryOf(termsOf(group))),
+    },
+    {
+      needs: "task.archive",
+      text: t("act_archive"),
+      act: () => actOnAll("archive", queryOf(termsOf(group))),
+    },
+    {
+      needs: "task.delete",
+      text: t("act_delete_asks"),
+      danger: true,
+      act: () => actOnAll("delete", queryOf(termsOf(group))),
+    },
+  ].filter(({ needs }) => may(needs));
+
+const columns = () => [
+  {
+    id: "group",
+    head: t("group"),
+    kind: "grow cut full",
+    value: (one) => one.group,
+    cell: (one) =>
+      html`<a class="mono b" href=${tasksAt(termsOf(one))}><${Foreign} text=${one.group} /></a>`,
+  },
+  {
+    id: "queue",
+    head: t("queue"),
+    kind: "soft",
+    value: (one) => one.queue,
+    cell: (one) => html`<${Foreign} text=${one.queue} />`,
+  },
+  numbers("size", t("waiting"), number, { isLabelled: true }),
+  {
+    id: "act",
+    head: t("actions"),
+    isQuiet: true,
+    kind: "act",
+    cell: (one) =>
+      actionsOf(one).length > 0 &&
+      html`<${Menu} label=${t("actions_of", { name: one.group })} actions=${actionsOf(one)} />`,
+  },
+];
+
+const NoGroups = () =>
+  html`<${Empty} icon="groups" title=${t("no_groups")}>${t("no_groups_text")}<//>`;
+
+export function Groups() {
+  useListKeys();
+  const all = sample.value?.queues ?? [];
+  const queue = route.value.query.queue ?? all.find((one) => one.groups)?.queue ?? "";
+  const { data, problem, reload } = useResource(queue && "groups", { queue });
+  const made = useMemo(columns, [t("group")]);
+  const names = all.filter((one) => one.groups || one.queue === queue);
+  const choice = html`<div class="row"><select aria-label=${t("queue")} onChange=${(event) => change({ queue: event.target.value })}>
+    ${names.map((one) => html`<option value=${one.queue} selected=${one.queue === queue}>${one.queue}</option>`)}
+  </select><span class="dim">${data ? t("n_groups", { n: data.items.length }) : ""}</span></div>`;
+  if (sample.value && !queue) return html`<div class="panel"><${NoGroups} /></div>`;
+  if (!data) return html`<${Pending} problem=${problem} reload=${reload} />`;
+  return html`${choice}<section class="panel" aria-label=${t("page_groups")}>
+    ${data.items.length ? html`<${Table} label=${t("page_groups")} columns=${made} rows=${data.items} keyOf=${(one) => `${one.queue}\n${one.group}`} initial="-size" />` : html`<${NoGroups} />`}
+  </section>`;
+}

@@ -1,0 +1,172 @@
+// What runs when?
+import { cls, html, useMemo } from "../lib.js";
+import { useResource } from "../api.js";
+import { t } from "../i18n.js";
+import { isOld } from "../live.js";
+import { number } from "../numbers.js";
+import { taskAt, tasksAt } from "../route.js";
+import { Table, numbers, useListKeys } from "../table.js";
+import { Time, duration, full, moment, now, zone } from "../time.js";
+import { Empty, Foreign, Pending } from "../ui.js";
+
+// -- cron texts in words, for the common ones; others are shown as they are ------------------------
+
+const NAMED = {
+  "@hourly": "0 * * * *",
+  "@daily": "0 0 * * *",
+  "@midnight": "0 0 * * *",
+  "@weekly": "0 0 * * 0",
+  "@monthly": "0 0 1 * *",
+  "@yearly": "0 0 1 1 *",
+  "@annually": "0 0 1 1 *",
+};
+const UNITS = { s: 1, m: 60, h: 3600, ms: 0.001 };
+const isNumber = (field) => /^\d+$/.test(field);
+const two = (field) => field.padStart(2, "0");
+
+// Return the words, or "" if there are none.
+function inWords(spec, duration) {
+  const text = spec.replace(/^(CRON_)?TZ=\S+\s+/, "").trim();
+  const every = text.match(/^@every\s+((?:[\d.]+(?:ms|s|m|h))+)$/);
+  if (every) return t("cron_every", { span: duration(secondsOf(every[1])) });
+  const fields = (NAMED[text] ?? text).split(/\s+/);
+  return fields.length === 5 ? ofFields(fields) : "";
+}
+
+const secondsOf = (text) =>
+  [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)].reduce(
+    (sum, [, count, unit]) => sum + count * UNITS[unit],
+    0,
+  );
+
+function ofFields([minute, hour, day, month, weekday]) {
+  const isAnyDay = day === "*" && month === "*" && weekday === "*";
+  if (isAnyDay && hour === "*") return ofMinutes(minute);
+  if (isAnyDay && /^\*\/\d+$/.test(hour) && isNumber(minute))
+    return t("cron_hours", { n: Number(hour.slice(2)), minute: two(minute) });
+  if (!isNumber(minute) || !isNumber(hour)) return "";
+  const time = `${two(hour)}:${two(minute)}`;
+  if (isAnyDay) return t("cron_day", { time });
+  if (day === "*" && month === "*") return ofWeekdays(weekday, time);
+  if (weekday === "*" && month === "*" && isNumber(day)) return t("cron_month", { time, day });
+  return "";
+}
+
+function ofMinutes(minute) {
+  if (minute === "*") return t("cron_minute");
+  if (/^\*\/\d+$/.test(minute)) return t("cron_minutes", { n: Number(minute.slice(2)) });
+  return isNumber(minute) ? t("cron_hour", { minute: two(minute) }) : "";
+}
+
+function ofWeekdays(weekday, time) {
+  if (weekday === "1-5" || weekday.toUpperCase() === "MON-FRI") return t("cron_weekdays", { time });
+  return /^[0-7]$/.test(weekday)
+    ? t("cron_week", { time, weekday: t(`weekday_${Number(weekday) % 7}`) })
+    : "";
+}
+
+// -- entries --------------------------------------------------------------------------------------
+
+const DAY_MS = 86_400_000;
+const optionsOf = (options) =>
+  Object.entries(options)
+    .filter(([, value]) => value !== null && value !== "" && value !== undefined)
+    .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)
+    .join(" ");
+
+const queueOf = (entry) => entry.options?.queue ?? "default";
+
+// Runs of the last day, the newest right.
+function Past({ entry }) {
+  const end = now.value;
+  const x = (at) => 142 * Math.max(0, 1 - (end - Date.parse(at)) / DAY_MS) + 1;
+  return html`<svg class="ticks" viewBox="0 0 144 14" preserveAspectRatio="none" role="img" aria-label=${t("runs_known", { n: entry.last.length })}>
+    <path d="M0,13.5H144M0,10v4M36,11v3M72,11v3M108,11v3M144,10v4" class="ax" />
+    ${entry.last.map(({ enqueued_at: at }) => html`<path class="tk" d="M${x(at).toFixed(1)},1v9"><title>${full(at)}</title></path>`)}
+  </svg>`;
+}
+
+const LastTasks = ({ entry }) =>
+  entry.last.length
+    ? entry.last
+        .slice(0, 3)
+        .map(
+          ({ task_id: id, enqueued_at: at }, index) =>
+            html`${index > 0 && " · "}<a class="link" href=${taskAt({ queue: queueOf(entry), id })} title=${id}>${moment(at)}</a>`,
+        )
+    : html`<span class="dim">${t("never")}</span>`;
+
+const hasPayload = ({ payload_preview: text }) => text && text !== "{}";
+
+function When({ spec }) {
+  const words = inWords(spec, duration);
+  return html`${words} <span class=${cls("mono", words && "dim cr")}><${Foreign} text=${spec} /></span>`;
+}
+
+const columns = () => [
+  {
+    id: "entry",
+    head: t("entry"),
+    kind: "full type",
+    value: (one) => one.type,
+    cell: (one) =>
+      html`<a class="mono b cut" href=${tasksAt({ type: one.type })} title=${one.type}><${Foreign} text=${one.type} /></a> ${hasPayload(one) && html`<span class="dim mono cut payload"><${Foreign} text=${one.payload_preview} /></span>`}`,
+  },
+  {
+    id: "when",
+    head: t("when_runs"),
+    kind: "full",
+    value: (one) => one.spec,
+    cell: (one) => html`<${When} spec=${one.spec} />`,
+  },
+  {
+    id: "next",
+    head: t("next"),
+    kind: "two3 nw",
+    isLabelled: true,
+    value: (one) => Date.parse(one.next) || null,
+    cell: (one) =>
+      one.next
+        ? html`<b><${Time} at=${one.next} /></b> <span class="dim">${moment(one.next)}</span>`
+        : "–",
+  },
+  {
+    id: "past",
+    head: t("last_day"),
+    kind: "m-hide",
+    hide: "w",
+    cell: (one) => html`<${Past} entry=${one} />`,
+  },
+  {
+    id: "last",
+    head: t("last_tasks"),
+    kind: "full o2 nw",
+    isLabelled: true,
+    value: (one) => Date.parse(one.prev) || null,
+    cell: (one) => html`<${LastTasks} entry=${one} />`,
+  },
+  {
+    id: "options",
+    head: t("options"),
+    kind: "mono dim grow cut",
+    hide: "m",
+    cell: (one) =>
+      html`<span title=${optionsOf(one.options)}><${Foreign} text=${optionsOf(one.options)} /></span>`,
+  },
+  numbers("schedulers", t("schedulers"), number, { hide: "m" }),
+];
+
+export function Schedules() {
+  useListKeys();
+  const { data, problem, reload } = useResource("schedules");
+  const made = useMemo(columns, [t("entry")]);
+  if (!data) return html`<${Pending} problem=${problem} reload=${reload} />`;
+  const entries = data.items;
+  if (!entries.length)
+    return html`<div class="panel"><${Empty} icon="schedules" title=${t("no_entries")} command="pyasynq scheduler module:app">${t("no_entries_text")}<//></div>`;
+  const schedulers = Math.max(...entries.map((entry) => entry.schedulers ?? 1));
+  return html`<div class="row"><span>${t("n_entries", { n: entries.length })}</span><span class="dim">${t("n_schedulers", { n: schedulers })} · ${t("times_in", { zone: zone() })}</span></div>
+    <section class=${cls("panel scroll", isOld.value && "old")} aria-label=${t("page_schedules")}>
+      <${Table} label=${t("page_schedules")} columns=${made} rows=${entries} keyOf=${(entry) => entry.id} initial="next" />
+    </section>`;
+}

@@ -1,0 +1,86 @@
+"""The files that a browser loads: pages, styles and scripts beside this module."""
+
+import gzip
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pyasynq.dashboard.problems import Problem
+from pyasynq.dashboard.routes import Call, Nothing
+
+FOLDER: Final = Path(__file__).parent / "static"
+
+MEDIA_TYPES: Final = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".woff2": "font/woff2",
+}
+"""Types of the files that are served; others are not."""
+
+
+class _File(msgspec.Struct, frozen=True):
+    content: bytes
+    compressed: bytes
+    tag: str
+
+
+async def show_index(call: Call, _given: Nothing) -> Response:
+    """Return the page."""
+    return serve(call.request, "index.html")
+
+
+async def show_file(call: Call, _given: Nothing) -> Response:
+    """Return a file."""
+    return serve(call.request, call.request.path_params["file"])
+
+
+def serve(request: Request, name: str) -> Response:
+    """Return the file *name*, or only that it is still the same.
+
+    Raises:
+        Problem: If there is no such file.
+    """
+    path = find(name)
+    file = _load(path, path.stat().st_mtime_ns)
+    headers = {"Cache-Control": "no-cache", "ETag": file.tag, "Vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == file.tag:
+        return Response(status_code=304, headers=headers)
+    content = file.content
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        content = file.compressed
+        headers["Content-Encoding"] = "gzip"
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[path.suffix])
+
+
+def find(name: str) -> Path:
+    """Return the path of the file *name*, which is in `FOLDER`.
+
+    Raises:
+        Problem: If there is no such file.
+    """
+    missing = Problem(404, "not-found", "there is no such file")
+    if "\0" in name:
+        raise missing
+    path = (FOLDER / name).resolve()
+    is_ours = path.is_relative_to(FOLDER.resolve()) and path.suffix in MEDIA_TYPES
+    if not is_ours or not path.is_file():
+        raise missing
+    return path
+
+
+@lru_cache(maxsize=100)
+def _load(path: Path, _mtime_ns: int) -> _File:
+    content = path.read_bytes()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return _File(content, gzip.compress(content, 9, mtime=0), tag)

@@ -1,0 +1,1 @@
+"""Check the broker, queues and workers for problems."""

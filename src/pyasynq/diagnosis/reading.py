@@ -1,0 +1,60 @@
+"""Read what the checks need."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
+
+from pyasynq.broker import Broker
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.info import QueueInfo
+from pyasynq.diagnosis.diagnosis import Findings
+from pyasynq.inspector import Inspector
+
+T = TypeVar("T")
+
+
+async def read_findings(
+    broker: Broker, *, permissions: bool = True, queues: Sequence[QueueInfo] | None = None
+) -> Findings:
+    """Return what *broker* reports.
+
+    Args:
+        broker: The broker.
+        permissions: Try the commands that pyasynq needs, on a key that is deleted at the end.
+        queues: All queues, if they were read already.
+
+    Raises:
+        BrokerUnavailableError: If it does not answer.
+    """
+    inspector = Inspector(broker)
+    server_info: Mapping[str, str] | None = {}
+    if broker.supports("cluster"):
+        server_info = await _try_to(broker.cluster.server_info())
+    # Before servers(), which removes the dead ones from Redis.
+    heartbeats = await _try_to(broker.diagnosis.heartbeats())
+    return Findings(
+        broker=broker.name,
+        nodes=await broker.diagnosis.nodes(),
+        cluster=server_info if server_info and "cluster_state" in server_info else {},
+        forbidden=await _try_to(broker.diagnosis.forbidden()) if permissions else {},
+        heartbeats=heartbeats,
+        servers=await _try_to(inspector.servers()),
+        queues=await _read_queues(inspector) if queues is None else queues,
+    )
+
+
+async def _read_queues(inspector: Inspector) -> Sequence[QueueInfo] | None:
+    names = await _try_to(inspector.queues())
+    if names is None:
+        return None
+    infos = [await _try_to(inspector.queue_info(name, memory=False)) for name in names]
+    return [info for info in infos if info is not None]
+
+
+async def _try_to(read: Awaitable[T]) -> T | None:
+    """Return what *read* returns; None if it is refused, which the check of permissions reports."""
+    try:
+        return await read
+    except BrokerUnavailableError:
+        raise
+    except BrokerError:
+        return None

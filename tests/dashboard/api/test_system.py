@@ -1,0 +1,102 @@
+"""Servers, schedulers, the broker and the audit are shown."""
+
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from pyasynq.broker import Broker
+from tests.support.factories import a_pending, a_server, a_worker, an_entry, enqueue
+
+API = "/api/v1"
+
+
+async def get(http: httpx.AsyncClient, path: str, **params: str) -> dict[str, Any]:
+    response = await http.get(f"{API}{path}", params=params)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def test_servers_are_listed_with_their_running_tasks(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    await broker.registry.write_server(a_server("s", a_worker("1", payload=b"p")), ttl_s=60)
+    [server] = (await get(http, "/servers"))["items"]
+    assert (server["id"], server["queues"], server["active_worker_count"]) == ("s", {"q": 2}, 1)
+    [worker] = server["active_workers"]
+    assert (worker["task_id"], worker["payload_preview"]) == ("1", "p")
+    assert "task_payload" not in worker
+
+
+async def test_entries_are_listed_once_with_their_last_runs(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    for scheduler in ("a", "b"):
+        await broker.schedules.write_entries(scheduler, [an_entry("e")], ttl_s=60)
+    [entry] = (await get(http, "/schedules"))["items"]
+    assert (entry["id"], entry["schedulers"], entry["last"]) == ("e", 2, [])
+    assert (entry["payload_preview"], "payload" in entry) == ("p", False)
+    assert (await get(http, "/schedules/events", id="e"))["items"] == []
+
+
+async def test_an_entry_that_is_not_there_is_not_found(http: httpx.AsyncClient) -> None:
+    response = await http.get(f"{API}/schedules/events", params={"id": "none"})
+    assert (response.status_code, response.json()["code"]) == (404, "entry-not-found")
+
+
+@pytest.mark.parametrize("path", ["/schedules/events", "/audit"])
+@pytest.mark.parametrize("cursor", ["x", "-1", "1-2-3", "٣", "0x1"])
+async def test_a_wrong_cursor_is_refused(path: str, cursor: str, http: httpx.AsyncClient) -> None:
+    params = {"cursor": cursor} | ({"id": "e"} if path == "/schedules/events" else {})
+    response = await http.get(f"{API}{path}", params=params)
+    assert (response.status_code, response.json()["field"]) == (400, "cursor")
+
+
+@pytest.mark.parametrize("cursor", ["1-1", "999999999999999999-999999999999999999"])
+async def test_a_cursor_of_another_broker_finds_what_there_is(
+    cursor: str, http: httpx.AsyncClient
+) -> None:
+    assert (await get(http, "/audit", cursor=cursor))["items"] == []
+
+
+async def test_the_broker_says_what_is_wrong(http: httpx.AsyncClient, broker: Broker) -> None:
+    await enqueue(broker, a_pending("1"))
+    found = await get(http, "/broker")
+    assert found["name"] == broker.name
+    assert found["nodes"][0]["info"]
+    statuses = {check["check"]: check["status"] for check in found["checks"]}
+    assert statuses["queues"] == "warning"
+
+
+async def test_every_action_is_in_the_audit_and_in_the_log(
+    http: httpx.AsyncClient, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    await enqueue(broker, a_pending("1"), a_pending("2"))
+    with caplog.at_level(logging.INFO, "pyasynq.audit"):
+        await http.post(f"{API}/queues/pause", json={"queues": ["q"]})
+        await http.post(f"{API}/tasks/delete", json={"tasks": [{"queue": "q", "id": "1"}]})
+        await http.post(f"{API}/tasks/run", json={"tasks": [{"queue": "q", "id": "2"}]})
+    entries = (await get(http, "/audit"))["items"]
+    assert [(it["action"], it["target"], it["count"], it["outcome"]) for it in entries] == [
+        ("task.run", "q/2", 0, "refused"),
+        ("task.delete", "q/1", 1, "done"),
+        ("queue.pause", "q", 1, "done"),
+    ]
+    assert "pending" in entries[0]["detail"]
+    assert [vars(record)["audit"]["action"] for record in caplog.records] == [
+        "queue.pause",
+        "task.delete",
+        "task.run",
+    ]
+
+
+async def test_the_audit_is_read_page_by_page(http: httpx.AsyncClient, broker: Broker) -> None:
+    await enqueue(broker, a_pending("1"))
+    for action in ("pause", "resume", "pause"):
+        await http.post(f"{API}/queues/{action}", json={"queues": ["q"]})
+    first = await get(http, "/audit", limit="2")
+    second = await get(http, "/audit", limit="2", cursor=first["cursor"])
+    actions = [entry["action"] for page in (first, second) for entry in page["items"]]
+    assert actions == ["queue.pause", "queue.resume", "queue.pause"]
+    assert second["cursor"] is None

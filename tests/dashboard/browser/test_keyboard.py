@@ -1,0 +1,161 @@
+"""Everything can be done without a mouse."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+import pyasynq
+from pyasynq import TaskState
+from tests.support.chromium import Visitor
+
+FOCUSED = "document.activeElement.textContent.trim()"
+
+
+@pytest.fixture
+async def tasks(client: pyasynq.Client, inspector: pyasynq.Inspector) -> list[str]:
+    """Ids of three archived tasks: apple, pear and plum."""
+    infos = [await client.enqueue(pyasynq.Task(name)) for name in ("apple", "pear", "plum")]
+    for info in infos:
+        await inspector.archive_task(info.queue, info.id)
+    return [info.id for info in infos]
+
+
+async def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        await page.keyboard.press(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "heading"),
+    [("y", "Types"), ("t", "Tasks"), ("w", "Workers"), ("s", "Schedules"), ("r", "Redis")],
+)
+async def test_two_keys_open_a_page(site: str, visitor: Visitor, key: str, heading: str) -> None:
+    page = await visitor.open(site)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    await press(page, "g", key)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+
+
+async def test_a_search_is_typed_with_suggestions(
+    site: str, visitor: Visitor, tasks: list[str]
+) -> None:
+    page = await visitor.open(site)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    await press(page, "/")
+    line = page.get_by_role("combobox", name="Search line")
+    await expect(line).to_be_focused()
+    await page.keyboard.type("state:arch")
+    await expect(page.get_by_role("option", name="archived")).to_be_visible()
+    await press(page, "ArrowDown", "Enter")
+    await expect(page.get_by_text("3 tasks match")).to_be_visible()
+    await expect(line).to_have_value("state:archived")
+
+
+async def test_tasks_are_chosen_and_run_by_keys(
+    site: str, visitor: Visitor, tasks: list[str], inspector: pyasynq.Inspector
+) -> None:
+    page = await visitor.open(f"{site}#/tasks?sort=type")
+    await expect(page.get_by_text("3 tasks match")).to_be_visible()
+    await press(page, "j", "x", "j", "j", "X")
+    await expect(page.get_by_label("Selection")).to_contain_text("3 selected")
+    await press(page, "Escape")
+    await expect(page.get_by_label("Selection")).to_have_count(0)
+    await press(page, "k", "x", "r")
+    await expect(
+        page.get_by_role("status").filter(has_text="1 task is pending now")
+    ).to_be_visible()
+    assert (await inspector.task_info("default", tasks[1])).state is TaskState.PENDING
+
+
+async def test_a_task_is_opened_and_its_neighbours_are_visited_by_keys(
+    site: str, visitor: Visitor, tasks: list[str]
+) -> None:
+    page = await visitor.open(f"{site}#/tasks?sort=type")
+    await expect(page.get_by_text("3 tasks match")).to_be_visible()
+    await press(page, "j", "j", "Enter")
+    head = page.locator("main h2").first
+    await expect(head).to_have_text("pear")
+    await press(page, "]")
+    await expect(head).not_to_have_text("pear")
+    await press(page, "[")
+    await expect(head).to_have_text("pear")
+
+
+async def test_a_question_is_answered_by_keys(
+    site: str, visitor: Visitor, tasks: list[str], inspector: pyasynq.Inspector
+) -> None:
+    page = await visitor.open(f"{site}#/task/default/{tasks[0]}")
+    await expect(page.locator(".pill")).to_have_text("archived")
+    await press(page, "d")
+    await expect(page.get_by_role("dialog", name="Delete 1 task?")).to_be_visible()
+    await press(page, "Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await press(page, "d", "Tab", "Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Tasks")
+    assert (await inspector.queue_info("default")).archived == 2
+
+
+async def test_a_queue_is_found_by_name_and_paused(
+    site: str, visitor: Visitor, client: pyasynq.Client, inspector: pyasynq.Inspector
+) -> None:
+    for queue in ("critical", "low"):
+        await client.enqueue(pyasynq.Task("a"), queue=queue)
+    page = await visitor.open(site)
+    await expect(page.get_by_role("table", name="Queues")).to_contain_text("critical")
+    await press(page, "g", "q")
+    await expect(page.get_by_role("searchbox", name="Filter queues")).to_be_focused()
+    await page.keyboard.type("low")
+    await press(page, "Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("low")
+    await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    await press(page, "p")
+    await expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    assert (await inspector.queue_info("low")).paused
+
+
+async def test_a_menu_is_walked_through_by_arrows(
+    site: str, visitor: Visitor, client: pyasynq.Client
+) -> None:
+    await client.enqueue(pyasynq.Task("a"))
+    page = await visitor.open(site)
+    await page.get_by_role("button", name="Actions for default").focus()
+    await press(page, "Enter")
+    await expect(page.get_by_role("menuitem", name="Pause")).to_be_focused()
+    await press(page, "ArrowUp")
+    await expect(page.get_by_role("menuitem", name="Delete queue")).to_be_focused()
+    await press(page, "Escape")
+    await expect(page.get_by_role("button", name="Actions for default")).to_be_focused()
+
+
+async def test_a_table_is_sorted_by_a_key_and_the_sort_is_in_the_address(
+    site: str, visitor: Visitor, tasks: list[str]
+) -> None:
+    page = await visitor.open(f"{site}#/tasks")
+    await expect(page.get_by_text("3 tasks match")).to_be_visible()
+    await press(page, "s", "s")
+    await expect(page.get_by_role("columnheader", name="Type")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    assert "sort=type" in page.url
+
+
+async def test_the_list_of_keys_is_shown_and_single_keys_can_be_switched_off(
+    site: str, visitor: Visitor
+) -> None:
+    page = await visitor.open(site)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    await press(page, "?")
+    sheet = page.get_by_role("dialog", name="Keys")
+    await expect(sheet).to_contain_text("a queue by name")
+    await sheet.get_by_role("checkbox", name="Single keys act").uncheck()
+    await press(page, "Escape")
+    await press(page, "g", "t")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+async def test_the_first_tab_skips_to_the_content(site: str, visitor: Visitor) -> None:
+    page = await visitor.open(site)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    await press(page, "Tab")
+    assert await page.evaluate(FOCUSED) == "Skip to content"
+    await press(page, "Enter")
+    await expect(page.locator("main")).to_be_focused()

@@ -1,0 +1,132 @@
+"""One sampler reads for all who look, and only while somebody does."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from pyasynq import Inspector
+from pyasynq.broker import Broker, open_broker
+from pyasynq.dashboard import sampler as sampler_module
+from pyasynq.dashboard.sampler import Event, Sampler
+from tests.support.factories import a_pending, enqueue
+from tests.support.servers import free_port
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+async def sampler(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sampler]:
+    """Yield a sampler that does not wait between samples."""
+    monkeypatch.setattr(sampler_module, "INTERVAL_S", 0.0)
+    sampler = Sampler(broker, Inspector(broker), dict)
+    yield sampler
+    await sampler.aclose()
+
+
+async def take(sampler: Sampler, count: int) -> list[Event]:
+    events: list[Event] = []
+    async with aclosing(sampler.events()) as stream:
+        async for event in stream:
+            events.append(event)
+            if len(events) == count:
+                break
+    return events
+
+
+async def stream_until(stream: AsyncIterator[Event], wanted: list[Any]) -> AsyncIterator[Event]:
+    """Yield events up to the one that shows the *wanted* queues."""
+    async for event in stream:
+        yield event
+        if queues(event) == wanted:
+            return
+
+
+def queues(event: Event) -> list[Any]:
+    return [(queue["queue"], queue["pending"]) for queue in json.loads(event.data)["queues"]]
+
+
+async def test_a_stream_shows_what_is_there(sampler: Sampler, broker: Broker) -> None:
+    await enqueue(broker, a_pending("1"), a_pending("2", queue="r"))
+    [event] = await take(sampler, 1)
+    assert (event.name, queues(event)) == ("sample", [("q", 1), ("r", 1)])
+
+
+async def test_a_stream_goes_on(sampler: Sampler, broker: Broker) -> None:
+    async with aclosing(sampler.events()) as stream:
+        assert queues(await anext(stream)) == []
+        await enqueue(broker, a_pending("1"))
+        found = [event async for event in stream_until(stream, [("q", 1)])]
+    assert queues(found[-1]) == [("q", 1)]
+
+
+async def test_all_streams_get_the_same_event(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampler_module, "INTERVAL_S", 3600.0)
+    async with aclosing(sampler.events()) as one, aclosing(sampler.events()) as other:
+        assert (await anext(one)) is (await anext(other))
+        assert sampler.streams == 2
+    assert sampler.streams == 0
+
+
+async def test_a_slow_reader_misses_events(sampler: Sampler) -> None:
+    async with aclosing(sampler.events()) as slow:
+        first = await anext(slow)
+        newest = (await take(sampler, 5))[-1]
+        following = await anext(slow)
+        assert json.loads(following.data)["at"] >= json.loads(newest.data)["at"]
+        assert following is not first
+
+
+async def test_nothing_is_read_when_nobody_looks(sampler: Sampler) -> None:
+    await take(sampler, 2)
+    job = sampler._job
+    assert job is not None
+    await wait_until(job.done)
+    assert len(await take(sampler, 1)) == 1
+
+
+async def test_an_overview_is_read_once_within_the_interval(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampler_module, "INTERVAL_S", 3600.0)
+    documents = [await sampler.document(), await sampler.document()]
+    assert documents[0]["at"] == documents[1]["at"]
+
+
+async def test_streams_can_be_ended(sampler: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler_module, "INTERVAL_S", 3600.0)
+    async with aclosing(sampler.events()) as stream:
+        await anext(stream)
+        sampler.end_streams()
+        assert [event async for event in stream] == []
+
+
+async def test_a_fault_ends_the_streams_so_that_browsers_connect_again(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sampler_module, "overview", fail)
+    assert await take(sampler, 1) == []
+    assert "ZeroDivisionError" in caplog.text
+    monkeypatch.undo()
+    assert len(await take(sampler, 1)) == 1
+
+
+async def test_a_broker_that_is_away_is_reported_with_its_time() -> None:
+    broker = open_broker(f"redis://127.0.0.1:{free_port()}")
+    sampler = Sampler(broker, Inspector(broker), dict)
+    try:
+        async with aclosing(sampler.events()) as stream:
+            first, second = await anext(stream), await anext(stream)
+    finally:
+        await sampler.aclose()
+        await broker.aclose()
+    problems = [json.loads(event.data) for event in (first, second)]
+    assert [event.name for event in (first, second)] == ["problem"] * 2
+    assert problems[0]["code"] == "broker-unavailable"
+    assert problems[0]["since"] == problems[1]["since"]
