@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pyasynq.core import control, errors, extension_errors
+from pyasynq.core import control, entry_errors, errors, extension_errors
 from pyasynq.core.control import (
     DeadlinePassedError,
     HandlerNotFoundError,
@@ -43,7 +43,7 @@ from pyasynq.core.errors import (
 SIGNALS = {SkipRetry, RevokeTask, RetryIn, Snooze}
 EXCEPTIONS = {
     value
-    for module in (errors, control, extension_errors)
+    for module in (errors, control, entry_errors, extension_errors)
     for name, value in inspect.getmembers(module, inspect.isclass)
     if issubclass(value, Exception) and value.__module__ == module.__name__ and name[0] != "_"
 }

@@ -29,6 +29,9 @@ PyasynqError
 ├── ServerStateError                  a server was started twice, or has ended
 ├── SchedulerStateError               a scheduler was started twice, or has ended
 ├── EntryNotFoundError                a scheduler has no such entry
+├── EntryPausedError                  the entry is paused already
+├── EntryNotPausedError               the entry is not paused
+├── EntryNotPausableError             only schedulers that obey no pause have the entry
 ├── HandlerNotFoundError              no pattern matches the task's type
 ├── PayloadError                      a payload does not fit the handler's types
 ├── NotAwaitedError                   a call of an async function did nothing: await is missing
@@ -39,6 +42,8 @@ PyasynqError
 │   └── DeadlinePassedError           it had passed before the task started
 ├── TaskCanceledError                 an operator canceled the task
 ├── LeaseExpiredError                 the worker lost the task's lease
+├── ProcessDiedError                  the process that ran the task died
+├── NotPicklableError                 a result or an error cannot leave the process of the task
 └── WorkerCrashedError                several workers in a row died while they ran the task
 
 SkipRetry  RevokeTask  RetryIn  Snooze      signals, outside the tree

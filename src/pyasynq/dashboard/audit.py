@@ -1,6 +1,5 @@
 """The audit: who did what, in the log and in the broker."""
 
-import logging
 from datetime import UTC, datetime
 from typing import Final
 
@@ -8,8 +7,9 @@ from pyasynq.broker import AuditEntry, Broker
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.json_form import to_json_types
 from pyasynq.dashboard.permissions import Permission, Principal
+from pyasynq.runtime.loggers import get_logger
 
-logger: Final = logging.getLogger("pyasynq.audit")
+logger: Final = get_logger("pyasynq.audit")
 
 
 class Audit:

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import logging
 import re
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -17,6 +16,7 @@ from pyasynq.dashboard.permissions import LEAST_ROLE, Authorize, Principal
 from pyasynq.dashboard.problems import Problem, problem_of
 from pyasynq.dashboard.routes import Call, Route
 from pyasynq.dashboard.services import Services
+from pyasynq.runtime.loggers import get_logger
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ BODY_S: Final = 20.0
 JSON: Final = "application/json"
 _FIELD: Final = re.compile(r"`\$\.(?P<field>\w+)")
 
-logger: Final = logging.getLogger("pyasynq.dashboard")
+logger: Final = get_logger("pyasynq.dashboard")
 
 
 class Gate:

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.search import Query
 from pyasynq.inspector import Inspector
 from pyasynq.inspector.actions import Actions
+from pyasynq.runtime.loggers import get_logger
 
 MOST_RUNNING: Final = 4
 """Jobs that run at once."""
@@ -38,7 +38,7 @@ AT_ONCE: Final = 16
 
 Status: TypeAlias = Literal["running", "done", "stopped", "failed"]
 
-logger: Final = logging.getLogger("pyasynq.dashboard")
+logger: Final = get_logger("pyasynq.dashboard")
 
 
 @dataclass(slots=True, kw_only=True)

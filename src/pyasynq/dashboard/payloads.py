@@ -1,7 +1,6 @@
 """Payloads and results as the dashboard shows them: redacted, decoded, and cut to a size."""
 
 import codecs
-import logging
 from collections.abc import Callable
 from typing import Final, TypeAlias, cast
 
@@ -9,6 +8,7 @@ import msgspec
 
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields, text_of, to_json_types
+from pyasynq.runtime.loggers import get_logger
 
 Redact: TypeAlias = Callable[[str, bytes], bytes]
 """Takes the type of a task and its payload or result; returns what may be shown of it."""
@@ -30,7 +30,7 @@ HIDDEN: Final = b"(hidden: redact failed)"
 LONG: Final = ("payload", "result", "attempts")
 """Members of a task that lists leave out."""
 
-logger: Final = logging.getLogger("pyasynq.dashboard")
+logger: Final = get_logger("pyasynq.dashboard")
 
 
 class Payloads:

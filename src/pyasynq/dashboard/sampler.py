@@ -1,7 +1,6 @@
 """One sampler for all streams: it reads the queues once a second, while somebody looks."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from pyasynq.dashboard.problems import Problem, problem_of
 from pyasynq.diagnosis.diagnosis import diagnose
 from pyasynq.diagnosis.reading import read_findings
 from pyasynq.inspector import Inspector
+from pyasynq.runtime.loggers import get_logger
 
 INTERVAL_S: Final = 1.0
 """Seconds between two samples."""
@@ -41,7 +41,7 @@ FAILURES: Final = timedelta(seconds=60)
 MINUTES: Final = 60
 HOUR: Final = timedelta(minutes=MINUTES)
 
-logger: Final = logging.getLogger("pyasynq.dashboard")
+logger: Final = get_logger("pyasynq.dashboard")
 
 
 class Event(msgspec.Struct, frozen=True):

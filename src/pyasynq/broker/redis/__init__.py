@@ -44,20 +44,25 @@ class RedisBroker(ports.Broker):
         self._driver = driver
         self._owned = owned
         self._registry = registry = RedisRegistry(driver)
+        self._results = results = RedisResults(driver, clock)
         groups = RedisGroups(driver)
-        self.name: str = "Redis"
         creation = RedisCreation(driver, registry.register, clock)
+        self.name: str = "Redis"
         self.creation: ports.CreationPort = creation
         self.work: ports.WorkPort = RedisWork(driver, clock)
         self.upkeep: ports.UpkeepPort = RedisUpkeep(driver, clock)
         self.registry: ports.RegistryPort = registry
         self.inspection: ports.InspectionPort = RedisInspection(driver, groups, clock)
-        self.results = self._results = RedisResults(driver, clock)
+        self.results: ports.ResultPort = results
         self.groups: ports.GroupPort = groups
+        self._add_other_ports(driver, clock, creation)
+
+    def _add_other_ports(self, driver: Driver, clock: Clock, creation: RedisCreation) -> None:
+        receipts = RedisReceipts(driver)
         self.schedules: ports.SchedulePort = RedisSchedules(driver)
         self.entries: ports.EntryPort = RedisEntries(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
-        self.receipts = receipts = RedisReceipts(driver)
+        self.receipts: ports.ReceiptPort = receipts
         self.mail: ports.MailPort = RedisMail(driver, creation, receipts, clock)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
         self.control: ports.ControlPort = RedisControl(driver)

@@ -96,7 +96,7 @@ class Script:
         text, next_text = _read(name), _read(then) if then else ""
         sections, next_sections = _sections(text), _sections(next_text)
         self.files: tuple[str, ...] = (name, then) if then else (name,)
-        self.name = name if then is None else f"{name}_{then.rpartition('/')[2]}"
+        self.name: str = name if then is None else f"{name}_{then.rpartition('/')[2]}"
         self.repeatable = repeatable
         self.keys: list[str] = _names("KEYS", sections, next_sections)
         self.args: list[str] = _names("ARGV", sections, next_sections)

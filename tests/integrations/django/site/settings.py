@@ -11,6 +11,7 @@ PACKAGE = __name__.removesuffix(".settings")
 SECRET_KEY = "for tests"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
+TIME_ZONE = "UTC"  # Django sets the time zone of the whole process
 USE_TZ = True
 ROOT_URLCONF = f"{PACKAGE}.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
