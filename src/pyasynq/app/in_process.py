@@ -69,6 +69,6 @@ def _find(
     type: str, module: str, name: str, broker: str | None
 ) -> tuple[Callable[..., object], Signature]:
     found: Any = getattr(importlib.import_module(module), name)
-    is_task = hasattr(found, "prepare_process")  # a function that was declared by a call is none
+    is_task = hasattr(found, "prepare_process")  # not so if a call has declared the function
     function = cast("Callable[..., object]", found.prepare_process(broker) if is_task else found)
     return function, Signature(type, function)
