@@ -11,7 +11,7 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import create_engine, event, insert, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pyasynq import CallNext, Client, Clock, Options, Task, TaskInfo
 from pyasynq.broker import Broker
@@ -392,6 +392,22 @@ async def listeners(engine: AsyncEngine, column: str) -> int:
 async def test_a_relay_needs_an_engine_of_asyncio(outbox: Outbox, client: Client) -> None:
     with pytest.raises(TypeError, match="make it with create_async_engine"):
         Relay(outbox, cast("Any", create_engine("sqlite://")), client)
+
+
+async def test_a_relay_does_not_run_on_the_one_connection_of_all_sessions(
+    outbox: Outbox, client: Client
+) -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with engine.begin() as connection:
+        await connection.run_sync(outbox.table.metadata.create_all)
+    relay = Relay(outbox, engine, client)
+    with pytest.raises(TypeError, match="use a file, or step"):
+        async with relay.running():
+            pytest.fail("it runs")
+    await write(outbox, engine)
+    await relay.step()
+    assert await count(outbox, engine) == 0
+    await engine.dispose()
 
 
 async def test_a_relay_without_its_table_says_what_helps(

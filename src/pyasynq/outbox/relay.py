@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from sqlalchemy import ColumnElement, Executable, and_, delete, func, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import StaticPool
 
 from pyasynq.client import Client
 from pyasynq.outbox.listener import Listener
@@ -58,6 +59,23 @@ class Relay(RowRelay[AsyncConnection]):
         super().__init__(client, poll_interval=poll_interval, clock=clock)
         self._outbox = outbox
         self._engine = engine
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Relay while the block runs; at its end, let a running pass end.
+
+        Raises:
+            TypeError: If all sessions of the engine share one connection.
+        """
+        if isinstance(self._engine.pool, StaticPool):
+            # Its rollbacks would undo what a session has written and not yet committed.
+            msg = (
+                "a Relay that runs beside your program needs a connection of its own, but this "
+                "engine has only one, as that of a database in memory has: use a file, or step"
+            )
+            raise TypeError(msg)
+        async with super().running():
+            yield self
 
     @asynccontextmanager
     async def _waking(self, wake: Callable[..., None]) -> AsyncGenerator[None]:
