@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request as StarletteRequest
 from starlette.routing import Route
 
-from pyasynq import App, OptionError, SkipRetry, TypedTask
+from pyasynq import App, BrokerUnavailableError, OptionError, SkipRetry, TypedTask
 from pyasynq.integrations.fastapi import ResultEvents, ResultResponse, lifespan
 from tests.support.waiting import wait_until
 from tests.support.web import serving
@@ -191,6 +191,25 @@ async def test_a_browser_that_connects_again_after_the_end_is_told_to_stop(
     assert "\nid: end\n" in (await client.get(f"/events/{info.id}")).text
     again = await client.get(f"/events/{info.id}", headers={"Last-Event-ID": "end"})
     assert (again.status_code, again.text) == (204, "")
+
+
+async def test_events_end_quietly_if_the_broker_does_not_answer(
+    app: App,
+    report: Report,
+    client: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    info = await report.options(process_in=HOUR).enqueue("2026-05")
+
+    async def fail(*_arguments: object) -> None:
+        raise BrokerUnavailableError("it is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(app.client.broker.inspection), "task", fail)
+        response = await client.get(f"/events/{info.id}")
+    assert (response.status_code, response.text) == (200, "")
+    assert f"events of task {info.id} end" in caplog.text
 
 
 async def test_a_client_that_goes_away_leaves_no_waiter(

@@ -5,7 +5,7 @@ They wait while they are sent, in the event loop, so an endpoint may return them
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from starlette.background import BackgroundTask
 from starlette.datastructures import URL, Headers
@@ -13,8 +13,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pyasynq.app import TypedTask
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import TaskInfo
 from pyasynq.integrations.results import FINAL_ID, JSON, AwaitedResult
+from pyasynq.runtime.loggers import get_logger
+
+log: Final = get_logger("pyasynq.integrations")
 
 
 class ResultResponse(Response):
@@ -77,7 +81,8 @@ class ResultEvents(StreamingResponse):
     The events are ``state`` at each change, with ``id``, ``state`` and ``retried`` as JSON; at the
     end ``result`` with the result as JSON, or ``failed`` with ``id`` and ``state``: ``archived``,
     or ``unknown`` if there is no such task (any more). A browser that connects again after the last
-    event gets status 204, which makes it stop.
+    event gets status 204, which makes it stop. If the broker does not answer, the stream ends
+    without a last event, and the browser connects again.
     """
 
     media_type = "text/event-stream"
@@ -104,8 +109,11 @@ class ResultEvents(StreamingResponse):
         awaited = AwaitedResult(task, info, queue)
 
         async def events() -> AsyncGenerator[bytes]:
-            async for event in awaited.events(task.clients.current()):
-                yield event
+            try:
+                async for event in awaited.events(task.clients.current()):
+                    yield event
+            except BrokerError as error:  # a status is sent already, so no handler could make one
+                log.warning("events of task %s end, a browser asks again: %s", awaited.id, error)
 
         # nginx would keep events back until it has a buffer full of them.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
