@@ -69,7 +69,8 @@ class AwaitedResult:
             OptionError: If the call has no *retention*, so that its result is not kept.
         """
         if isinstance(info, TaskInfo) and info.retention is None:
-            raise OptionError("retention", None, "a duration, for which the result is kept")
+            allowed = f"a duration, for which the result of {task.type!r} is kept: see @app.task"
+            raise OptionError("retention", None, allowed)
         self.id: str = info.id if isinstance(info, TaskInfo) else info
         self.queue: str = info.queue if isinstance(info, TaskInfo) else queue or task.queue
         self._task = task

@@ -156,7 +156,7 @@ async def test_a_call_whose_result_is_not_kept_is_refused(app: App) -> None:
 
     async with app:
         info = await task.enqueue()
-    with pytest.raises(OptionError, match="retention"):
+    with pytest.raises(OptionError, match="result of 'kept by nobody' is kept"):
         ResultResponse(task, info, timeout=LONG, later="/")
     with pytest.raises(OptionError, match="retention"):
         ResultEvents(task, info)
