@@ -162,6 +162,11 @@ async def test_a_call_whose_result_is_not_kept_is_refused(app: App) -> None:
         ResultEvents(task, info)
 
 
+def test_a_timeout_that_is_no_timedelta_is_refused_where_it_is_written(report: Report) -> None:
+    with pytest.raises(OptionError, match="timeout must be a timedelta"):
+        ResultResponse(report, "1", timeout=5, later="/")  # type: ignore[arg-type]
+
+
 async def test_events_tell_the_states_and_then_the_result(
     app: App, report: Report, client: httpx.AsyncClient
 ) -> None:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from pyasynq.app import TypedTask
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import check_timeout
 from pyasynq.integrations.results import FINAL_ID, JSON, AwaitedResult
 from pyasynq.runtime.loggers import get_logger
 
@@ -52,12 +53,12 @@ class ResultResponse(Response):
             background: Runs after the response.
 
         Raises:
-            OptionError: If the call has no *retention*.
+            OptionError: If the call has no *retention*, or *timeout* is not a timedelta.
         """
         super().__init__(background=background)
         self._awaited = AwaitedResult(task, info, queue)
         self._task = task
-        self._timeout = timeout
+        self._timeout = check_timeout(timeout)
         self._later = str(later)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
