@@ -69,6 +69,13 @@ async def test_the_broker_says_what_is_wrong(http: httpx.AsyncClient, broker: Br
     assert statuses["queues"] == "warning"
 
 
+async def test_what_was_refused_is_in_the_audit_as_refused(http: httpx.AsyncClient) -> None:
+    await http.post(f"{API}/queues/pause", json={"queues": ["none"]})
+    [entry] = (await get(http, "/audit"))["items"]
+    assert (entry["count"], entry["outcome"]) == (0, "refused")
+    assert "none" in entry["detail"]
+
+
 async def test_every_action_is_in_the_audit_and_in_the_log(
     http: httpx.AsyncClient, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:

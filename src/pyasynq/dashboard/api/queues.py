@@ -127,7 +127,14 @@ def _each_queue(
         act = getattr(services.inspector, name)
         await outcomes.try_each(given.queues, act, lambda queue: {"queue": queue})
         target = ", ".join(given.queues)
-        await services.audit.write(call.principal, permission, target, count=outcomes.done)
+        await services.audit.write(
+            call.principal,
+            permission,
+            target,
+            count=outcomes.done,
+            outcome="done" if outcomes.done else "refused",
+            detail=str(outcomes.refused[0]["detail"]) if outcomes.refused else "",
+        )
         return outcomes.members()
 
     return handle
