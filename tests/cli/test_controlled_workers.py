@@ -76,7 +76,7 @@ async def test_a_worker_without_a_supervisor_ends_with_the_same_code(
         assert await process.wait_for_end() == 6
     async with worker(APP, "--deployment", "shop", "-u", url) as again:
         assert await again.wait_for_end() == 6
-        assert any("to undo it: pyasynq server resume" in line for line in again.lines)
+        assert any("to undo it: pyasynq server resume shop" in line for line in again.lines)
 
 
 async def test_quiet_workers_are_replaced_by_quiet_workers(url: str, inspector: Inspector) -> None:

@@ -69,6 +69,11 @@ class Server:
         return self._service.state
 
     @property
+    def deployment(self) -> str:
+        """The name that it shares with other servers; empty if it has none."""
+        return self._config.deployment
+
+    @property
     def ended_by_operator(self) -> bool:
         """Whether it ends, or has ended, because operators want it; see `Inspector.control`."""
         return self._ended_by_operator

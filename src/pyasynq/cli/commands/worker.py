@@ -270,7 +270,9 @@ async def _work(server: "Server", options: WorkerOptions, invocation: Invocation
                 await _check_broker(server)
             await server.run(handler)
             if server.ended_by_operator:
-                text = "operators want this worker to end; to undo it: pyasynq server resume"
+                target = server.deployment or "'*'"
+                undo = f"pyasynq server resume {target}"
+                text = f"operators want this worker to end; to undo it: {undo}"
                 raise ExitError(Exit.STOPPED, text)
 
 
