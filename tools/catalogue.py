@@ -34,7 +34,7 @@ from pyasynq import (
     Server,
     SyncClient,
 )
-from pyasynq.broker.redis import keys, lua
+from pyasynq.broker.redis import key_kinds, keys, lua, shared_keys
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.client.writer import OutboxOptions
 from pyasynq.core import message, verdict
@@ -56,10 +56,10 @@ MOST_NAMED: Final = 10
 """Largest number of users of a shared file that the page names; above it the page only counts."""
 
 KEYS_INTRO: Final = """
-Every key, from `broker/redis/keys.py`. Words in capitals are placeholders. A zset is a sorted set.
-[protocol.md](protocol.md#1-redis-key-layout) describes the keys of asynq in detail, and
-[redis.md](redis.md#own-keys) those of pyasynq. After each test a fixture checks that every key in
-Redis has one of these forms.
+Every key, from `broker/redis/keys.py` and `broker/redis/shared_keys.py`. Words in capitals are
+placeholders. A zset is a sorted set. [protocol.md](protocol.md#1-redis-key-layout) describes the
+keys of asynq in detail, and [redis.md](redis.md#own-keys) those of pyasynq. After each test a
+fixture checks that every key in Redis has one of these forms.
 """
 
 SCRIPTS_INTRO: Final = """
@@ -154,10 +154,15 @@ class Key(NamedTuple):
 
 
 def describe_keys() -> str:
-    found = [*read_constant_keys(), *read_function_keys(keys), *read_function_keys(message)]
-    unknown = [pattern.pattern for pattern, _ in keys.KINDS if not is_spelled(pattern, found)]
+    found = [
+        *read_constant_keys(),
+        *read_function_keys(shared_keys),
+        *read_function_keys(keys),
+        *read_function_keys(message),
+    ]
+    unknown = [pattern.pattern for pattern, _ in key_kinds.KINDS if not is_spelled(pattern, found)]
     if unknown:
-        msg = f"no function of {keys.__name__} returns keys such as {unknown}"
+        msg = f"no function returns keys such as {unknown}"
         raise ValueError(msg)
     of_queues = [key for key in found if key.form.startswith("asynq:{")]
     others = [key for key in found if key not in of_queues]
@@ -189,7 +194,7 @@ def format_keys(found: Iterable[Key]) -> str:
 
 def remove_type(doc: str) -> str:
     """Return *doc* without the type of the key, which has a column of its own."""
-    doc = re.sub(r" \((?:string|hash|list|set|sorted set|list or sorted set)\)", "", doc)
+    doc = re.sub(r" \((?:string|hash|list|set|sorted set|stream|list or sorted set)\)", "", doc)
     return re.sub(r"\((?:string|hash|list|set|sorted set)(?: of|,)? ", "(", doc)
 
 
@@ -202,19 +207,20 @@ def fill_in_samples(form: str) -> str:
 
 
 def find_kind(form: str) -> str | None:
-    kinds = (kind for pattern, kind in keys.KINDS if pattern.fullmatch(fill_in_samples(form)))
+    kinds = (kind for pattern, kind in key_kinds.KINDS if pattern.fullmatch(fill_in_samples(form)))
     return next(kinds, None)
 
 
 def read_constant_keys() -> Iterator[Key]:
     """Yield the keys that are constants, each with the text below it."""
-    for line, below in pairwise(parse_source(keys).body):
+    for line, below in pairwise(parse_source(shared_keys).body):
         match line, below:
             case (
                 ast.AnnAssign(value=ast.Constant(value=str(form))),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
                 doc, _, rest = text.partition("\n\nWritten by:\n")
+                doc = doc.partition("\n\n")[0]
                 writers, _, differs = rest.partition("\n\nDiffers:\n")
                 kind = find_kind(form) or "channel"
                 doc = doc.removeprefix("The ").rstrip(".")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyasynq.broker import Broker, open_broker
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import key_kinds
 from pyasynq.broker.sqlite import in_memory
 from tests.support.key_audit import audit_keys, unknown_keys
 from tests.support.servers import RedisCluster, RedisServer
@@ -55,10 +55,10 @@ def audited_redis_url(redis_server: RedisServer) -> Iterator[str]:
 
 @pytest.fixture
 def cluster_url(redis_cluster: RedisCluster) -> Iterator[str]:
-    """Yield the address of an empty cluster; afterwards check that `keys` knows every key left."""
+    """Yield the address of an empty cluster; then check that `key_kinds` knows each key left."""
     _flush(redis_cluster)
     yield redis_cluster.url
-    unknown = [unknown_keys(node, keys.KINDS) for node in redis_cluster.nodes]
+    unknown = [unknown_keys(node, key_kinds.KINDS) for node in redis_cluster.nodes]
     _flush(redis_cluster)  # other tests use the same cluster
     assert unknown == [{}, {}, {}]
 

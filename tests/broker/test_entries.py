@@ -10,7 +10,7 @@ import pytest
 
 from pyasynq.broker import Broker
 from pyasynq.broker.records import read_entry_task, write_entry_task
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import shared_keys
 from pyasynq.broker.sqlite.tasks import MICROS
 from pyasynq.core.entry_task import EntryTask
 from pyasynq.core.options import Options
@@ -54,7 +54,7 @@ async def seconds_left(broker: Broker, entry_id: str = "e") -> float:
         sql = "SELECT ends FROM pyasynq_pause WHERE entry = ?"
         (ends,) = await inside._store.read(lambda tx: tx.row(sql, entry_id))
         return ends / MICROS - time.time()
-    value = await inside._driver.hget(keys.pauses(), entry_id)
+    value = await inside._driver.hget(shared_keys.PAUSES, entry_id)
     return int(value.rpartition(b":")[2]) - time.time()
 
 

@@ -31,6 +31,6 @@ def test_a_catalogue_that_is_missing_is_stale(folder: Path) -> None:
 
 
 def test_a_form_of_key_that_no_function_spells_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("pyasynq.broker.redis.keys.semaphore")
-    with pytest.raises(ValueError, match=r"no function of .* returns keys such as .*sema"):
+    monkeypatch.delattr("pyasynq.broker.redis.shared_keys.semaphore")
+    with pytest.raises(ValueError, match=r"no function returns keys such as .*sema"):
         catalogue.describe_keys()

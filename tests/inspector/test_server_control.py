@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Inspector, NotSupportedError, Server
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import shared_keys
 from tests.server.handlers import Handler
 from tests.support.waiting import wait_until
 
@@ -24,7 +24,7 @@ async def want(r: Redis, target: str, *, ago_s: int, for_server: str = "true") -
     """Want *target* to be quiet since *ago_s* seconds."""
     at_us = (int(time.time()) - ago_s) * 1_000_000
     value = f'{at_us} {{"value":"quiet","for_server":{for_server}}}'
-    await r.hset(keys.CONTROL, f"state:{target}", value)
+    await r.hset(shared_keys.CONTROL, f"state:{target}", value)
 
 
 async def test_what_was_wanted_of_a_server_that_is_gone_is_forgotten_after_a_day(
@@ -34,7 +34,7 @@ async def test_what_was_wanted_of_a_server_that_is_gone_is_forgotten_after_a_day
     await want(r, "away", ago_s=DAY_S - 600)
     await want(r, "shop", ago_s=9 * DAY_S, for_server="false")
     assert [control.target for control in await inspector.controls()] == ["away", "shop"]
-    assert sorted(await r.hkeys(keys.CONTROL)) == [b"state:away", b"state:shop"]
+    assert sorted(await r.hkeys(shared_keys.CONTROL)) == [b"state:away", b"state:shop"]
 
 
 async def test_what_is_wanted_of_a_running_server_stays_however_old_it_is(

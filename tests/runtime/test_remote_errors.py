@@ -135,6 +135,27 @@ def test_an_error_that_cannot_be_pickled_says_what_it_was() -> None:
     assert back.__traceback__ is not None
 
 
+def fail_after(steps: int) -> None:
+    """Raise an error at the end of a chain of as many causes."""
+    try:
+        if steps:
+            fail_after(steps - 1)
+        else:
+            inner()
+    except Exception as error:
+        msg = f"step {steps}"
+        raise RuntimeError(msg) from error
+
+
+def test_each_cause_of_a_chain_travels_once() -> None:
+    with pytest.raises(RuntimeError) as info:
+        fail_after(15)
+    data = pickle.dumps(pack_error(info.value))
+    assert data.count(b"step 7") == 1
+    back = "".join(traceback.format_exception(sent(info.value)))
+    assert back.count("RuntimeError: step") == 16
+
+
 def test_errors_that_are_their_own_causes_have_an_end() -> None:
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable
 from contextlib import closing, contextmanager
 from typing import cast
 
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import key_kinds
 from tests.support.servers import RedisServer
 
 Kinds = Iterable[tuple[re.Pattern[str], str]]
@@ -17,7 +17,7 @@ def audit_keys(server: RedisServer) -> Generator[None]:
     with closing(server.client()) as client:
         client.flushall()
     yield
-    assert unknown_keys(server, keys.KINDS) == {}
+    assert unknown_keys(server, key_kinds.KINDS) == {}
 
 
 def unknown_keys(server: RedisServer, kinds: Kinds) -> dict[str, str]:

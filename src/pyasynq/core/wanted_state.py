@@ -6,7 +6,7 @@ Each is a state and not a step, so nothing is applied twice: a concurrency of 20
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -21,7 +21,7 @@ MOST_SLOTS: Final = 100_000
 
 RunState: TypeAlias = Literal["active", "quiet", "stop"]
 
-RUN_STATES: Final[tuple[RunState, ...]] = ("active", "quiet", "stop")
+RUN_STATES: Final[tuple[RunState, ...]] = get_args(RunState)
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from pyasynq.core.json_form import to_json_types
 from pyasynq.dashboard.permissions import Permission, Principal
 from pyasynq.runtime.loggers import get_logger
 
-logger: Final = get_logger("pyasynq.audit")
+log: Final = get_logger("pyasynq.audit")
 
 
 class Audit:
@@ -51,10 +51,10 @@ class Audit:
         )
         text = "%s %s %s: %s, %d"
         values = (entry.principal, entry.action, entry.target, outcome, count)
-        logger.info(text, *values, extra={"audit": to_json_types(entry)})
+        log.info(text, *values, extra={"audit": to_json_types(entry)})
         if not self._broker.supports("audit"):
             return
         try:
             await self._broker.audit.write(entry)
         except BrokerError:  # the action is done, and the log has it
-            logger.exception("the audit could not be written to the broker")
+            log.exception("the audit could not be written to the broker")

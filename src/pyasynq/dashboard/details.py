@@ -113,10 +113,13 @@ def _blocked(queue: QueueInfo, servers: Sequence[ServerInfo]) -> Iterator[Reason
     if queue.paused:
         yield Reason(code="paused", text=f"queue {queue.queue!r} is paused")
     serving = [server for server in servers if queue.queue in server.queues]
+    taking = [server for server in serving if server.status == "active"]
     if not serving:
         yield Reason(code="no-worker", text=f"no worker serves queue {queue.queue!r}")
-    elif all(server.active_worker_count >= server.concurrency for server in serving):
-        slots = sum(server.concurrency for server in serving)
+    elif not taking:
+        yield Reason(code="quiet", text=f"the workers of queue {queue.queue!r} take no tasks")
+    elif all(server.active_worker_count >= server.concurrency for server in taking):
+        slots = sum(server.concurrency for server in taking)
         yield Reason(code="all-slots-busy", text=f"all {slots} slots of its workers are busy")
 
 

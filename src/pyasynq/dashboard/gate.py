@@ -29,7 +29,7 @@ BODY_S: Final = 20.0
 JSON: Final = "application/json"
 _FIELD: Final = re.compile(r"`\$\.(?P<field>\w+)")
 
-logger: Final = get_logger("pyasynq.dashboard")
+log: Final = get_logger("pyasynq.dashboard")
 
 
 class Gate:
@@ -53,7 +53,7 @@ class Gate:
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception:
-                logger.exception("route %s failed", route.name)
+                log.exception("route %s failed", route.name)
                 text = "the dashboard has a fault; its log has the traceback"
                 return Problem(500, "internal", text).response()
 

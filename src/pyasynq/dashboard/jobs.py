@@ -38,7 +38,7 @@ AT_ONCE: Final = 16
 
 Status: TypeAlias = Literal["running", "done", "stopped", "failed"]
 
-logger: Final = get_logger("pyasynq.dashboard")
+log: Final = get_logger("pyasynq.dashboard")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,7 +183,7 @@ class Jobs:
             raise
         except Exception:
             job.error = "the dashboard has a fault; its log has the traceback"
-            logger.exception("job %s failed", job.action)
+            log.exception("job %s failed", job.action)
         finally:
             job.status, job.ended = status, datetime.now(UTC)
             self._stopping.discard(job.id)

@@ -30,7 +30,7 @@ HIDDEN: Final = b"(hidden: redact failed)"
 LONG: Final = ("payload", "result", "attempts")
 """Members of a task that lists leave out."""
 
-logger: Final = get_logger("pyasynq.dashboard")
+log: Final = get_logger("pyasynq.dashboard")
 
 
 class Payloads:
@@ -52,7 +52,7 @@ class Payloads:
         try:
             return self._redact(type, content)
         except Exception:  # the user's function; nothing may leak because it fails
-            logger.exception("redact failed for a task of type %r", type)
+            log.exception("redact failed for a task of type %r", type)
             return HIDDEN
 
     def redacted(self, task: TaskInfo) -> TaskInfo:

@@ -41,7 +41,7 @@ FAILURES: Final = timedelta(seconds=60)
 MINUTES: Final = 60
 HOUR: Final = timedelta(minutes=MINUTES)
 
-logger: Final = get_logger("pyasynq.dashboard")
+log: Final = get_logger("pyasynq.dashboard")
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -188,7 +188,7 @@ class Sampler:
                 self._publish(await self._sample())
                 await asyncio.sleep(INTERVAL_S)
         except Exception:
-            logger.exception("the sampler failed")
+            log.exception("the sampler failed")
         finally:
             self._runs = False
             self._publish(None)

@@ -49,6 +49,7 @@ class ServerController(Reader):
             OptionError: If a value is not allowed, or if nothing is asked for.
             NotSupportedError: If the broker has no control of servers.
         """
+        check_name("target", target)
         state = _state_of(quiet=quiet, stop=stop)
         given = {"state": state, "concurrency": concurrency, "queues": queues}
         values = encode_settings({name: it for name, it in given.items() if it is not None})
@@ -58,10 +59,10 @@ class ServerController(Reader):
         servers = await self.servers()
         await self._forget_dead(await port.read(), servers)
         if reset:
-            await port.clear(check_name("target", target))
+            await port.clear(target)
         else:
             for_server = any(server.id == target for server in servers)
-            await port.write(check_name("target", target), values, for_server=for_server)
+            await port.write(target, values, for_server=for_server)
         named = [it for it in servers if target in {it.id, it.deployment, EVERY}]
         return [server for server in named if server.version is not None]
 

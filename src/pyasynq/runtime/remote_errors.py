@@ -39,7 +39,7 @@ class PackedError(NamedTuple):
         data: The pickled error, or its class, ``args`` and attributes; of a group its message.
         frames: Its traceback, the outermost frame first.
         cause: What it was raised from.
-        context: The error during whose handling it was raised.
+        context: The error during whose handling it was raised; None if a traceback leaves it out.
         hides_context: Whether a traceback leaves the context out.
         parts: The errors of a group; None if it is no group.
     """
@@ -59,6 +59,7 @@ def pack_error(error: BaseException, most: int = MOST_ERRORS) -> PackedError:
         error: The error.
         most: How deep causes and contexts are followed.
     """
+    context = _pack_linked(_shown_context(error), most)
     parts: list[PackedError] | None = None
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
@@ -67,7 +68,7 @@ def pack_error(error: BaseException, most: int = MOST_ERRORS) -> PackedError:
         data=pickle.dumps(cast("str", error.message)) if parts else _pickle(error),  # type: ignore[attr-defined]
         frames=_pack_frames(error.__traceback__),
         cause=_pack_linked(error.__cause__, most),
-        context=_pack_linked(error.__context__, most),
+        context=context,
         hides_context=error.__suppress_context__,
         parts=parts,
     )
@@ -80,6 +81,13 @@ def unpack_error(packed: PackedError) -> BaseException:
     error.__context__ = unpack_error(packed.context) if packed.context else None
     error.__suppress_context__ = packed.hides_context
     return error.with_traceback(_unpack_frames(packed.frames))
+
+
+def _shown_context(error: BaseException) -> BaseException | None:
+    # ``raise … from`` makes one error both the cause and the context. A chain of them, packed twice
+    # at each link, would double with each.
+    is_hidden = error.__suppress_context__ or error.__cause__ is not None
+    return None if is_hidden else error.__context__
 
 
 def _pack_linked(error: BaseException | None, most: int) -> PackedError | None:

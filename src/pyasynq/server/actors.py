@@ -78,18 +78,7 @@ class ServerActors:
         self.heartbeater: Heartbeater = self._heartbeater(broker)
         self.notifier: Notifier = Notifier(config.hooks)
         self._followed = 0
-        self.queues: QueueCrew = QueueCrew(
-            functools.partial(
-                QueueActors,
-                broker,
-                config=config,
-                outages=outages,
-                on_written=self._on_written,
-            ),
-            names_in(config.queues),
-            self.processor,
-            service,
-        )
+        self.queues: QueueCrew = self._queues(broker)
         self.remote_control: RemoteControl = RemoteControl(
             self.runner,
             self.processor,
@@ -119,6 +108,16 @@ class ServerActors:
             config=self._config,
             outages=self._outages,
         )
+
+    def _queues(self, broker: Broker) -> QueueCrew:
+        make = functools.partial(
+            QueueActors,
+            broker,
+            config=self._config,
+            outages=self._outages,
+            on_written=self._on_written,
+        )
+        return QueueCrew(make, names_in(self._config.queues), self.processor, self._service)
 
     def _controller(self, broker: Broker) -> Controller:
         return Controller(

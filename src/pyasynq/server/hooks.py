@@ -21,7 +21,6 @@ class _Durable(NamedTuple):
 
     outcome: Ending
     start: str
-    exact: bool
     make: MakeTask
 
 
@@ -43,6 +42,8 @@ class Hooks:
     def __init__(self) -> None:
         """Begin without hooks."""
         self.exist: bool = False
+        # A lookup for each task: an app may declare followers for hundreds of types.
+        self._exact: dict[tuple[Event, str], list[MakeTask]] = {}
         self._durable: list[_Durable] = []
         self._local: list[_Local] = []
 
@@ -66,7 +67,11 @@ class Hooks:
         if outcome not in ENDINGS:
             raise OptionError("outcome", outcome, " or ".join(map(repr, ENDINGS)))
         check_function(make, "what makes the task", TAKES, 1)
-        self._durable.append(_Durable(outcome, _check_prefix(prefix), exact, make))
+        _check_prefix(prefix)
+        if exact:
+            self._exact.setdefault((outcome, prefix), []).append(make)
+        else:
+            self._durable.append(_Durable(outcome, prefix, make))
         self.exist = True
         return make
 
@@ -99,12 +104,12 @@ class Hooks:
 
     def makers(self, event: Event, type: str) -> Sequence[MakeTask]:
         """Return what makes the tasks that follow *event* of a task of *type*."""
-        return [
+        by_prefix = (
             hook.make
             for hook in self._durable
-            if hook.outcome == event
-            and (type == hook.start if hook.exact else type.startswith(hook.start))
-        ]
+            if hook.outcome == event and type.startswith(hook.start)
+        )
+        return [*self._exact.get((event, type), ()), *by_prefix]
 
     def functions(self, event: Event, type: str) -> Sequence[OnEvent]:
         """Return the functions to call after *event* of a task of *type*."""
@@ -115,7 +120,6 @@ class Hooks:
         ]
 
 
-def _check_prefix(prefix: object) -> str:
+def _check_prefix(prefix: object) -> None:
     if not isinstance(prefix, str):
         raise OptionError("prefix", prefix, "the start of a task type")
-    return prefix

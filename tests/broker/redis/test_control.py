@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from pyasynq import BrokerError
 from pyasynq.broker import open_broker
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import shared_keys
 
 LATE_US = 9_000_000_000_000_000
 
@@ -20,7 +20,7 @@ async def test_a_setting_that_cannot_be_read_is_left_out(redis_url: str, r: Redi
         "none": "",
         b"state:\xff": b"\xff",
     }
-    await r.hset(keys.CONTROL, mapping=spoiled)  # type: ignore[misc]
+    await r.hset(shared_keys.CONTROL, mapping=spoiled)  # type: ignore[misc]
     (setting,) = await broker.control.read(["s"])
     assert (setting.name, setting.value) == ("concurrency", "5")
     assert await broker.control.read() == [setting]
@@ -32,7 +32,7 @@ async def test_the_newest_setting_is_the_newest_if_the_clock_was_set_back(
 ) -> None:
     broker = open_broker(redis_url)
     early = f'{LATE_US} {{"value":1,"for_server":false}}'
-    await r.hset(keys.CONTROL, "concurrency:*", early)
+    await r.hset(shared_keys.CONTROL, "concurrency:*", early)
     await broker.control.write("s", {"concurrency": "5"}, for_server=True)
     (setting,) = await broker.control.read(["s"])
     assert setting.at_us == LATE_US + 1
@@ -40,11 +40,11 @@ async def test_the_newest_setting_is_the_newest_if_the_clock_was_set_back(
 
 
 async def test_a_key_of_another_type_is_an_error(redis_url: str, r: Redis) -> None:
-    await r.set(keys.CONTROL, "x")
+    await r.set(shared_keys.CONTROL, "x")
     broker = open_broker(redis_url)
     with pytest.raises(BrokerError):
         await broker.control.read(["s"])
     with pytest.raises(BrokerError):
         await broker.control.write("s", {"concurrency": "5"}, for_server=True)
-    await r.delete(keys.CONTROL)
+    await r.delete(shared_keys.CONTROL)
     await broker.aclose()

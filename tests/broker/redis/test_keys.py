@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import key_kinds, keys, shared_keys
 from pyasynq.core.message import unique_key
 from pyasynq.core.states import TaskState
 
@@ -33,17 +33,17 @@ SPELLED = {
     "asynq:{q}:g:G:SET": keys.aggregation_set("q", "G", "SET"),
     "asynq:{q}:aggregation_sets": keys.aggregation_sets("q"),
     "asynq:{q}:group_search": keys.group_search("q"),
-    "asynq:servers:{h:1:s}": keys.server("h", 1, "s"),
-    "asynq:workers:{h:1:s}": keys.workers("h", 1, "s"),
-    "asynq:schedulers:{h:1:s}": keys.scheduler("h:1:s"),
-    "asynq:schedulers:{h:1:s}:coming": keys.next_entries("h:1:s"),
-    "asynq:scheduler_history:entry": keys.history("entry"),
+    "asynq:servers:{h:1:s}": shared_keys.server("h", 1, "s"),
+    "asynq:workers:{h:1:s}": shared_keys.workers("h", 1, "s"),
+    "asynq:schedulers:{h:1:s}": shared_keys.scheduler("h:1:s"),
+    "asynq:schedulers:{h:1:s}:coming": shared_keys.next_entries("h:1:s"),
+    "asynq:scheduler_history:entry": shared_keys.history("entry"),
     "asynq:{q}:scheduler_last:entry": keys.last_tick("q", "entry"),
-    "asynq:schedulers": keys.SCHEDULERS,
-    "asynq:queues": keys.QUEUES,
-    "asynq:servers": keys.SERVERS,
-    "asynq:workers": keys.WORKERS,
-    "asynq:cancel": keys.CANCEL,
+    "asynq:schedulers": shared_keys.SCHEDULERS,
+    "asynq:queues": shared_keys.QUEUES,
+    "asynq:servers": shared_keys.SERVERS,
+    "asynq:workers": shared_keys.WORKERS,
+    "asynq:cancel": shared_keys.CANCEL,
 }
 
 KINDS = {
@@ -88,7 +88,7 @@ def test_a_key_is_spelled_as_the_protocol_says(spelled: str, made: str) -> None:
 
 @pytest.mark.parametrize(("key", "kind"), KINDS.items())
 def test_a_key_has_one_kind(key: str, kind: str) -> None:
-    assert {found for form, found in keys.KINDS if form.fullmatch(key)} == {kind}
+    assert {found for form, found in key_kinds.KINDS if form.fullmatch(key)} == {kind}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_key_has_one_kind(key: str, kind: str) -> None:
     ["asynq:{q}:pendin", "asynq:{q}:t:", "asynq:q:pending", "asynq:{q}:processed:today", "other"],
 )
 def test_a_key_that_is_not_of_asynq_has_no_kind(key: str) -> None:
-    assert [kind for form, kind in keys.KINDS if form.fullmatch(key)] == []
+    assert [kind for form, kind in key_kinds.KINDS if form.fullmatch(key)] == []
 
 
 def test_all_keys_of_a_queue_share_its_slot() -> None:

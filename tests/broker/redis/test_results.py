@@ -7,11 +7,13 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import Container, Lease
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.results import RedisResults
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.states import Action, TaskState
 from pyasynq.core.verdict import Verdict
 from tests.broker.redis.stored_keys import Q, task_key
 from tests.support.factories import a_pending, archived, completed, enqueue, settle, take
+from tests.support.waiting import wait_until
 
 IN_ARCHIVE = Container(queue="q", state=TaskState.ARCHIVED)
 
@@ -45,6 +47,18 @@ async def test_the_notice_of_an_earlier_run_does_not_end_the_next_wait(
     assert await r.exists(f"{Q}done:1") == 1
     await wait_briefly(broker)
     assert await r.exists(f"{Q}done:1") == 0
+
+
+async def test_queues_whose_tasks_are_no_longer_awaited_are_forgotten(
+    broker: RedisBroker,
+) -> None:
+    results = broker.results
+    assert isinstance(results, RedisResults)
+    await enqueue(broker, a_pending(), a_pending(queue="other"))
+    await wait_briefly(broker)
+    await wait_until(lambda: results._notices["q"][0].is_idle)
+    await results.wait("other", "1", longest_s=0.01)
+    assert results._notices.keys() == {"other"}
 
 
 @pytest.mark.parametrize("broken", [{"msg": b"\xff"}, {"state": "gone"}])

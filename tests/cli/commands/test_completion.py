@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from pyasynq import SyncClient, Task
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import shared_keys
 from tests.cli.command_runner import CommandRunner
 from tests.cli.redis_records import (
     enqueue_one_of_each,
@@ -183,7 +183,7 @@ def test_servers_and_their_deployments_are_offered(bash: Shell, redis_server: Re
     details = b'{"version":"1","deployment":"shop"}'
     with closing(redis_server.client()) as client:
         [key] = client.keys("asynq:servers:*")
-        client.set(keys.details_of(cast("bytes", key).decode()), details)
+        client.set(shared_keys.details_of(cast("bytes", key).decode()), details)
     assert bash("server", "quiet", "") == ["s", "shop"]
 
 

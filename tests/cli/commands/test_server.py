@@ -4,7 +4,7 @@ from contextlib import closing
 from typing import cast
 
 from pyasynq import SyncClient, Task
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import shared_keys
 from tests.cli.command_runner import CommandResult, CommandRunner
 from tests.cli.redis_records import enqueue_one_of_each, put_server
 from tests.support.servers import RedisServer
@@ -129,7 +129,7 @@ def test_what_a_server_could_not_apply_is_told(
     details = b'{"version":"1","deployment":"shop","not_applied":{"concurrency":"6, not 9"}}'
     with closing(redis_server.client()) as client:
         [key] = client.keys("asynq:servers:*")
-        client.set(keys.details_of(cast("bytes", key).decode()), details)
+        client.set(shared_keys.details_of(cast("bytes", key).decode()), details)
     listed = run_cli("server", "list")
     assert listed.lines[0][-2:] == ["ID", "Deployment"]
     assert listed.lines[1][-1] == "shop"

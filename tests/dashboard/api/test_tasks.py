@@ -222,6 +222,15 @@ async def test_a_task_says_what_can_be_done_to_it(
     assert set((await detail(http, state))["actions"]) == actions
 
 
+async def test_a_task_whose_workers_take_no_tasks_says_so(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    await enqueue(broker, a_pending("1"))
+    await broker.registry.write_server(a_server(status="stopped"), ttl_s=60)
+    reasons = (await detail(http, "1"))["waiting"]["reasons"]
+    assert [it["code"] for it in reasons] == ["position", "quiet"]
+
+
 async def test_a_pending_task_knows_its_place_and_that_the_queue_is_paused(
     http: httpx.AsyncClient, broker: Broker
 ) -> None:

@@ -109,12 +109,11 @@ def one_broker_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator
 
 def use(url: str, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
     """Let the project use the broker at *url*."""
-    from pyasynq.integrations.django import enqueueing
+    from pyasynq.integrations.django import app
 
     monkeypatch.setenv("PYASYNQ_URI", url)
     yield url
-    enqueueing.project_client().close()
-    enqueueing._client_of.cache_clear()
+    app.sync_client.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from django.test import Client as Browser
 
 from pyasynq import ActiveTask, Mux, Server, Task, TaskInfo
 from pyasynq.integrations.django import app
-from pyasynq.integrations.django.enqueueing import project_client
+from pyasynq.integrations.django.project import project_app
 
 LIST = "/admin/pyasynq/queuedtask/"
 TASK = "/admin/pyasynq/queuedtask/task/"
@@ -46,7 +46,7 @@ def operator(browser_of: Callable[..., Browser]) -> Browser:
 
 
 def enqueue(type: str = "mail:send", **options: object) -> str:
-    return project_client().enqueue(Task(type, b'{"to": "bob"}'), **options).id  # type: ignore[arg-type]
+    return project_app().sync_client.enqueue(Task(type, b'{"to": "bob"}'), **options).id  # type: ignore[arg-type]
 
 
 @async_to_sync

@@ -85,6 +85,19 @@ class HangingRegistryPort:
         await asyncio.Future[None]()
 
 
+async def test_a_server_that_stops_does_not_add_the_queues_of_patterns_again(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    await client.enqueue(Task("t"), queue="tenant-1")
+    async with Server(redis_url, queues={"tenant-*": 1}).running(Handler()) as server:
+        heartbeater = actors_of(server).heartbeater
+        await wait_until(lambda: "tenant-1" in heartbeater.info.queues)
+        await r.srem("asynq:queues", "tenant-1")
+        actors_of(server).stop()
+        await heartbeater.step()
+        assert await r.smembers("asynq:queues") == set()
+
+
 async def test_the_next_extension_does_not_wait_for_the_record(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Final, cast
 import msgspec
 
 from pyasynq.broker.ports.audit import AuditEntry
-from pyasynq.broker.redis import keys
+from pyasynq.broker.redis import shared_keys
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.core.policy import MAX_AUDIT
 
@@ -22,13 +22,15 @@ class RedisAudit:
 
     async def write(self, entry: AuditEntry) -> None:
         """Write one action; Redis removes old ones a hundred at a time."""
-        command = ("XADD", keys.audit(), "MAXLEN", "~", MAX_AUDIT, "*", FIELD)
+        command = ("XADD", shared_keys.AUDIT, "MAXLEN", "~", MAX_AUDIT, "*", FIELD)
         await execute(self._driver, *command, msgspec.json.encode(entry), once=True)
 
     async def read(self, before: str | None, count: int) -> Sequence[tuple[str, AuditEntry]]:
         """Return up to *count* actions with their ids, the newest first."""
         newest = "+" if before is None else f"({before}"
-        reply = await execute(self._driver, "XREVRANGE", keys.audit(), newest, "-", "COUNT", count)
+        reply = await execute(
+            self._driver, "XREVRANGE", shared_keys.AUDIT, newest, "-", "COUNT", count
+        )
         entries: list[tuple[str, AuditEntry]] = []
         for entry_id, fields in cast("list[tuple[bytes, object]]", reply):
             (data,) = cast("dict[bytes, bytes]", fields).values()

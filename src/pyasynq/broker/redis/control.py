@@ -7,7 +7,7 @@ from typing import Final, cast
 import msgspec
 
 from pyasynq.broker.records import decode_name
-from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis import pipeline, shared_keys
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.lua import control as scripts
 from pyasynq.core.wanted_state import CHECKS, Setting
@@ -35,28 +35,28 @@ class RedisControl:
         for name, value in values.items():
             stored = _Stored(value=msgspec.Raw(value.encode()), for_server=for_server)
             each += (_field(name, target), msgspec.json.encode(stored).decode())
-        await pipeline.run(self._driver, scripts.write_settings(each, control=keys.CONTROL))
+        await pipeline.run(self._driver, scripts.write_settings(each, control=shared_keys.CONTROL))
         await self._notify()
 
     async def read(self, targets: Sequence[str] | None = None) -> list[Setting]:
         """Return the settings of *targets*, in their order; None for all targets."""
         if targets is None:
-            answer = await execute(self._driver, "HGETALL", keys.CONTROL)
+            answer = await execute(self._driver, "HGETALL", shared_keys.CONTROL)
             stored = cast("Mapping[bytes, bytes]", answer)
             return list(_settings({decode_name(field): value for field, value in stored.items()}))
         fields = [_field(name, target) for target, name in product(targets, NAMES)]
-        values = await execute(self._driver, "HMGET", keys.CONTROL, *fields)
+        values = await execute(self._driver, "HMGET", shared_keys.CONTROL, *fields)
         found = zip(fields, cast("list[bytes | None]", values), strict=True)
         return list(_settings({field: value for field, value in found if value is not None}))
 
     async def clear(self, target: str) -> None:
         """Forget all settings of *target*, then notify all servers."""
         fields = [_field(name, target) for name in NAMES]
-        await execute(self._driver, "HDEL", keys.CONTROL, *fields)
+        await execute(self._driver, "HDEL", shared_keys.CONTROL, *fields)
         await self._notify()
 
     async def _notify(self) -> None:
-        await execute(self._driver, "PUBLISH", keys.CONTROL_CHANNEL, "")
+        await execute(self._driver, "PUBLISH", shared_keys.CONTROL_CHANNEL, "")
 
 
 def _field(name: str, target: str) -> str:

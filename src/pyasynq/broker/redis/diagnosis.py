@@ -9,7 +9,7 @@ from redis.asyncio import RedisCluster
 
 from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport
 from pyasynq.broker.records import decode_name
-from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis import pipeline, shared_keys
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, broker_errors, execute
 from pyasynq.broker.redis.lua import diagnosis as scripts
 from pyasynq.core.errors import BrokerAuthError, BrokerError, BrokerUnavailableError
@@ -35,8 +35,8 @@ COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     # each type of key is created and emptied again.
     ("TIME",),
     ("SCAN", "0", "COUNT", "1"),
-    ("PUBLISH", keys.CANCEL, ""),
-    ("PUBLISH", keys.CONTROL_CHANNEL, ""),
+    ("PUBLISH", shared_keys.CANCEL, ""),
+    ("PUBLISH", shared_keys.CONTROL_CHANNEL, ""),
     ("MEMORY", "USAGE", "KEY"),
     ("EXISTS", "KEY"),
     ("GET", "KEY"),
@@ -139,7 +139,7 @@ class RedisDiagnosis:
 
     async def forbidden(self) -> Mapping[str, str]:
         """Return the commands that are needed and not permitted, and the reason for each."""
-        probe = keys.probe(str(uuid.uuid4()))
+        probe = shared_keys.probe(str(uuid.uuid4()))
         denied = await self._try_in_script(probe) | await self._try_directly(probe)
         try:
             await self._subscribe()
@@ -153,7 +153,7 @@ class RedisDiagnosis:
         async with aclosing(pubsub), broker_errors(self._driver):
             if isinstance(self._driver, RedisCluster):
                 await self._driver.initialize()
-            await pubsub.subscribe(keys.CANCEL)
+            await pubsub.subscribe(shared_keys.CANCEL)
             await pubsub.get_message(timeout=ANSWER_S)
 
     async def _try_in_script(self, probe: str) -> dict[str, str]:
@@ -184,7 +184,7 @@ class RedisDiagnosis:
     async def heartbeats(self) -> Sequence[Heartbeat]:
         """Return the records of all servers, in the order in which they expire."""
         time = cast("tuple[object, object]", await execute(self._driver, "TIME"))
-        records = await execute(self._driver, "ZRANGE", keys.SERVERS, 0, -1, "WITHSCORES")
+        records = await execute(self._driver, "ZRANGE", shared_keys.SERVERS, 0, -1, "WITHSCORES")
         now_s, pairs = _unix_s(time), _scores(records)
         return [
             Heartbeat(

@@ -43,6 +43,11 @@ class EndNotices:
         """Whether it can wait for one more task."""
         return len(self._awaited) < MOST_TASKS
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for no task, and has no connection."""
+        return not self._awaited and (self._job is None or self._job.done())
+
     def awaits(self, task_id: str) -> bool:
         """Return whether it waits for the task already."""
         return task_id in self._awaited

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final, cast
 
 from pyasynq.broker.ports.inspection import Container, Progress, RemoveResult
-from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis import keys, pipeline, shared_keys
 from pyasynq.broker.redis.actions import RedisActions
 from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.lua import inspection as scripts
@@ -148,12 +148,12 @@ class RedisInspection(RedisRead, RedisActions):
                 yield keys.runs(queue, f"{length_s}:{start_s}")
 
     async def _deregister(self, queue: str) -> None:
-        await execute(self._driver, "SREM", keys.QUEUES, queue)
+        await execute(self._driver, "SREM", shared_keys.QUEUES, queue)
         # On a cluster the names of queues are on another node, so this is not atomic with the
         # removal: register the queue again if a producer has added a task in between.
         sizes, groups, *_ = await self._counts(queue, self._clock.now())
         if any((*sizes, groups)):
-            await execute(self._driver, "SADD", keys.QUEUES, queue)
+            await execute(self._driver, "SADD", shared_keys.QUEUES, queue)
 
 
 class _Deleted:

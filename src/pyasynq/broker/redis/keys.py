@@ -1,4 +1,4 @@
-"""Build every Redis key, except the name of a lock, which `core.message` builds.
+"""Build the Redis keys of one queue, except the name of a lock, which `core.message` builds.
 
 Source:
     Protocol sections 1.1 and 1.2 (asynq v0.26.0 ``internal/base/base.go``).
@@ -9,98 +9,6 @@ from typing import Final
 
 from pyasynq.broker.ports.inspection import Container
 from pyasynq.core.states import TaskState
-
-QUEUES: Final = "asynq:queues"
-"""The names of all queues (set).
-
-Written by:
-clients, every 60 s; servers, at every heartbeat; the removal of a queue
-"""
-
-SERVERS: Final = "asynq:servers"
-"""The keys of the records of live servers (sorted set by the second they expire).
-
-Written by:
-heartbeaters of servers
-"""
-
-WORKERS: Final = "asynq:workers"
-"""The keys of what live servers run (sorted set by the second they expire).
-
-Written by:
-heartbeaters of servers
-"""
-
-SCHEDULERS: Final = "asynq:schedulers"
-"""The keys of the entries of live schedulers (sorted set by the second they expire).
-
-Written by:
-heartbeaters of schedulers
-"""
-
-CANCEL: Final = "asynq:cancel"
-"""The channel for the ids of tasks that an operator cancels.
-
-Written by:
-the inspector
-"""
-
-CONTROL: Final = "asynq:control:{servers}"
-"""The settings that operators want servers to have (hash by setting and target).
-
-Written by:
-the inspector; a server that ends removes what names it alone
-
-Differs:
-asynq has no such key.
-"""
-
-CONTROL_CHANNEL: Final = "asynq:control"
-"""The channel that has servers read what operators want.
-
-Written by:
-the inspector
-
-Differs:
-asynq has no such channel.
-"""
-
-KINDS: Final = tuple(
-    (re.compile(pattern, re.DOTALL), kind)
-    for pattern, kind in (
-        (r"asynq:\{.*\}:(pending|active)", "list"),
-        (r"asynq:\{.*\}:(lease|scheduled|retry|archived|completed)", "zset"),
-        (r"asynq:\{.*\}:t:.+", "hash"),
-        (r"asynq:\{.*\}:unique:.+", "string"),
-        (r"asynq:\{.*\}:relayed:.+", "string"),
-        (r"asynq:\{.*\}:(paused|processed|failed)", "string"),
-        (r"asynq:\{.*\}:(processed|failed):\d{4}-\d\d-\d\d", "string"),
-        (r"asynq:\{.*\}:groups", "set"),
-        (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
-        (r"asynq:\{.*\}:scheduler_last:.+", "string"),
-        (r"asynq:\{.*\}:group_search", "hash"),
-        (r"asynq:\{.*\}:awaited", "zset"),
-        (r"asynq:\{.*\}:runs:.+", "hash"),
-        (r"asynq:\{.*\}:done:.+", "list"),
-        (r"asynq:\{.*\}:mail", "zset"),
-        (r"asynq:\{.*\}:mail_bodies", "hash"),
-        (r"asynq:queues", "set"),
-        (r"asynq:(servers|workers|schedulers)", "zset"),
-        (r"asynq:servers:\{.+\}", "string"),
-        (r"asynq:workers:\{.+\}", "hash"),
-        (r"asynq:server_details:\{.+\}", "string"),
-        (r"asynq:control:\{servers\}", "hash"),
-        (r"asynq:schedulers:\{.+\}(:coming)?", "list"),
-        (r"asynq:scheduler_history:.+", "zset"),
-        (r"asynq:scheduler_entry:.+", "string"),
-        (r"asynq:scheduler_pauses", "hash"),
-        (r"asynq:sema:.+", "zset"),
-        (r"asynq:audit", "stream"),
-        (r"asynq:probe:.+", "string"),  # exists only during a probe
-    )
-)
-"""Every form of key with its Redis type; tests compare the keys that are left in Redis with it."""
-
 
 LISTS: Final = (TaskState.PENDING, TaskState.ACTIVE)
 """The states whose container is a list; those of all others are sorted sets."""
@@ -300,98 +208,6 @@ def group_search(queue: str) -> str:
     return f"asynq:{{{queue}}}:group_search"
 
 
-def server(host: str, pid: int, server_id: str) -> str:
-    """Return the key of the record of a server (string).
-
-    Written by:
-        the heartbeater of the server
-    """
-    return f"asynq:servers:{{{host}:{pid}:{server_id}}}"
-
-
-def server_details(host: str, pid: int, server_id: str) -> str:
-    """Return the key of what the record of a server has no field for (string, JSON).
-
-    Written by:
-        the heartbeater of the server
-
-    Differs:
-        asynq has no such key.
-    """
-    return f"asynq:server_details:{{{host}:{pid}:{server_id}}}"
-
-
-def details_of(record: str) -> str:
-    """Return the key of the details of the server whose *record* is the key of its record."""
-    return record.replace("asynq:servers:", "asynq:server_details:", 1)
-
-
-def workers(host: str, pid: int, server_id: str) -> str:
-    """Return the key of the records of the tasks that a server runs (hash by id).
-
-    Written by:
-        the heartbeater of the server
-    """
-    return f"asynq:workers:{{{host}:{pid}:{server_id}}}"
-
-
-def scheduler(scheduler_id: str) -> str:
-    """Return the key of the entries of a scheduler (list); its id is host, process and a UUID.
-
-    Written by:
-        the heartbeater of the scheduler
-    """
-    return f"asynq:schedulers:{{{scheduler_id}}}"
-
-
-def next_entries(scheduler_id: str) -> str:
-    """Return the key of a scheduler's next entries while they are written in parts (list).
-
-    Written by:
-        the heartbeater of the scheduler
-
-    Differs:
-        asynq has no such key.
-    """
-    return f"asynq:schedulers:{{{scheduler_id}}}:coming"
-
-
-def history(entry_id: str) -> str:
-    """Return the key of the history of an entry (sorted set of events by Unix seconds).
-
-    Written by:
-        the ticker
-    """
-    return f"asynq:scheduler_history:{entry_id}"
-
-
-def entry_task(entry_id: str) -> str:
-    """Return the key of what an entry enqueues (string, MessagePack, expires).
-
-    Written by:
-        the ticker
-
-    Differs:
-        asynq has no such key.
-    """
-    return f"asynq:scheduler_entry:{entry_id}"
-
-
-def pauses() -> str:
-    """Return the key of the entries that are or were paused (hash by id, expires).
-
-    A value is the instant of the resumption (empty while the entry is paused) and the instant at
-    which the value is forgotten, Unix seconds, with a colon between them.
-
-    Written by:
-        the inspector; the ticker, which extends pauses
-
-    Differs:
-        asynq has no such key.
-    """
-    return "asynq:scheduler_pauses"
-
-
 def last_tick(queue: str, entry_id: str) -> str:
     """Return the key of the last tick of an entry (string, Unix seconds).
 
@@ -404,30 +220,6 @@ def last_tick(queue: str, entry_id: str) -> str:
         asynq has no such key.
     """
     return f"asynq:{{{queue}}}:scheduler_last:{entry_id}"
-
-
-def audit() -> str:
-    """Return the key of the last actions of operators (stream).
-
-    Written by:
-        the dashboard
-
-    Differs:
-        The reference keeps no audit.
-    """
-    return "asynq:audit"
-
-
-def probe(name: str) -> str:
-    """Return the key of a probe, which tries commands on it (string, short-lived).
-
-    Written by:
-        `probe`
-
-    Differs:
-        asynq has no such key.
-    """
-    return f"asynq:probe:{name}"
 
 
 def runs(queue: str, span: str = "") -> str:
@@ -443,12 +235,3 @@ def runs(queue: str, span: str = "") -> str:
         asynq has no such key.
     """
     return f"asynq:{{{queue}}}:runs:{span}"
-
-
-def semaphore(scope: str) -> str:
-    """Return the key of the tokens of a semaphore (sorted set of holders by the second they end).
-
-    Written by:
-        `acquire_token`, `renew_tokens`, `release_token`
-    """
-    return f"asynq:sema:{scope}"

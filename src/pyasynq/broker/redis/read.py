@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.ports.inspection import Container, Page, StoredTask
 from pyasynq.broker.records import decode_name, read_message
-from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis import keys, pipeline, shared_keys
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
@@ -49,9 +49,9 @@ class RedisRead:
         if among is not None:
             if not among:
                 return []
-            known = await execute(self._driver, "SMISMEMBER", keys.QUEUES, *among)
+            known = await execute(self._driver, "SMISMEMBER", shared_keys.QUEUES, *among)
             return sorted(compress(among, cast("list[int]", known)))
-        names = cast("set[bytes]", await execute(self._driver, "SMEMBERS", keys.QUEUES))
+        names = cast("set[bytes]", await execute(self._driver, "SMEMBERS", shared_keys.QUEUES))
         return sorted(map(decode_name, names))
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:

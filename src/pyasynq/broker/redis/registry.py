@@ -16,7 +16,7 @@ from pyasynq.broker.protobuf_records import (
     worker_record,
 )
 from pyasynq.broker.records import decode_name, read_records
-from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis import pipeline, shared_keys
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, broker_errors, execute, execute_all
 from pyasynq.broker.redis.lua import registry as scripts
 from pyasynq.broker.redis.scripts import Each, blob
@@ -25,7 +25,7 @@ from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.proto import asynq_pb2 as wire
 
-_NOTICES: Final = (keys.CANCEL, keys.CONTROL_CHANNEL)
+_NOTICES: Final = (shared_keys.CANCEL, shared_keys.CONTROL_CHANNEL)
 
 STEP: Final = 250
 """Running tasks that one call reads."""
@@ -49,11 +49,11 @@ class RedisRegistry:
         Raises:
             BrokerError: If there is no answer, or Redis accepts no writes.
         """
-        await execute(self._driver, "SREM", keys.QUEUES, "")
+        await execute(self._driver, "SREM", shared_keys.QUEUES, "")
 
     async def register(self, queues: Collection[str]) -> None:
         """Make *queues* known to inspectors."""
-        await execute(self._driver, "SADD", keys.QUEUES, *queues)
+        await execute(self._driver, "SADD", shared_keys.QUEUES, *queues)
 
     async def write_server(
         self, server: ServerInfo, *, ttl_s: int, found: Collection[str] = ()
@@ -94,13 +94,13 @@ class RedisRegistry:
                 each,
                 server=server_key,
                 workers=workers_key,
-                details=keys.details_of(server_key),
+                details=shared_keys.details_of(server_key),
                 ttl_s=ttl_s,
                 record=record,
                 more=server_details(server),
             ),
         )
-        for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
+        for index, name in ((shared_keys.SERVERS, server_key), (shared_keys.WORKERS, workers_key)):
             await pipeline.run(
                 self._driver, scripts.add_to_index(index=index, name=name, ttl_s=ttl_s)
             )
@@ -112,11 +112,11 @@ class RedisRegistry:
             Protocol sections 3.18 and 8.7 (asynq v0.26.0 ``RDB.ListServers``, ``ListWorkers``).
         """
         workers: dict[str, list[WorkerInfo]] = {}
-        for key in await self._live_keys(keys.WORKERS):
+        for key in await self._live_keys(shared_keys.WORKERS):
             for worker in read_records(wire.WorkerInfo, await self._worker_records(key)):
                 workers.setdefault(worker.server_id, []).append(worker_info(worker))
-        names = await self._live_keys(keys.SERVERS)
-        found = await self._records([*names, *map(keys.details_of, names)])
+        names = await self._live_keys(shared_keys.SERVERS)
+        found = await self._records([*names, *map(shared_keys.details_of, names)])
         servers = [
             server_info(server, workers.get(server.server_id, []), details)
             for record, details in zip(found[: len(names)], found[len(names) :], strict=True)
@@ -161,13 +161,13 @@ class RedisRegistry:
         A replica would accept the call, but only its own subscribers would get the id.
         """
         await self.confirm()
-        await execute(self._driver, "PUBLISH", keys.CANCEL, task_id)
+        await execute(self._driver, "PUBLISH", shared_keys.CANCEL, task_id)
 
     async def _clear(self, server: ServerInfo) -> None:
         server_key, workers_key = _keys(server)
-        await execute(self._driver, "ZREM", keys.SERVERS, server_key)
-        await execute(self._driver, "ZREM", keys.WORKERS, workers_key)
-        details_key = keys.details_of(server_key)
+        await execute(self._driver, "ZREM", shared_keys.SERVERS, server_key)
+        await execute(self._driver, "ZREM", shared_keys.WORKERS, workers_key)
+        details_key = shared_keys.details_of(server_key)
         await execute(self._driver, "DEL", server_key, workers_key, details_key)
 
     async def _live_keys(self, index: str) -> list[str]:
@@ -197,13 +197,13 @@ class RedisRegistry:
 
 def _keys(server: ServerInfo) -> tuple[str, str]:
     identity = (server.host, server.pid, server.id)
-    return keys.server(*identity), keys.workers(*identity)
+    return shared_keys.server(*identity), shared_keys.workers(*identity)
 
 
 def _read_notice(notice: Mapping[str, Any] | None) -> str | Notice | None:
     """Return the task id in a cancelation, or another notice; None without any."""
     if notice is None:
         return None
-    if notice["channel"] == keys.CONTROL_CHANNEL.encode():
+    if notice["channel"] == shared_keys.CONTROL_CHANNEL.encode():
         return Notice.CONTROL
     return cast("bytes", notice["data"]).decode(errors="replace")

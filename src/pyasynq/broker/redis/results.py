@@ -64,14 +64,23 @@ class RedisResults:
 
     def _notices_for(self, queue: str, task_id: str) -> EndNotices:
         """Return what waits for the task; each has a connection while it waits."""
-        several = self._notices.setdefault(queue, [])
+        several = self._notices.get(queue, [])
         found = [it for it in several if it.awaits(task_id)] or [
             it for it in several if it.has_room
         ]
-        if not found:
-            found = [EndNotices(self._driver, queue)]
-            several += found
-        return found[0]
+        if found:
+            return found[0]
+        self._forget_idle()
+        new = EndNotices(self._driver, queue)
+        self._notices.setdefault(queue, []).append(new)
+        return new
+
+    def _forget_idle(self) -> None:
+        """Forget what waits for nothing: an app may have a queue for each of its customers."""
+        for queue, several in [*self._notices.items()]:
+            several[:] = [it for it in several if not it.is_idle]
+            if not several:
+                del self._notices[queue]
 
     async def aclose(self) -> None:
         """Stop waiting."""

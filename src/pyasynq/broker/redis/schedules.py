@@ -12,7 +12,7 @@ from pyasynq.broker.protobuf_records import (
     event_record,
 )
 from pyasynq.broker.records import read_records
-from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis import keys, pipeline, shared_keys
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.lua import registry
 from pyasynq.broker.redis.lua import schedules as scripts
@@ -71,7 +71,7 @@ class RedisSchedules:
         """
         calls = [
             scripts.record_event(
-                history=keys.history(entry_id),
+                history=shared_keys.history(entry_id),
                 at_s=int(event.enqueued_at.timestamp()),
                 event=event_record(event).SerializeToString(),
                 max_events=MAX_EVENTS,
@@ -92,31 +92,31 @@ class RedisSchedules:
         Differs:
             The TTL has no fraction: with one, Go's script fails, and its list stays (D50).
         """
-        key = keys.scheduler(scheduler_id)
+        key = shared_keys.scheduler(scheduler_id)
         records = [entry_record(entry).SerializeToString() for entry in entries]
         parts = pipeline.batches(repeat(key), map(len, records), most=MAX_BULK)
         for number, part in enumerate(parts or [[]], 1):
             call = scripts.write_entries(
                 [blob(records[index]) for index in part],
                 entries=key,
-                coming=keys.next_entries(scheduler_id),
+                coming=shared_keys.next_entries(scheduler_id),
                 ttl_s=ttl_s,
                 first=int(number == 1),
                 final=int(number >= len(parts)),
             )
             await pipeline.run(self._driver, call)
-        list_scheduler = registry.add_to_index(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
+        list_scheduler = registry.add_to_index(index=shared_keys.SCHEDULERS, name=key, ttl_s=ttl_s)
         await pipeline.run(self._driver, list_scheduler)
 
     async def clear_entries(self, scheduler_id: str) -> None:
         """Delete the written entries of a scheduler."""
-        key = keys.scheduler(scheduler_id)
-        await execute(self._driver, "ZREM", keys.SCHEDULERS, key)
+        key = shared_keys.scheduler(scheduler_id)
+        await execute(self._driver, "ZREM", shared_keys.SCHEDULERS, key)
         await execute(self._driver, "DEL", key)
 
     async def forget(self, entry_id: str, queue: str) -> None:
         """Delete an entry's history, and let its last tick expire after `FORGOTTEN_S`."""
-        await execute(self._driver, "DEL", keys.history(entry_id))
+        await execute(self._driver, "DEL", shared_keys.history(entry_id))
         await execute(self._driver, "EXPIRE", keys.last_tick(queue, entry_id), FORGOTTEN_S)
 
     async def entries(self) -> list[SchedulerEntry]:
@@ -125,7 +125,7 @@ class RedisSchedules:
         Source:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
         """
-        live_keys = registry.live_keys(index=keys.SCHEDULERS)
+        live_keys = registry.live_keys(index=shared_keys.SCHEDULERS)
         found = cast("list[bytes]", await pipeline.run(self._driver, live_keys))
         records = [record for key in found for record in await self._entry_records(key)]
         return list(entry_infos(read_records(wire.SchedulerEntry, records)))
@@ -140,7 +140,7 @@ class RedisSchedules:
             Leaves out an event that cannot be decoded; asynq then fails the whole list.
         """
         first = (page - 1) * size
-        command = ("ZREVRANGE", keys.history(entry_id), first, first + size - 1)
+        command = ("ZREVRANGE", shared_keys.history(entry_id), first, first + size - 1)
         found = cast("list[bytes]", await execute(self._driver, *command))
         return [event_info(event) for event in read_records(wire.SchedulerEnqueueEvent, found)]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from pyasynq.broker.ports.semaphores import Token
-from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis import pipeline, shared_keys
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.lua import semaphores as scripts
 from pyasynq.core.policy import MAX_TASKS
@@ -29,7 +29,7 @@ class RedisSemaphores:
             deadline, so that the token of a dead holder is soon free (D59).
         """
         call = scripts.acquire_token(
-            semaphore=keys.semaphore(token.scope),
+            semaphore=shared_keys.semaphore(token.scope),
             holder=token.holder,
             limit=limit,
             lease_s=lease_s,
@@ -47,7 +47,7 @@ class RedisSemaphores:
             batch = tokens[start : start + MAX_TASKS]
             each = [it for token in batch for it in (token.holder, token.deadline_s)]
             call = scripts.renew_tokens(
-                each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s
+                each, semaphore=shared_keys.semaphore(batch[0].scope), lease_s=lease_s
             )
             answers = cast("list[int]", await pipeline.run(self._driver, call))
             for token, ends_s in zip(batch, answers, strict=True):
@@ -59,5 +59,7 @@ class RedisSemaphores:
 
     async def release(self, token: Token) -> bool:
         """Release *token*; False if it is no longer held."""
-        call = scripts.release_token(semaphore=keys.semaphore(token.scope), holder=token.holder)
+        call = scripts.release_token(
+            semaphore=shared_keys.semaphore(token.scope), holder=token.holder
+        )
         return bool(await pipeline.run(self._driver, call))

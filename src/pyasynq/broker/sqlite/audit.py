@@ -32,8 +32,7 @@ class SqliteAudit:
         """Return up to *count* actions with their ids, the newest first."""
         sql = """SELECT seq, entry FROM pyasynq_audit WHERE ? IS NULL OR seq < ?
             ORDER BY seq DESC LIMIT ?"""
-        seq = (
-            None if before is None else int(before.partition("-")[0])
-        )  # an id of Redis has two parts
+        # An id that Redis gave has two parts.
+        seq = None if before is None else int(before.partition("-")[0])
         rows = await self._store.read(lambda tx: tx.rows(sql, seq, seq, count))
         return [(str(seq), msgspec.json.decode(entry, type=AuditEntry)) for seq, entry in rows]

@@ -1,5 +1,6 @@
 """Routes about servers, schedulers, the broker and the audit."""
 
+import functools
 import re
 from typing import Final
 
@@ -7,6 +8,7 @@ from pyasynq.core.entry_errors import EntryNotFoundError
 from pyasynq.core.info import SchedulerEntry, ServerInfo, WorkerInfo
 from pyasynq.core.json_form import entry_members, fields
 from pyasynq.dashboard.api.inputs import Page
+from pyasynq.dashboard.concurrency import gather
 from pyasynq.dashboard.finder import not_a_cursor
 from pyasynq.dashboard.payloads import preview
 from pyasynq.dashboard.routes import Call, Nothing, reads
@@ -15,6 +17,9 @@ from pyasynq.diagnosis.reading import read_findings
 
 LAST_RUNS: Final = 10
 """Runs of an entry that the list of entries shows."""
+
+AT_ONCE: Final = 8
+"""Entries whose runs are read at the same time."""
 
 
 _ACTION: Final = re.compile(r"\d{1,18}(-\d{1,18})?", re.ASCII)
@@ -50,7 +55,8 @@ async def list_schedules(call: Call, _given: Nothing) -> object:
     entries: dict[str, list[SchedulerEntry]] = {}
     for entry in await call.services.inspector.scheduler_entries():
         entries.setdefault(entry.id, []).append(entry)
-    return {"items": [await _entry(call, same) for same in entries.values()]}
+    same = list(entries.values())
+    return {"items": await gather(AT_ONCE, same, functools.partial(_entry, call))}
 
 
 async def _entry(call: Call, same: list[SchedulerEntry]) -> dict[str, object]:

@@ -14,7 +14,6 @@ from pyasynq.core.errors import OptionError, QueueNotFoundError, TaskNotFoundErr
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import DEFAULT_QUEUE, check_all, check_known
 from pyasynq.inspector import Inspector
-from pyasynq.integrations.django.enqueueing import project_client
 from pyasynq.integrations.django.orm_outbox import alias_of, outbox
 from pyasynq.integrations.django.project import project_app
 from pyasynq.integrations.django.results import change, make_task, new_result, result_of
@@ -92,7 +91,7 @@ class PyasynqBackend(BaseTaskBackend):
 
         def place() -> None:
             if self._way != "outbox":
-                project_client().enqueue(work)
+                project_app().sync_client.enqueue(work)
             change(result, enqueued_at=timezone.now())
             task_enqueued.send(type(self), task_result=result)
 

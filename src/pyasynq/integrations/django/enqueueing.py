@@ -5,9 +5,7 @@ from typing import Unpack
 
 from django.db import transaction
 
-from pyasynq.client import SyncClient
 from pyasynq.client.client import new_ids
-from pyasynq.core.errors import OptionError
 from pyasynq.core.options import EnqueueOptions, check_all, merge
 from pyasynq.core.task import Task, check_task
 from pyasynq.integrations.django.project import project_app
@@ -40,26 +38,4 @@ def enqueue(task: Task, *, using: str | None = None, **options: Unpack[EnqueueOp
 
 
 def _enqueue_now(task: Task, options: EnqueueOptions) -> None:
-    project_client().enqueue(task, **options)
-
-
-def project_client() -> SyncClient:
-    """Return the client of this process.
-
-    Raises:
-        OptionError: If the broker is not given as text.
-    """
-    broker = project_app().address.check_broker()
-    if not isinstance(broker, str):
-        raise OptionError("BROKER", broker, "a URL")
-    return _client_of(broker)
-
-
-@functools.cache
-def _client_of(broker: str) -> SyncClient:
-    options = project_app().server_options()
-    return SyncClient(
-        broker,
-        middleware=options.get("client_middleware", ()),
-        codecs=options.get("codecs", ()),
-    )
+    project_app().sync_client.enqueue(task, **options)

@@ -257,7 +257,7 @@ class Runner:
 
     async def _failure_of(self, run: Run, error: BaseException) -> Exception:
         """Return the error of the task: *error*, or the reason why its handler was stopped."""
-        run.active.added, run.then = TOO_LATE, ()
+        run.active.added = TOO_LATE
         if is_cancellation(error):
             await self._detect_loop_end(run)
         if run.stop is None or not is_cancellation(error):

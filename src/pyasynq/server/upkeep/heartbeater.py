@@ -129,8 +129,14 @@ class Heartbeater(Wakeable):
             return f"the server's record was last written {silent_s:.0f} s ago"
         return None
 
-    def show(self, info: ServerInfo, *, found: Collection[str] = ()) -> None:
-        """Show *info* from now on; *found* are those of its queues that only a pattern names."""
+    def show(self, info: ServerInfo, *, found: Collection[str] | None = None) -> None:
+        """Show *info* from now on.
+
+        Args:
+            info: The server.
+            found: Those of its queues that only a pattern names; None for the same as before.
+        """
+        found = self._found if found is None else found
         if (info, set(found)) != (self.info, set(self._found)):
             self.info, self._found = info, found
             self.wake()

@@ -121,7 +121,7 @@ function Place({ task }) {
 
 // -- why does it wait ------------------------------------------------------------------------------
 
-const LOUD = new Set(["paused", "no-worker", "orphaned", "held"]);
+const LOUD = new Set(["paused", "no-worker", "quiet", "orphaned"]);
 
 function reasonText({ code, text, position, at }) {
   const key = code === "position" && !position ? "why_next" : `why_${code}`;

@@ -8,6 +8,8 @@
 --   setting  str   JSON of the other values
 -- RETURNS
 --   1
+-- SOURCE
+--   none: asynq has no such settings
 
 local now_us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 -- Later than all others, even if the clock was set back: the newest holds.
