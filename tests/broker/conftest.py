@@ -16,8 +16,8 @@ HERE = Path(__file__).parent
 LACKS: dict[str, Collection[str]] = {
     "redis": ("backup",),
     "cluster": ("backup",),
-    "sqlite": ("cluster",),
-    "sqlite in memory": ("cluster", "backup"),
+    "sqlite": ("cluster", "mail"),
+    "sqlite in memory": ("cluster", "mail", "backup"),
 }
 """The brokers, and the optional ports that each of them lacks."""
 

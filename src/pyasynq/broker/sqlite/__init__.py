@@ -13,7 +13,6 @@ from pyasynq.broker.sqlite.entries import SqliteEntries
 from pyasynq.broker.sqlite.groups import SqliteGroups
 from pyasynq.broker.sqlite.history import SqliteHistory
 from pyasynq.broker.sqlite.inspection import SqliteInspection
-from pyasynq.broker.sqlite.mail import SqliteMail
 from pyasynq.broker.sqlite.receipts import SqliteReceipts
 from pyasynq.broker.sqlite.registry import SqliteRegistry
 from pyasynq.broker.sqlite.results import SqliteResults
@@ -65,7 +64,7 @@ def in_memory(clock: Clock | None = None) -> "SqliteBroker":
 
 
 class SqliteBroker(ports.Broker):
-    """All ports but ``cluster`` over one database; a memory has no ``backup`` either."""
+    """All ports but ``cluster`` and ``mail``; a memory has no ``backup`` either."""
 
     bound_to_loop = False
 
@@ -86,7 +85,6 @@ class SqliteBroker(ports.Broker):
         self.entries: ports.EntryPort = SqliteEntries(store)
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
-        self.mail: ports.MailPort = SqliteMail()
         self.history: ports.HistoryPort = SqliteHistory(store)
         self.control: ports.ControlPort = SqliteControl(store)
         self.audit: ports.AuditPort = SqliteAudit(store)
