@@ -54,3 +54,8 @@ def test_a_queue_with_a_star_in_its_name_is_served_by_its_own_name() -> None:
 def test_what_is_no_mapping_of_queues_to_weights_is_refused(wrong: object) -> None:
     with pytest.raises(OptionError):
         check_weights(wrong)
+
+
+def test_a_pattern_with_many_stars_takes_no_longer() -> None:
+    weights = {"*a" * 40 + "z": 1, "*" * 40 + "z": 1}
+    assert match_queues(weights, ["a" * 200, "aaz"]) == {"aaz": 1}

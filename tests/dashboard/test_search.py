@@ -164,3 +164,15 @@ def test_a_term_that_cannot_be_read_is_refused(line: str, at: int, message: str)
     with pytest.raises(SearchError, match=message) as raised:
         parse(line)
     assert raised.value.at == at
+
+
+def test_stars_beside_each_other_and_quotes_mean_themselves() -> None:
+    query = parse('queue:**a"*"b*')
+    assert query.wants_queue("xa*bx")
+    assert not query.wants_queue("xaxb")
+
+
+def test_a_line_with_many_stars_takes_no_longer() -> None:
+    with pytest.raises(SearchError, match="there is no state"):
+        parse("state:" + "*" * 50 + "x")
+    assert not parse("queue:" + "*a" * 40 + "z").wants_queue("a" * 200)

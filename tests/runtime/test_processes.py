@@ -1,16 +1,20 @@
 """A pool of processes: they start when needed, are used again, and are replaced when they die."""
 
 import asyncio
+import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
-from pyasynq import ProcessDiedError
+from pyasynq import NotPicklableError, ProcessDiedError
+from pyasynq.runtime import processes as processes_module
 from pyasynq.runtime.processes import Process, ProcessCall, Processes
 from tests.support.waiting import wait_until
 
@@ -129,4 +133,96 @@ def test_one_that_does_not_start_says_how_it_ended(monkeypatch: pytest.MonkeyPat
     process._process.kill()
     with pytest.raises(ProcessDiedError, match="before it could run a function: see its output"):
         process.wait_until_ready()
+    process.close()
+
+
+class Unloadable(Exception):
+    """An error that can be pickled, but not unpickled."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(first + second)
+
+
+class NotANumber:
+    """A value that can be pickled, but not unpickled."""
+
+    def __reduce__(self) -> tuple[type[int], tuple[str]]:
+        return int, ("x",)
+
+
+def warn(result: int) -> int:
+    """Return *result* after a record with a field that cannot be unpickled, and one that can."""
+    extra = {"problem": Unloadable(1, 2), "month": 7}
+    logging.getLogger(__name__).warning("look", extra=extra)
+    return result
+
+
+async def test_a_record_that_cannot_be_read_mixes_up_no_answers(
+    processes: Processes, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        assert await run(processes, warn, number) == number
+    assert [record.getMessage() for record in caplog.records] == ["look"] * 3
+    assert vars(caplog.records[0])["month"] == 7
+    assert not hasattr(caplog.records[0], "problem")
+
+
+async def test_a_filter_that_fails_mixes_up_no_answers(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(record: logging.LogRecord) -> bool:
+        raise ValueError(record.name)
+
+    monkeypatch.setattr(logging.getLogger(__name__), "filters", [fail])
+    for number in range(3):
+        assert await run(processes, warn, number) == number
+    assert "Logging error" in capsys.readouterr().err
+
+
+async def test_a_fault_between_call_and_answer_costs_the_process(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await run(processes, os.getpid)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes_module, "_log", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            await run(processes, warn, 1)
+    assert await run(processes, os.getpid) != before
+
+
+async def test_a_result_that_cannot_be_unpickled_fails_with_its_reason(
+    processes: Processes,
+) -> None:
+    with pytest.raises(NotPicklableError, match=r"the result .* ValueError: invalid literal"):
+        await run(processes, NotANumber)
+    assert await run(processes, abs, -1) == 1
+
+
+def fork_and(end: Callable[[int], int]) -> int:
+    """Return 1 in the process; call *end* in one that it forks."""
+    pid = os.fork()
+    if pid == 0:
+        return end(2)
+    os.waitpid(pid, 0)
+    return 1
+
+
+@pytest.mark.parametrize("end", [abs, sys.exit])
+async def test_a_forked_process_does_not_answer(
+    processes: Processes, end: Callable[[int], int]
+) -> None:
+    for _ in range(3):
+        assert await run(processes, fork_and, end) == 1
+
+
+def test_one_that_dies_within_an_answer_says_how_it_ended() -> None:
+    process = Process()
+    process.wait_until_ready()
+    ours, theirs = Pipe()
+    os.write(theirs.fileno(), (1000).to_bytes(4, "big") + b"a part")
+    theirs.close()
+    process._connection.close()
+    process._connection = ours
+    with pytest.raises(ProcessDiedError):
+        process._receive()
     process.close()

@@ -178,3 +178,14 @@ def test_of_a_long_traceback_the_first_and_last_lines_are_kept() -> None:
     ]
     assert len(frames) == 100
     assert frames[-1] == "inner"
+
+
+def test_a_long_chain_of_causes_travels_once() -> None:
+    error = ValueError("first")
+    for number in range(19):
+        further = ValueError(number)
+        further.__cause__ = further.__context__ = error  # as after ``raise … from``
+        error = further
+    assert len(pickle.dumps(pack_error(error))) < 10_000
+    back = sent(error)
+    assert back.__cause__ is back.__context__

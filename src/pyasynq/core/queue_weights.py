@@ -1,7 +1,7 @@
 """Queues with their weights, as servers list them: names, and patterns such as ``tenant-*``."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from pyasynq.core.errors import OptionError
@@ -61,4 +61,18 @@ def match_queues(weights: Mapping[str, int], known: Iterable[str]) -> dict[str, 
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split(ANY))), re.DOTALL)
+    return compile_parts([re.escape(part) for part in pattern.split(ANY)])
+
+
+def compile_parts(parts: Sequence[str]) -> re.Pattern[str]:
+    """Return the pattern of *parts*, themselves patterns, with any text between each two.
+
+    The earliest place of each part is as good as any later one, so the pattern never looks for
+    another: otherwise a name of a few dozen letters could take it years.
+    """
+    first, *others = parts
+    if not others:
+        return re.compile(first, re.DOTALL)
+    *middle, last = others
+    inner = "".join(f"(?>.*?{part})" for part in middle if part)
+    return re.compile(f"{first}{inner}.*{last}", re.DOTALL)

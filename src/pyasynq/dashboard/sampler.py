@@ -52,12 +52,17 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Sampler:
-    """Reads what the overview shows, once for all who look."""
+    """Reads what the overview shows, once for all who look.
+
+    Attributes:
+        responses: Responses that send streams, also those that have not begun to.
+    """
 
     def __init__(
         self, broker: Broker, inspector: Inspector, extras: Callable[[], Mapping[str, object]]
     ) -> None:
         """Read from *broker*; *extras* returns further members of each document."""
+        self.responses: int = 0
         self._broker = broker
         self._inspector = inspector
         self._extras = extras

@@ -9,6 +9,7 @@ from typing import Final
 
 from pyasynq.core.durations import parse_duration
 from pyasynq.core.info import TaskInfo
+from pyasynq.core.queue_weights import compile_parts
 from pyasynq.core.states import TaskState
 
 STATES: Final = (
@@ -247,11 +248,12 @@ def _has_wildcard(written: Sequence[str]) -> bool:
 
 def _pattern(written: str) -> re.Pattern[str]:
     """Return the pattern of a name; ``*`` outside quotes stands for any text."""
-    parts = [
-        ".*".join(map(re.escape, plain.split("*"))) if plain else re.escape(quoted)
-        for quoted, plain in _PART.findall(written)
-    ]
-    return re.compile("".join(parts), re.DOTALL)
+    parts = [""]
+    for quoted, plain in _PART.findall(written):
+        first, *others = plain.split("*") if plain else [quoted]
+        parts[-1] += re.escape(first)
+        parts += map(re.escape, others)
+    return compile_parts(parts)
 
 
 def _in_text(wanted: str, text: str | None) -> bool:

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from multiprocessing.connection import Connection
@@ -24,12 +25,15 @@ SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 
 PR_SET_PDEATHSIG: Final = 1
 
+FIELDS: Final = frozenset({*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message"})
+"""Fields that every log record has; their values can be pickled once it is prepared."""
+
 
 class Kind(Enum):
     """Kinds of messages of a child."""
 
     READY = "it waits for the first call"
-    LOG = "a log record"
+    LOG = "a log record: its fields, and pickled those that the user added"
     RESULT = "the result of the call"
     ERROR = "the packed error of the call"
 
@@ -86,18 +90,22 @@ def main(connection: Connection, levels: LogLevels) -> None:
     os.set_inheritable(connection.fileno(), False)  # or programs of tasks would keep it open
     pipe = _Pipe(connection)
     modules: set[str] = set()
+    pid = os.getpid()
     _forward_logs(pipe, levels)
     pipe.send(Message(Kind.READY))
     while True:
         try:
             request: Request = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # reset if logs were on their way
             return
         answer = _answer(request, modules, lambda: _forward_logs(pipe, levels))
+        if os.getpid() != pid:
+            return  # the function has forked; only the process that was called answers
         pipe.send(answer)
 
 
 def _answer(request: Request, modules: set[str], on_import: Callable[[], None]) -> Message:
+    pid = os.getpid()
     try:
         if request.module not in modules:
             try:
@@ -107,7 +115,9 @@ def _answer(request: Request, modules: set[str], on_import: Callable[[], None]) 
             modules.add(request.module)
         call: Callable[[], object] = pickle.loads(request.call)  # noqa: S301 - from our parent
         return Message(Kind.RESULT, _pickle_result(call()))
-    except BaseException as error:  # noqa: BLE001 - exit() must not end the process
+    except BaseException as error:  # exit() must not end the process
+        if os.getpid() != pid:
+            raise  # in a process that the function has forked it does
         return Message(Kind.ERROR, pack_error(error))
 
 
@@ -143,12 +153,16 @@ class _Forwarder(logging.handlers.QueueHandler):
         self._pipe = pipe
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        try:
-            self._pipe.send(Message(Kind.LOG, vars(record)))
-        except (TypeError, AttributeError, pickle.PicklingError):  # of a field that the user added
-            known = vars(logging.makeLogRecord({})).keys() | {"message"}
-            fields = {name: value for name, value in vars(record).items() if name in known}
-            self._pipe.send(Message(Kind.LOG, fields))
+        fields: dict[str, object] = {}
+        added: dict[str, bytes] = {}
+        for name, value in vars(record).items():
+            if name in FIELDS:
+                fields[name] = value
+                continue
+            with suppress(Exception):  # the user's class decides how it is pickled
+                added[name] = pickle.dumps(value)
+        with suppress(BrokenPipeError, ConnectionResetError):  # the worker has ended
+            self._pipe.send(Message(Kind.LOG, (fields, added)))
 
 
 def _forward_logs(pipe: _Pipe, levels: LogLevels) -> None:

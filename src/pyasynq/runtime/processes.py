@@ -12,7 +12,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Final, cast
 
-from pyasynq.core.control import ProcessDiedError
+from pyasynq.core.control import NotPicklableError, ProcessDiedError
 from pyasynq.runtime import child
 from pyasynq.runtime.child import Kind, LogLevels, Message, Request
 from pyasynq.runtime.remote_errors import PackedError, unpack_error
@@ -116,18 +116,31 @@ class Process:
             ProcessDiedError: If it dies before it has one.
             BaseException: What the called function raised.
         """
+        try:
+            answer = self._call(request)
+        except BaseException:
+            # Its answer may still come, and would be taken for that of the next call.
+            self.kill()
+            self.has_died = True
+            raise
+        match answer:
+            case Message(Kind.RESULT, bytes() as data):
+                return _load_result(data)
+            case Message(Kind.ERROR, PackedError() as packed):
+                raise _raisable(unpack_error(packed))
+            case unexpected:
+                raise AssertionError(unexpected)
+
+    def _call(self, request: Request) -> Message:
+        """Send a call; return the answer, and log what comes before it."""
         with suppress(BrokenPipeError, ConnectionResetError):  # `_receive` says how it ended
             self._connection.send_bytes(pickle.dumps(request))
         while True:
-            match self._receive():
-                case Message(Kind.LOG, fields):
-                    _log(logging.makeLogRecord(cast("dict[str, object]", fields)))
-                case Message(Kind.RESULT, bytes() as data):
-                    return pickle.loads(data)  # noqa: S301 - our own process wrote it
-                case Message(Kind.ERROR, PackedError() as packed):
-                    raise _raisable(unpack_error(packed))
-                case unexpected:
-                    raise AssertionError(unexpected)
+            message = self._receive()
+            if message.kind is not Kind.LOG:
+                return message
+            fields, added = cast("tuple[dict[str, object], dict[str, bytes]]", message.value)
+            _log(_make_record(fields, added))
 
     def kill(self) -> None:
         """Kill it, and the programs that it has started; `run` then fails at once."""
@@ -159,8 +172,9 @@ class Process:
 
     def _receive(self) -> Message:
         if self._connection in wait([self._connection, self._end]):
-            with suppress(EOFError, ConnectionResetError):
-                message: Message = pickle.loads(self._connection.recv_bytes())  # noqa: S301
+            with suppress(EOFError, OSError):  # OSError if it died within a message
+                data = self._connection.recv_bytes()
+                message: Message = pickle.loads(data)  # noqa: S301 - our own process wrote it
                 return message
         self.has_died = True
         self._kill_programs()
@@ -298,8 +312,28 @@ def _call_and_clean(process: Process, call: Callable[[], object]) -> object:
             process.close()
 
 
+def _load_result(data: bytes) -> object:
+    try:
+        return pickle.loads(data)  # noqa: S301 - our own process wrote it
+    except Exception as error:  # noqa: BLE001 - the user's class decides how it is unpickled
+        what = "the result"
+        raise NotPicklableError(what, f"{type(error).__name__}: {error}") from None
+
+
+def _make_record(fields: Mapping[str, object], added: Mapping[str, bytes]) -> logging.LogRecord:
+    """Return a record of a process, without what the user has added and cannot be unpickled."""
+    record = logging.makeLogRecord(dict(fields))
+    for name, data in added.items():
+        with suppress(Exception):
+            vars(record)[name] = pickle.loads(data)  # noqa: S301 - our own process wrote it
+    return record
+
+
 def _log(record: logging.LogRecord) -> None:
     """Handle a record of a process as if it was made here."""
     logger = logging.getLogger(record.name)
-    if logger.isEnabledFor(record.levelno):
-        logger.handle(record)
+    try:
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    except Exception:  # noqa: BLE001 - of a filter of the user: no reason for the task to fail
+        logging.NullHandler().handleError(record)

@@ -52,46 +52,58 @@ class PackedError(NamedTuple):
     parts: "list[PackedError] | None"
 
 
-def pack_error(error: BaseException, most: int = MOST_ERRORS) -> PackedError:
+def pack_error(
+    error: BaseException, most: int = MOST_ERRORS, packed: dict[int, PackedError] | None = None
+) -> PackedError:
     """Return *error* without what cannot travel; see `NotPicklableError`.
 
     Args:
         error: The error.
         most: How deep causes and contexts are followed.
+        packed: Errors that are packed already, by their ``id``. After ``raise … from`` an error is
+            both cause and context: each further one would double the work.
     """
-    context = _pack_linked(_shown_context(error), most)
+    packed = {} if packed is None else packed
+    if id(error) in packed:
+        return packed[id(error)]
     parts: list[PackedError] | None = None
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        parts = [pack_error(part, most - 1) for part in group.exceptions]
-    return PackedError(
+        parts = [pack_error(part, most - 1, packed) for part in group.exceptions]
+    packed[id(error)] = one = PackedError(
         data=pickle.dumps(cast("str", error.message)) if parts else _pickle(error),  # type: ignore[attr-defined]
         frames=_pack_frames(error.__traceback__),
-        cause=_pack_linked(error.__cause__, most),
-        context=context,
+        cause=_pack_linked(error.__cause__, most, packed),
+        context=_pack_linked(error.__context__, most, packed),
         hides_context=error.__suppress_context__,
         parts=parts,
     )
+    return one
 
 
-def unpack_error(packed: PackedError) -> BaseException:
-    """Return the error that was packed, with a traceback of the same files and lines."""
-    error = _unpickle(packed)
-    error.__cause__ = unpack_error(packed.cause) if packed.cause else None
-    error.__context__ = unpack_error(packed.context) if packed.context else None
+def unpack_error(
+    packed: PackedError, unpacked: dict[int, BaseException] | None = None
+) -> BaseException:
+    """Return the error that was packed, with a traceback of the same files and lines.
+
+    Args:
+        packed: The packed error.
+        unpacked: Errors that are unpacked already, by the ``id`` of the packed ones.
+    """
+    unpacked = {} if unpacked is None else unpacked
+    if id(packed) in unpacked:
+        return unpacked[id(packed)]
+    unpacked[id(packed)] = error = _unpickle(packed, unpacked)
+    error.__cause__ = unpack_error(packed.cause, unpacked) if packed.cause else None
+    error.__context__ = unpack_error(packed.context, unpacked) if packed.context else None
     error.__suppress_context__ = packed.hides_context
     return error.with_traceback(_unpack_frames(packed.frames))
 
 
-def _shown_context(error: BaseException) -> BaseException | None:
-    # ``raise … from`` makes one error both the cause and the context. A chain of them, packed twice
-    # at each link, would double with each.
-    is_hidden = error.__suppress_context__ or error.__cause__ is not None
-    return None if is_hidden else error.__context__
-
-
-def _pack_linked(error: BaseException | None, most: int) -> PackedError | None:
-    return pack_error(error, most - 1) if error is not None and most > 1 else None
+def _pack_linked(
+    error: BaseException | None, most: int, packed: dict[int, PackedError]
+) -> PackedError | None:
+    return pack_error(error, most - 1, packed) if error is not None and most > 1 else None
 
 
 def _pickle(error: BaseException) -> bytes:
@@ -120,11 +132,11 @@ def _load(data: bytes) -> BaseException:
     return error
 
 
-def _unpickle(packed: PackedError) -> BaseException:
+def _unpickle(packed: PackedError, unpacked: dict[int, BaseException]) -> BaseException:
     if packed.parts is None:
         return _load(packed.data)
     message: str = pickle.loads(packed.data)  # noqa: S301 - our own processes wrote it
-    return BaseExceptionGroup(message, [unpack_error(part) for part in packed.parts])
+    return BaseExceptionGroup(message, [unpack_error(part, unpacked) for part in packed.parts])
 
 
 def _pack_frames(frames: TracebackType | None) -> list[PackedFrame]:

@@ -69,8 +69,8 @@ class Server:
         return self._service.state
 
     @property
-    def deployment(self) -> str:
-        """The name that it shares with other servers; empty if it has none."""
+    def deployment(self) -> str | None:
+        """The name that it shares with other servers; None if it has none."""
         return self._config.deployment
 
     @property

@@ -137,6 +137,34 @@ async def test_more_streams_than_allowed_are_told_to_poll(
     await wait_until(has_place)  # the place of one that has left is free
 
 
+async def test_streams_that_come_together_are_counted(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "MOST_STREAMS", 2)
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        await wait_until(lambda: len(statuses) == 5)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        await asyncio.sleep(0)
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": EVENTS,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+    }
+    async with Dashboard(address) as dashboard:
+        await asyncio.gather(*(dashboard(dict(scope), receive, send) for _ in range(5)))
+    assert sorted(statuses) == [200, 200, 503, 503, 503]
+
+
 async def test_a_reader_that_takes_nothing_is_cut_off(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

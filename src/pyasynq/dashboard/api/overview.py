@@ -65,7 +65,7 @@ async def stream(call: Call, _given: Nothing) -> Response:
         Problem: If too many streams are open.
     """
     sampler = call.services.sampler
-    if sampler.streams >= MOST_STREAMS:
+    if sampler.responses >= MOST_STREAMS:
         text = f"{MOST_STREAMS} streams are open already: ask for the overview instead"
         raise Problem(503, "too-many", text, headers={"Retry-After": "10"})
     return EventStream(sampler)
@@ -87,6 +87,13 @@ class EventStream(Response):
         if scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
             return
+        self._sampler.responses += 1  # before any wait: many may come together
+        try:
+            await self._stream(receive, send)
+        finally:
+            self._sampler.responses -= 1
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
         leaving = asyncio.create_task(_wait_for_leave(receive), name="pyasynq dashboard client")
         sending = asyncio.create_task(self._send(send), name="pyasynq dashboard stream")
         try:
