@@ -64,13 +64,14 @@ def pack_error(
             both cause and context: each further one would double the work.
     """
     packed = {} if packed is None else packed
-    if id(error) in packed:
-        return packed[id(error)]
+    key = id(error)
+    if key in packed:
+        return packed[key]
     parts: list[PackedError] | None = None
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         parts = [pack_error(part, most - 1, packed) for part in group.exceptions]
-    packed[id(error)] = one = PackedError(
+    packed[key] = one = PackedError(
         data=pickle.dumps(cast("str", error.message)) if parts else _pickle(error),  # type: ignore[attr-defined]
         frames=_pack_frames(error.__traceback__),
         cause=_pack_linked(error.__cause__, most, packed),
