@@ -1,9 +1,10 @@
 """A shop on Flask: orders in the transaction of their request, and reports that take a while.
 
 Its data is in a file of this folder, its tasks are in another, or in Redis if you set PYASYNQ_URI.
-In three terminals::
+First its tables are made; then there are three terminals::
 
     pip install gunicorn flask-sqlalchemy aiosqlite 'pyasynq[flask,sqlalchemy]'
+    python shop.py
     gunicorn --workers 2 --preload 'shop:create_app()'
     pyasynq worker worker:app
     pyasynq relay worker:relay
@@ -101,6 +102,11 @@ def create_app() -> Flask:
     flask.get("/orders/<int:order_id>")(get_order)
     flask.post("/reports/<month>")(post_report)
     flask.get("/reports/<report_id>")(get_report)
-    with flask.app_context():
-        db.create_all()
     return flask
+
+
+if (
+    __name__ == "__main__"
+):  # once: programs that make the tables at the same time disturb each other
+    with create_app().app_context():
+        db.create_all()

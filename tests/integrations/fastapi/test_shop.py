@@ -54,7 +54,7 @@ async def test_an_order_is_shipped_after_its_commit(client: httpx.AsyncClient) -
 
 
 async def test_a_report_that_is_made_soon_is_the_response(client: httpx.AsyncClient) -> None:
-    response = await client.post("/reports/2026-05")
+    response = await client.post("/reports/2026-05?wait=60")
     assert response.json() == {"month": "2026-05", "sold": "many books"}
 
 

@@ -1,6 +1,8 @@
 """The example examples/flask_shop runs as its first lines say."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +24,7 @@ def socket(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     socket = folder / "http.sock"
     gunicorn = ["gunicorn", f"--bind=unix:{socket}", "--no-control-socket", "--workers=2"]
+    subprocess.run([sys.executable, "shop.py"], cwd=folder, check=True)
     with ExitStack() as stack:
         stack.enter_context(running([*gunicorn, "--preload", "shop:create_app()"], folder, {}))
         stack.enter_context(running(["pyasynq", "worker", "worker:app"], folder, {}))
