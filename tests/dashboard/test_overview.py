@@ -79,6 +79,18 @@ def test_a_queue_knows_its_servers_and_its_last_hour() -> None:
     assert b["hour"] is None
 
 
+def test_a_server_that_takes_no_tasks_does_not_serve() -> None:
+    servers = [
+        a_server("a", status="stopped", active_worker_count=3),
+        a_server("b", queues={"other": 1}),
+    ]
+    document = overview(Reading(at=NOON, queues=[a_queue()], servers=servers), NOTHING)
+    [row] = cast("list[dict[str, object]]", document["queues"])
+    assert (row["servers"], row["slots"], row["quiet"]) == (0, 0, 1)
+    totals = cast("dict[str, object]", document["totals"])
+    assert (totals["servers"], totals["quiet"], totals["slots"], totals["busy"]) == (2, 1, 7, 3)
+
+
 def alerts(now: Reading, earlier: Reading | None = None) -> list[str]:
     return [alert.id for alert in queue_alerts(now, earlier)]
 
@@ -88,6 +100,18 @@ def test_a_queue_whose_tasks_nobody_will_run_is_an_alert(state: str) -> None:
     reading = a_reading(a_queue(**{state: 1}), served=False)
     assert alerts(reading) == ["queue-without-worker:q"]
     assert alerts(replace_servers(reading)) == []
+
+
+def test_a_queue_whose_workers_take_no_tasks_is_an_alert_that_says_how_to_resume_them() -> None:
+    servers = [
+        a_server("go", status="stopped"),
+        a_server("a b", status="stopped", version="1"),
+    ]
+    [alert] = queue_alerts(Reading(at=NOON, queues=[a_queue(pending=1)], servers=servers), None)
+    assert (alert.id, alert.level) == ("queue-quiet:q", "warning")
+    assert alert.advice.endswith(": pyasynq server resume 'a b'")
+    servers.append(a_server("c"))
+    assert alerts(Reading(at=NOON, queues=[a_queue(pending=1)], servers=servers)) == []
 
 
 def replace_servers(reading: Reading) -> Reading:

@@ -113,7 +113,7 @@ def _blocked(queue: QueueInfo, servers: Sequence[ServerInfo]) -> Iterator[Reason
     if queue.paused:
         yield Reason(code="paused", text=f"queue {queue.queue!r} is paused")
     serving = [server for server in servers if queue.queue in server.queues]
-    taking = [server for server in serving if server.status == "active"]
+    taking = [server for server in serving if server.takes_tasks]
     if not serving:
         yield Reason(code="no-worker", text=f"no worker serves queue {queue.queue!r}")
     elif not taking:

@@ -12,6 +12,7 @@ from pyasynq.core.info import QueueInfo, ServerInfo
 from pyasynq.core.json_form import fields
 from pyasynq.core.states import TaskState
 from pyasynq.diagnosis.checks import Check
+from pyasynq.diagnosis.diagnosis import resume_advice
 
 WAITING: Final = ("pending", "active", "scheduled", "retry", "aggregating")
 """States of tasks that are still to run, or run now."""
@@ -138,8 +139,14 @@ def _unfinished(queue: QueueInfo) -> int:
 
 
 def _serving(queue: str, servers: Sequence[ServerInfo]) -> dict[str, int]:
-    serving = [server for server in servers if queue in server.queues]
-    return {"servers": len(serving), "slots": sum(server.concurrency for server in serving)}
+    """Return how many servers take tasks of *queue*, their slots, and how many take none now."""
+    of_queue = [server for server in servers if queue in server.queues]
+    taking = [server for server in of_queue if server.takes_tasks]
+    return {
+        "servers": len(taking),
+        "slots": sum(server.concurrency for server in taking),
+        "quiet": len(of_queue) - len(taking),
+    }
 
 
 def _totals(now: Reading, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
@@ -153,9 +160,15 @@ def _totals(now: Reading, rows: Sequence[Mapping[str, object]]) -> dict[str, obj
         "queues": len(now.queues),
         "paused": sum(queue.paused for queue in now.queues),
         "servers": len(now.servers),
-        "slots": sum(server.concurrency for server in now.servers),
+        "quiet": sum(not server.takes_tasks for server in now.servers),
+        "slots": sum(map(_slots, now.servers)),
         "busy": sum(server.active_worker_count for server in now.servers),
     }
+
+
+def _slots(server: ServerInfo) -> int:
+    """Return the slots of *server*; if it takes no tasks, only those that are still busy."""
+    return server.concurrency if server.takes_tasks else server.active_worker_count
 
 
 def _sum(rows: Sequence[Mapping[str, object]], name: str) -> float | None:
@@ -189,21 +202,34 @@ def queue_alerts(now: Reading, earlier: Reading | None) -> Iterator[Alert]:
             queue=name,
             message=f"the queue cannot be read: {reason}",
         )
-    served = {queue for server in now.servers for queue in server.queues}
     before = _by_name(earlier)
     for queue in now.queues:
-        waiting = _unfinished(queue) - queue.active
-        if waiting and queue.queue not in served:
-            yield Alert(
-                id=f"queue-without-worker:{queue.queue}",
-                level="problem",
-                subject=queue.queue,
-                queue=queue.queue,
-                message=f"{waiting:,} tasks wait, and no worker serves the queue",
-                advice=f"pyasynq worker module:app -Q {shlex.quote(queue.queue)}",
-            )
+        yield from _unserved(queue, now.servers)
         if earlier is not None and (known := before.get(queue.queue)) is not None:
             yield from _trends(queue, known, now.at - earlier.at)
+
+
+def _unserved(queue: QueueInfo, servers: Sequence[ServerInfo]) -> Iterator[Alert]:
+    """Yield an alert if tasks of *queue* wait, and no server takes them."""
+    waiting = _unfinished(queue) - queue.active
+    of_queue = [server for server in servers if queue.queue in server.queues]
+    if not waiting or any(server.takes_tasks for server in of_queue):
+        return
+    kind, level = "queue-without-worker", "problem"
+    message = f"{waiting:,} tasks wait, and no worker serves the queue"
+    advice = f"pyasynq worker module:app -Q {shlex.quote(queue.queue)}"
+    if of_queue:  # an operator has made them quiet, or they stop
+        kind, level = "queue-quiet", "warning"
+        message = f"{waiting:,} tasks wait, and the workers that serve the queue take no tasks"
+        advice = resume_advice(of_queue)
+    yield Alert(
+        id=f"{kind}:{queue.queue}",
+        level=level,
+        subject=queue.queue,
+        queue=queue.queue,
+        message=message,
+        advice=advice,
+    )
 
 
 def _trends(queue: QueueInfo, before: QueueInfo, span: timedelta) -> Iterator[Alert]:

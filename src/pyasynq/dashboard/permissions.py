@@ -34,6 +34,14 @@ class Permission(StrEnum):
     QUEUE_RESUME = "queue.resume"
     QUEUE_DELETE = "queue.delete"
     JOB_STOP = "job.stop"
+    SERVER_QUIET = "server.quiet"
+    SERVER_RESUME = "server.resume"
+    SERVER_SET = "server.set"
+    SERVER_RESET = "server.reset"
+    SERVER_STOP = "server.stop"
+    ENTRY_PAUSE = "entry.pause"
+    ENTRY_RESUME = "entry.resume"
+    ENTRY_RUN = "entry.run"
 
 
 LEAST_ROLE: Final[Mapping[Permission, Role]] = {
@@ -49,6 +57,14 @@ LEAST_ROLE: Final[Mapping[Permission, Role]] = {
     Permission.QUEUE_RESUME: Role.OPERATOR,
     Permission.QUEUE_DELETE: Role.ADMIN,
     Permission.JOB_STOP: Role.OPERATOR,
+    Permission.SERVER_QUIET: Role.OPERATOR,
+    Permission.SERVER_RESUME: Role.OPERATOR,
+    Permission.SERVER_SET: Role.OPERATOR,
+    Permission.SERVER_RESET: Role.OPERATOR,
+    Permission.SERVER_STOP: Role.ADMIN,
+    Permission.ENTRY_PAUSE: Role.OPERATOR,
+    Permission.ENTRY_RESUME: Role.OPERATOR,
+    Permission.ENTRY_RUN: Role.OPERATOR,
 }
 """The least role that has each permission."""
 

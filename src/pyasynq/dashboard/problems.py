@@ -6,8 +6,7 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from pyasynq.core import errors
-from pyasynq.core.entry_errors import EntryNotFoundError
+from pyasynq.core import entry_errors, errors
 from pyasynq.core.extension_errors import CodecError
 from pyasynq.core.json_form import to_json_types
 
@@ -62,11 +61,14 @@ class Problem(Exception):
 _KINDS: Final[tuple[tuple[type[errors.PyasynqError], int, str], ...]] = (
     (errors.QueueNotFoundError, 404, "queue-not-found"),
     (errors.TaskNotFoundError, 404, "task-not-found"),
-    (EntryNotFoundError, 404, "entry-not-found"),
+    (entry_errors.EntryNotFoundError, 404, "entry-not-found"),
     (errors.QueueNotEmptyError, 409, "conflict"),
     (errors.QueuePausedError, 409, "conflict"),
     (errors.QueueNotPausedError, 409, "conflict"),
     (errors.TaskStateError, 409, "conflict"),
+    (entry_errors.EntryPausedError, 409, "conflict"),
+    (entry_errors.EntryNotPausedError, 409, "conflict"),
+    (entry_errors.EntryNotPausableError, 409, "conflict"),
     (errors.DuplicateTaskError, 409, "conflict"),
     (errors.TaskIDConflictError, 409, "conflict"),
     (errors.PoisonError, 409, "unreadable"),

@@ -9,7 +9,7 @@ from pyasynq.core.json_form import fields
 from pyasynq.core.states import TaskState
 from pyasynq.dashboard.api.inputs import QueueInput
 from pyasynq.dashboard.api.jobs import finish
-from pyasynq.dashboard.api.outcomes import Outcomes
+from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.finder import MOST_LOOKED_AT, STEP
 from pyasynq.dashboard.jobs import Job, new_job
 from pyasynq.dashboard.permissions import Permission
@@ -123,18 +123,8 @@ def _each_queue(
     """Return a handler that calls the method *name* of the inspector for some queues."""
 
     async def handle(call: Call, given: QueuesInput) -> object:
-        services, outcomes = call.services, Outcomes()
-        act = getattr(services.inspector, name)
-        await outcomes.try_each(given.queues, act, lambda queue: {"queue": queue})
-        target = ", ".join(given.queues)
-        await services.audit.write(
-            call.principal,
-            permission,
-            target,
-            count=outcomes.done,
-            outcome="done" if outcomes.done else "refused",
-            detail=str(outcomes.refused[0]["detail"]) if outcomes.refused else "",
-        )
+        act = getattr(call.services.inspector, name)
+        outcomes = await do_each(call, permission, given.queues, act, lambda it: {"queue": it})
         return outcomes.members()
 
     return handle
