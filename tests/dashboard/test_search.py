@@ -156,6 +156,8 @@ def test_places_alone_need_no_look_at_tasks(line: str, only_places: bool) -> Non
         ("state:qqqq", 0, "there is no state 'qqqq': active, pending"),
         ("a older:soon", 2, "'soon' is no time: write older:5m, older:2h or older:3d"),
         ("newer:99999999999d", 0, "is no time"),
+        ("older:-5m", 0, "'-5m' is no time"),
+        ("newer:1d-5m", 0, "'1d-5m' is no time"),
         ("type:", 0, "type: has no value"),
         ('id:""', 0, "id: has no value"),
     ],
@@ -164,6 +166,19 @@ def test_a_term_that_cannot_be_read_is_refused(line: str, at: int, message: str)
     with pytest.raises(SearchError, match=message) as raised:
         parse(line)
     assert raised.value.at == at
+
+
+@pytest.mark.parametrize(
+    ("line", "no_keys"),
+    [
+        ("email:welcome", ["email"]),
+        ("type:email:welcome", [""]),
+        ("x -user:7 https://a.example", ["", "user", "https"]),
+        ('"email:welcome"', [""]),
+    ],
+)
+def test_a_word_that_looks_like_a_key_says_so(line: str, no_keys: list[str]) -> None:
+    assert [term.no_key for term in parse(line).terms] == no_keys
 
 
 def test_stars_beside_each_other_and_quotes_mean_themselves() -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Final, Self
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -189,9 +190,23 @@ class Dashboard:
         return send_with_headers
 
 
-async def _answer_error(_request: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     """Answer what no route answers."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     code = {404: "not-found", 405: "method-not-allowed"}.get(status, "invalid")
+    if code == "not-found" and (page := _page_of(request)):
+        return RedirectResponse(page, 307)
     headers = error.headers if isinstance(error, HTTPException) else None
     return Problem(status, code, "there is nothing here", headers=headers).response()
+
+
+def _page_of(request: Request) -> str | None:
+    """Return the address of the page that a reader means who has typed a plain path."""
+    root = request.scope.get("root_path", "")
+    path = request.scope["path"].removeprefix(root)
+    if "text/html" not in request.headers.get("accept", ""):
+        return None
+    if path.startswith(("/api/", "/static/")):
+        return None
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{root}/#{quote(path)}{query}"

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -74,6 +75,7 @@ class Term:
         negated: Whether the condition must not hold.
         start: Where the term begins in the line.
         end: Where it ends.
+        no_key: What stands before a colon in a bare word, although it is no key; perhaps empty.
     """
 
     key: str
@@ -82,6 +84,7 @@ class Term:
     negated: bool
     start: int
     end: int
+    no_key: str = ""
 
 
 def split(line: str) -> Iterator[Term]:
@@ -90,9 +93,11 @@ def split(line: str) -> Iterator[Term]:
         body = match["body"]
         found = _KEY.fullmatch(body)
         key, value = (found["key"].lower(), found["value"]) if found else (ANYWHERE, body)
+        no_key = ""
         if key and key not in KEYS:
             _check_not_misspelled(match.start(), key, value)
-            key, value = ANYWHERE, body  # types of tasks often contain a colon
+            # Types of tasks often contain a colon: the answer says how it was understood.
+            no_key, key, value = key, ANYWHERE, body
         yield Term(
             key=key,
             value=value.replace('"', ""),
@@ -100,6 +105,7 @@ def split(line: str) -> Iterator[Term]:
             negated=bool(match["sign"]),
             start=match.start(),
             end=match.end(),
+            no_key=no_key,
         )
 
 
@@ -137,11 +143,12 @@ def _duration(term: Term) -> timedelta:
     text, days = term.value, 0
     if found := _DAYS.fullmatch(text):
         days, text = int(found["days"]), found["rest"] or "0"
-    try:
-        return timedelta(days=days) + parse_duration(text)
-    except (ValueError, OverflowError):
-        text = f"{term.value!r} is no time: write {term.key}:5m, {term.key}:2h or {term.key}:3d"
-        raise SearchError(term.start, text) from None
+    with suppress(ValueError, OverflowError):
+        age = timedelta(days=days) + parse_duration(text)
+        if not text.startswith("-"):  # Go's durations may be negative, ages may not
+            return age
+    text = f"{term.value!r} is no time: write {term.key}:5m, {term.key}:2h or {term.key}:3d"
+    raise SearchError(term.start, text)
 
 
 class Query:

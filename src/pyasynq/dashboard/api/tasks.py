@@ -101,7 +101,13 @@ async def search(call: Call, given: SearchInput) -> object:
         "total": found.total,
         "stopped": found.stopped,
         "terms": [
-            {"key": term.key, "value": term.value, "negated": term.negated} for term in query.terms
+            {
+                "key": term.key,
+                "value": term.value,
+                "negated": term.negated,
+                "no_key": term.no_key or None,
+            }
+            for term in query.terms
         ],
     }
 
