@@ -141,6 +141,21 @@ def test_ids_can_be_looked_up(line: str, ids: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('state:retry queue:q error:"Time out"', "Time out"),
+        ("error:a error:b", None),
+        ("-error:a", None),
+        ("error:größe", None),
+        ("a", None),
+        ("", None),
+    ],
+)
+def test_an_error_alone_is_looked_for_by_the_broker(line: str, text: str | None) -> None:
+    assert parse(line).only_error == text
+
+
+@pytest.mark.parametrize(
     ("line", "only_places"),
     [("state:retry queue:q group:g", True), ("", True), ("state:retry x", False), ("id:1", False)],
 )

@@ -37,6 +37,7 @@ from pyasynq.broker.ports.history import CountedSpan, HistoryPort
 from pyasynq.broker.ports.inspection import (
     Container,
     InspectionPort,
+    Matches,
     Move,
     Page,
     Progress,
@@ -89,6 +90,7 @@ __all__ = [
     "InspectionPort",
     "Lease",
     "MailPort",
+    "Matches",
     "Move",
     "NewTask",
     "NodeReport",

@@ -2,14 +2,14 @@
 
 import base64
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from pyasynq.broker import Broker, Container
+from pyasynq.broker import Broker, Container, Matches
 from pyasynq.core.errors import BrokerError, PoisonError, QueueNotFoundError, TaskNotFoundError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.states import TaskState
@@ -23,6 +23,11 @@ MOST_LOOKED_AT: Final = 10_000
 
 LONGEST_S: Final = 3.0
 """Seconds after which one call stops: large tasks take long to read."""
+
+FAILED: Final = frozenset(
+    {TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.COMPLETED}
+)
+"""States of tasks that the broker can find by their errors."""
 
 STEP: Final = 250
 """Tasks that are read at once; less if fewer are left to look at."""
@@ -102,6 +107,16 @@ class Finder:
     def meets(self, query: Query, task: TaskInfo, now: datetime) -> bool:
         """Return whether *task*, as it is shown, meets *query*."""
         return query.meets(self._payloads.redacted(task), now)
+
+    async def matches(self, query: Query, container: Container, start: int, count: int) -> Matches:
+        """Return the tasks of *container* that meet *query*, among *count* after *start* others."""
+        text = query.only_error
+        if text is not None and container.state in FAILED:
+            return await self._broker.inspection.find_errors(container, text, start, count)
+        tasks = (await self._actions.tasks(container, start, count)).tasks
+        now = datetime.now(UTC)
+        ids = [task.id for task in tasks if self.meets(query, task, now)]
+        return Matches(ids=ids, looked_at=len(tasks))
 
     async def find(self, query: Query, *, limit: int, position: Position | None = None) -> Found:
         """Return up to *limit* tasks that meet *query*, from *position* on.
@@ -213,15 +228,6 @@ def _from(places: Sequence[Place], position: Position | None) -> list[tuple[Plac
     begin = _order(position.queue, position.state, position.group)
     ordered = [(_order_of(place.container), place) for place in places]
     return [(it, position.start if at == begin else 0) for at, it in ordered if at >= begin]
-
-
-async def scan(actions: Actions, container: Container) -> AsyncIterator[Sequence[TaskInfo]]:
-    """Yield the tasks of *container*, in steps."""
-    start, more = 0, True
-    while more:
-        page = await actions.tasks(container, start, STEP)
-        yield page.tasks
-        start, more = start + STEP, page.more
 
 
 def encode_cursor(position: msgspec.Struct | None) -> str | None:

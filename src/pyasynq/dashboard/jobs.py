@@ -16,15 +16,14 @@ from pyasynq.core.errors import (
     TaskNotFoundError,
     TaskStateError,
 )
-from pyasynq.core.info import TaskInfo
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 from pyasynq.dashboard.concurrency import gather
-from pyasynq.dashboard.finder import Finder, Place, scan
+from pyasynq.dashboard.finder import Finder, Place
 from pyasynq.dashboard.permissions import Permission
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.search import Query
 from pyasynq.inspector import Inspector
-from pyasynq.inspector.actions import Actions
+from pyasynq.inspector.actions import BATCH, Actions, Choose
 from pyasynq.runtime.loggers import get_logger
 
 MOST_RUNNING: Final = 4
@@ -213,19 +212,29 @@ class Jobs:
             job.looked_at += place.size
             _match(job, place, place.size)
             return
-        async for tasks in scan(self._actions, place.container):
-            job.looked_at += len(tasks)
-            _match(job, place, len(self._matching(query, tasks)))
+        await self._choose_all(job, query, place)
+
+    async def _choose_all(self, job: Job, query: Query, place: Place) -> list[str]:
+        """Return the ids of all tasks of *place* that meet *query*."""
+        choose, ids = self._chooser(job, query, place), list[str]()
+        for start in range(0, place.size, BATCH):
+            ids += await choose(start, min(BATCH, place.size - start))
             self._check_stop(job)
+        return ids
+
+    def _chooser(self, job: Job, query: Query, place: Place) -> Choose:
+        """Return a function that chooses tasks of *place*, and counts them in *job*."""
+
+        async def choose(start: int, count: int) -> Sequence[str]:
+            found = await self._finder.matches(query, place.container, start, count)
+            job.looked_at += found.looked_at
+            _match(job, place, len(found.ids))
+            return found.ids
+
+        return choose
 
     async def _move(self, job: Job, query: Query, place: Place, move: Move) -> None:
-        now, done, matched = datetime.now(UTC), job.done, job.matched
-
-        def wanted(task: TaskInfo) -> bool:
-            job.looked_at += 1
-            meets = self._finder.meets(query, task, now)
-            _match(job, place, int(meets))
-            return meets
+        done, matched = job.done, job.matched
 
         def progress(moved: int) -> None:
             if query.only_places:
@@ -235,9 +244,9 @@ class Jobs:
             job.done = done + moved
             self._check_stop(job)
 
-        chosen = None if query.only_places else wanted
+        choose = None if query.only_places else self._chooser(job, query, place)
         try:
-            await self._actions.move_all(move, place.container, progress, chosen)
+            await self._actions.move_all(move, place.container, progress, choose)
         except QueueNotFoundError:  # it was removed meanwhile, with its tasks
             return
         finally:
@@ -245,13 +254,7 @@ class Jobs:
 
     async def _change_each(self, job: Job, query: Query, place: Place, at: datetime | None) -> None:
         """Change the tasks one by one; they stay where they are, or leave in their own time."""
-        ids: list[str] = []
-        async for tasks in scan(self._actions, place.container):
-            job.looked_at += len(tasks)
-            found = self._matching(query, tasks)
-            _match(job, place, len(found))
-            ids += [task.id for task in found]
-            self._check_stop(job)
+        ids = await self._choose_all(job, query, place)
         for first in range(0, len(ids), AT_ONCE):
             self._check_stop(job)
             batch = ids[first : first + AT_ONCE]
@@ -267,10 +270,6 @@ class Jobs:
             job.done += 1
         except (TaskNotFoundError, TaskStateError, PoisonError):
             job.refused += 1
-
-    def _matching(self, query: Query, tasks: Sequence[TaskInfo]) -> list[TaskInfo]:
-        now = datetime.now(UTC)
-        return [task for task in tasks if self._finder.meets(query, task, now)]
 
 
 def new_job(action: Permission, q: str, by: str, *, dry_run: bool = False) -> Job:

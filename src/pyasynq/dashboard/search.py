@@ -174,6 +174,15 @@ class Query:
         return not self._tests
 
     @property
+    def only_error(self) -> str | None:
+        """The text in the last error that tasks need, if they need nothing else, in ASCII."""
+        if len(self._tests) != 1:
+            return None
+        [term] = self._tests
+        is_plain = term.key == "error" and not term.negated and term.value.isascii()
+        return term.value if is_plain else None
+
+    @property
     def ids(self) -> Sequence[str]:
         """The ids that can be looked up, if no other task can meet the terms; else nothing."""
         for term in self.terms:
