@@ -1,8 +1,8 @@
-// Texts, numbers, durations and instants in the reader's language. `{name}` in a text is replaced by a
-// value, and `{n|task|tasks}` by the word for one or for several.
+// Texts, numbers and times in the reader's language. In a text `{name}` is replaced by a value, and
+// `{n|task|tasks}` by the word for one or for several.
 import { computed, html, signal } from "./lib.js";
 
-// -- what a reader has chosen, kept by the browser: language, theme, whether single keys act --
+// -- what a reader has chosen: language, theme, whether single keys act --
 
 const STORE = "pyasynq.dashboard";
 
@@ -23,7 +23,7 @@ export function keep(name, value) {
   try {
     localStorage.setItem(STORE, JSON.stringify(settings));
   } catch {
-    // The browser keeps nothing: it holds until the page is closed.
+    // It holds until the page is closed.
   }
 }
 
@@ -68,7 +68,7 @@ export const hasText = (key) => key in texts;
 // Return a text with its values, for attributes.
 export const t = (key, values) => parts(key, values).join("");
 
-// Return a text with its values, which may be elements, as a list for html``.
+// The same as a list for html``: values may be elements.
 export function parts(key, values = {}) {
   language.value; // who shows a text is drawn again when the language changes
   const text = texts[key] ?? key;

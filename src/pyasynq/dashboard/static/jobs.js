@@ -1,5 +1,5 @@
-// Actions: on named tasks, and on all that match a search. The server does the latter in the
-// background, so that closing the page does not stop them.
+// Actions on named things, and on all tasks that match: the server does these, also when the page is
+// closed.
 import { html, signal } from "./lib.js";
 import { get, may, sample, send } from "./api.js";
 import { now, number, parts, rate, t } from "./i18n.js";

@@ -1,6 +1,5 @@
-// Addresses and single keys. All that a page shows is in its address, `#/page/part?key=value`, to be
-// sent to somebody else; addresses are relative, so that any prefix works. Of keys, what is drawn last
-// comes first; none acts while a field or a dialog has the focus.
+// Addresses, `#/page/part?key=value`, and single keys. All that a page shows is in its address, which is
+// relative, so that any prefix works. Of keys, what is drawn last comes first.
 import { keep, setting } from "./i18n.js";
 import { html, signal, useLayoutEffect, useRef } from "./lib.js";
 
@@ -23,7 +22,7 @@ function decode(part) {
 export const route = signal(read());
 addEventListener("hashchange", () => (route.value = read()));
 
-// Return the address of a page; parts of the query that are empty are left out.
+// The address of a page; empty parts of the query are left out.
 export function address(path, query = {}) {
   const parts = path.map(encodeURIComponent).join("/");
   const given = Object.entries(query).filter(([, value]) => value !== "" && value != null);
@@ -89,7 +88,7 @@ export const areOn = signal(setting("keys") !== false);
 const layers = signal([]);
 let prefixed_ms = 0;
 
-// From when a component is drawn: `keys` is { key: { text, act, group } }, where `act` gets the event.
+// While a component is drawn: `keys` is { key: { text, act, group } }; `act` gets the event.
 export function useKeys(keys) {
   const latest = useRef();
   latest.current = keys;

@@ -321,6 +321,7 @@ function Field({ name, label, type = "text", value = "", hint, options, rows, ..
 export function Dialog() {
   const shown = question.value;
   const element = useRef();
+  // In the same turn: the next key belongs to the dialog.
   useLayoutEffect(() => {
     if (shown && !element.current.open) element.current.showModal();
   }, [shown]);

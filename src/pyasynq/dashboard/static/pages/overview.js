@@ -25,7 +25,7 @@ const DENSE_FROM = 40;
 
 // -- alerts --
 
-// The server's text is English; where its numbers are in the sample, it is said in the reader's language.
+// The server's text is English: it is replaced where its numbers are in the sample.
 function alertText(alert, queue) {
   const key = `alert_${alert.id.split(":")[0]}`;
   if (!queue || !hasText(key))

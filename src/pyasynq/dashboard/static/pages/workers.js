@@ -78,7 +78,7 @@ const wantedOf = ({ state, concurrency, queues }) =>
     .filter(Boolean)
     .join(" · ");
 
-// All servers, each deployment, and all of which something is wanted and that do not run.
+// All servers, deployments, and what is wanted of servers that do not run.
 function Targets({ servers, known }) {
   const deployments = servers.map((one) => one.deployment).filter(Boolean);
   const others = [...known.keys()].filter((id) => !servers.some((one) => one.id === id));
