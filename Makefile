@@ -5,7 +5,7 @@ BAR ?= 5
 export PYTHON
 
 setup := @tools/setup
-pytest := pytest -n 6 --dist worksteal
+pytest := pytest -n 4 --dist worksteal
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile

@@ -10,6 +10,7 @@ from itertools import chain, groupby, islice
 import hypothesis
 import pytest
 from redis.asyncio import Redis
+from redis.driver_info import DriverInfo
 
 from tests.support.key_audit import audit_keys
 from tests.support.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
@@ -29,6 +30,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The duration of one example depends more on the machine than on the code.
 hypothesis.settings.register_profile("pyasynq", deadline=None)
 hypothesis.settings.load_profile("pyasynq")
+
+DRIVER_INFO = DriverInfo()
+"""Given to clients, each of which would else read the version of the driver from its files."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,7 +94,7 @@ def redis_url(redis_server: RedisServer) -> str:
 @pytest.fixture
 async def r(redis_url: str) -> AsyncIterator[Redis]:
     """Yield a client of an empty Redis."""
-    async with Redis.from_url(redis_url) as client:
+    async with Redis.from_url(redis_url, driver_info=DRIVER_INFO) as client:
         yield client
 
 

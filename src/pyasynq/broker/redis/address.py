@@ -8,6 +8,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.dialing import (
@@ -38,11 +39,15 @@ SETTINGS: Final[Mapping[str, Any]] = {
 The driver must not retry: an enqueue that it sent twice would conflict with itself.
 """
 
+DRIVER_NAME: Final = frozenset({"lib_name", "lib_version"})
+"""Settings of what a connection calls its driver."""
+
 OF_REDIS: Final = frozenset({"username", "password", "db"})
 """Settings for the Redis server only, not for the sentinels."""
 
 OF_A_CLUSTER: Final = frozenset(
     {
+        "driver_info",
         "dynamic_startup_nodes",
         "encoding",
         "encoding_errors",
@@ -83,7 +88,7 @@ async def close_driver(driver: Driver) -> None:
 
 def _open_address(address: Address) -> Driver:
     network = TlsConnection if address.tls else TcpConnection
-    settings = {**SETTINGS, **address.settings}
+    settings = {**SETTINGS, **_driver_info(address), **address.settings}
     match address.kind:
         case "single":
             (host,) = address.hosts
@@ -95,6 +100,15 @@ def _open_address(address: Address) -> Driver:
             return _cluster_client(address, settings | _login(address), network)
         case "sentinel":
             return _sentinel_client(address, settings, network)
+
+
+def _driver_info(address: Address) -> dict[str, DriverInfo]:
+    """Return what all connections of a client call their driver, unless *address* says it.
+
+    Without it each new connection reads the version of the driver from the driver's files, which
+    takes a millisecond of CPU.
+    """
+    return {} if DRIVER_NAME & address.settings.keys() else {"driver_info": DriverInfo()}
 
 
 def _client(kind: type[AbstractConnection], settings: Mapping[str, Any]) -> Redis:
