@@ -18,7 +18,6 @@ from tests.support.web import http_client
 
 # Other tests cover the differences between databases.
 pytestmark = [
-    pytest.mark.timeout(240),
     pytest.mark.usefixtures("at_once"),
     pytest.mark.parametrize("db_source", ["sqlite"], indirect=True),
 ]
