@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from itertools import chain, groupby, islice
+from itertools import chain, islice
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -35,15 +36,46 @@ DRIVER_INFO = DriverInfo()
 """Given to clients, each of which would else read the version of the driver from its files."""
 
 
+LASTING = [
+    Path(__file__).parents[1] / name
+    for name in (
+        "services/member/tests/faults/test_kills.py",
+        "tests/test_wheel.py",
+        "services/member/tests/test_image.py",
+        "services/member/tests/test_demo.py",
+        "services/member/tests/test_tutorial.py",
+        "services/member/tests/faults/test_database_away.py",
+        "services/member/tests/faults/test_many_programs.py",
+        "services/member/tests/faults/test_redis_away.py",
+        "tests/e2e/test_followers_of_killed_workers.py",
+        "tests/differential/test_sequences.py",
+        "tests/e2e/test_memory.py",
+        "tests/integrations/flask/test_gunicorn.py",
+        "services/member/tests/test_unfinished_calls.py",
+        "tests/broker/test_state_machine.py",
+        "tests/deploy/test_image.py",
+        "tests/e2e/sqlite/test_soak.py",
+        "tests/e2e/sqlite/test_kills.py",
+        "services/member/tests/test_openapi.py",
+        "services/member/tests/test_fuzz_rpc.py",
+    )
+]
+"""The files with tests that take longer than five seconds."""
+
+assert [str(path) for path in LASTING if not path.exists()] == []
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let each worker begin with the long tests, so that no worker waits for one at the end.
 
-    Long tests have a timeout of their own. Workers get equal shares of the tests, in order.
+    Workers get equal shares of the tests, in order.
     """
     count: int = getattr(config, "workerinput", {"workercount": 1})["workercount"]
-    lasting = [item for item in items if item.get_closest_marker("timeout")]
-    others = iter([item for item in items if not item.get_closest_marker("timeout")])
-    files = [list(of_file) for _, of_file in groupby(lasting, key=lambda item: item.path)]
+    of_file: dict[Path, list[pytest.Item]] = {path: [] for path in LASTING}
+    short: list[pytest.Item] = []
+    for item in items:
+        of_file.get(item.path, short).append(item)
+    files, others = list(of_file.values()), iter(short)
     shares: list[pytest.Item] = []
     for number in range(count):
         shares += chain(*files[number::count])

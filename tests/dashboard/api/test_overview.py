@@ -23,6 +23,7 @@ from tests.dashboard.conftest import Connect
 from tests.support.factories import a_pending, enqueue
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
+from tests.support.web import http_client
 
 EVENTS = "/api/v1/events"
 
@@ -109,7 +110,7 @@ async def test_a_time_that_cannot_be_looked_back_is_refused(
 
 async def test_samples_are_streamed(served: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
-    async with httpx.AsyncClient(base_url=served) as http, http.stream("GET", EVENTS) as response:
+    async with http_client(base_url=served) as http, http.stream("GET", EVENTS) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         lines = response.aiter_lines()
         first, second = await next_sample(lines), await next_sample(lines)
@@ -121,7 +122,7 @@ async def test_more_streams_than_allowed_are_told_to_poll(
     served: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "MOST_STREAMS", 1)
-    async with httpx.AsyncClient(base_url=served) as http, http.stream("GET", EVENTS) as response:
+    async with http_client(base_url=served) as http, http.stream("GET", EVENTS) as response:
         await next_sample(response.aiter_lines())
         refused = await http.get(EVENTS)
         assert (refused.status_code, refused.json()["code"]) == (503, "too-many")
@@ -129,7 +130,7 @@ async def test_more_streams_than_allowed_are_told_to_poll(
 
     async def has_place() -> bool:
         async with (
-            httpx.AsyncClient(base_url=served) as http,
+            http_client(base_url=served) as http,
             http.stream("GET", EVENTS) as response,
         ):
             return response.status_code == 200
@@ -188,5 +189,5 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
 
 
 async def test_the_head_of_a_stream_ends(served: str) -> None:
-    async with httpx.AsyncClient(base_url=served) as http:
+    async with http_client(base_url=served) as http:
         assert (await http.head(EVENTS)).status_code == 200
