@@ -131,7 +131,7 @@ const columns = () => [
   {
     id: "process",
     head: t("process"),
-    kind: "nw",
+    kind: "nw full",
     value: (one) => `${one.host}:${one.pid}`,
     cell: (one) =>
       html`<b class="mono"><${Foreign} text=${one.host} /></b><span class="mono">:${one.pid}</span>${one.deployment && html` <span class="tag"><${Foreign} text=${one.deployment} /></span>`}`,
