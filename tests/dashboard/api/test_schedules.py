@@ -108,3 +108,5 @@ async def test_actions_on_entries_are_in_the_audit(address: str, http: httpx.Asy
         ("entry.pause", 1, "done"),
     ]
     assert {it["target"] for it in entries} == {entry_id}
+    assert "not paused" in entries[0]["detail"]
+    assert {it["detail"] for it in entries[1:]} <= {"t", ""}  # none once the scheduler has ended

@@ -108,7 +108,7 @@ async def test_changes_of_servers_are_in_the_audit(http: httpx.AsyncClient) -> N
     entries = (await get(http, "/audit"))["items"]
     assert [(it["action"], it["target"], it["count"], it["detail"]) for it in entries] == [
         ("server.set", "web", 2, 'concurrency 7, queues {"low":1}'),
-        ("server.quiet", "a", 1, ""),
+        ("server.quiet", "a", 1, "h:1"),
     ]
 
 

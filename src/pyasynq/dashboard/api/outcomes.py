@@ -62,10 +62,12 @@ async def do_each(
     items: Sequence[T],
     act: Callable[[T], Awaitable[object]],
     name: Callable[[T], Mapping[str, object]],
+    *,
+    detail: str = "",
 ) -> Outcomes:
     """Call *act* for each of *items*, which *permission* allows, and write that to the audit.
 
-    *name* returns the members that identify one of them.
+    *name* returns the members that identify one of them; *detail* says more about all of them.
     """
     outcomes = Outcomes()
     await outcomes.try_each(items, act, name)
@@ -79,6 +81,6 @@ async def do_each(
         target,
         count=outcomes.done,
         outcome="done" if outcomes.done else "refused",
-        detail=str(outcomes.refused[0]["detail"]) if outcomes.refused else "",
+        detail=str(outcomes.refused[0]["detail"]) if outcomes.refused else detail,
     )
     return outcomes

@@ -1,6 +1,7 @@
 """Routes about the entries of schedulers, and what they enqueued."""
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -105,10 +106,16 @@ def _switch(permission: Permission, name: str) -> Handler:
     """Return a handler that calls the method *name* of the inspector for some entries."""
 
     async def handle(call: Call, given: EntriesInput) -> object:
-        act = getattr(call.services.inspector, name)
-        return (await do_each(call, permission, given.ids, act, _id)).members()
+        act, types = getattr(call.services.inspector, name), await _types(call, given.ids)
+        return (await do_each(call, permission, given.ids, act, _id, detail=types)).members()
 
     return handle
+
+
+async def _types(call: Call, ids: Sequence[str]) -> str:
+    """Return the types of the tasks of entries: in the audit their ids say little."""
+    entries = await call.services.inspector.scheduler_entries()
+    return ", ".join(sorted({entry.task.type for entry in entries if entry.id in ids}))
 
 
 async def run(call: Call, given: RunInput) -> object:
@@ -120,7 +127,8 @@ async def run(call: Call, given: RunInput) -> object:
         info = await call.services.inspector.run_entry(entry_id, **options)
         made.append({"queue": info.queue, "id": info.id})
 
-    outcomes = await do_each(call, Permission.ENTRY_RUN, given.ids, act, _id)
+    types = await _types(call, given.ids)
+    outcomes = await do_each(call, Permission.ENTRY_RUN, given.ids, act, _id, detail=types)
     return {**outcomes.members(), "tasks": made}
 
 

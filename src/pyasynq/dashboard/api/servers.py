@@ -98,6 +98,8 @@ async def _write(
     call: Call, permission: Permission, target: str, servers: list[ServerInfo], detail: str = ""
 ) -> object:
     """Write to the audit what the *servers* are to do; return their ids."""
+    named = [f"{server.host}:{server.pid}" for server in servers if server.id == target]
+    detail = ", ".join(filter(None, [*named, detail]))  # an id says little
     await call.services.audit.write(
         call.principal, permission, target, count=len(servers), detail=detail
     )

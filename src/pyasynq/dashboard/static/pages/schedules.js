@@ -133,7 +133,7 @@ const columns = (reload) => [
   {
     id: "when",
     head: t("when_runs"),
-    kind: "full",
+    kind: "full nw",
     value: (one) => one.spec,
     cell: (one) => html`<${When} spec=${one.spec} />`,
   },

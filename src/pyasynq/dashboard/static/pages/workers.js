@@ -116,7 +116,7 @@ const LOOK = {
 function Status({ server }) {
   const [state, glyph] = LOOK[server.status] ?? ["waiting", "dot"];
   const missed = Object.entries(server.not_applied).map(([name, why]) => `${name}: ${why}`);
-  return html`<${State} name=${state} glyph=${glyph}>${t(`server_${server.status}`)}<//>${server.wanted && html` <span class="dim"><${Foreign} text=${wantedOf(server.wanted)} /></span>`}${missed.map((text) => html` <span class="bad"><${Foreign} text=${text} /></span>`)}`;
+  return html`<${State} name=${state} glyph=${glyph}>${t(`server_${server.status}`)}<//>${server.wanted && html` <span class="dim">${t("wanted")} <${Foreign} text=${wantedOf(server.wanted)} /></span>`}${missed.map((text) => html` <span class="bad"><${Foreign} text=${text} /></span>`)}`;
 }
 
 const Queues = ({ server }) =>
@@ -131,7 +131,7 @@ const columns = () => [
   {
     id: "process",
     head: t("process"),
-    kind: "nw",
+    kind: "nw full",
     value: (one) => `${one.host}:${one.pid}`,
     cell: (one) =>
       html`<b class="mono"><${Foreign} text=${one.host} /></b><span class="mono">:${one.pid}</span>${one.deployment && html` <span class="tag"><${Foreign} text=${one.deployment} /></span>`}`,
