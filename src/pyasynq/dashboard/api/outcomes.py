@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from pyasynq.core.errors import BrokerUnavailableError, PyasynqError
-from pyasynq.dashboard.concurrency import gather
 from pyasynq.dashboard.problems import problem_of
+from pyasynq.operations.concurrency import gather
 
 T = TypeVar("T")
 

@@ -10,13 +10,13 @@ from pyasynq.core.states import TaskState
 from pyasynq.dashboard.api.inputs import QueueInput
 from pyasynq.dashboard.api.jobs import finish
 from pyasynq.dashboard.api.outcomes import Outcomes
-from pyasynq.dashboard.finder import MOST_LOOKED_AT, STEP
-from pyasynq.dashboard.jobs import Job, new_job
-from pyasynq.dashboard.permissions import Permission
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Route, reads
 from pyasynq.inspector.errors import ErrorGroup, add_failure
 from pyasynq.inspector.filters import container_of
+from pyasynq.operations.finder import MOST_LOOKED_AT, STEP
+from pyasynq.operations.jobs import Job, new_job
+from pyasynq.operations.permissions import Permission
 
 DAYS: Final = 10
 """Days of counts of a queue."""

@@ -8,12 +8,12 @@ from pyasynq.core.entry_errors import EntryNotFoundError
 from pyasynq.core.info import SchedulerEntry, ServerInfo, WorkerInfo
 from pyasynq.core.json_form import entry_members, fields
 from pyasynq.dashboard.api.inputs import Page
-from pyasynq.dashboard.concurrency import gather
-from pyasynq.dashboard.finder import not_a_cursor
-from pyasynq.dashboard.payloads import preview
+from pyasynq.dashboard.cursors import not_a_cursor
 from pyasynq.dashboard.routes import Call, Nothing, reads
 from pyasynq.diagnosis.diagnosis import diagnose
 from pyasynq.diagnosis.reading import read_findings
+from pyasynq.operations.concurrency import gather
+from pyasynq.operations.payloads import preview
 
 LAST_RUNS: Final = 10
 """Runs of an entry that the list of entries shows."""
