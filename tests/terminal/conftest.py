@@ -18,7 +18,7 @@ __all__ = ["address", "broker", "pytest_generate_tests"]
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read ten times a second, whatever a reading costs."""
     monkeypatch.setattr(page, "INTERVAL_S", 0.1)
-    monkeypatch.setattr(page, "COST", 1)
+    monkeypatch.setattr(page.Page, "COST", 1)
     monkeypatch.setattr(page, "TICK_S", 0.1)
 
 

@@ -1,5 +1,7 @@
 """Schedules: entries, what they enqueued, and how operators control them."""
 
+import pytest
+
 from pyasynq import Inspector
 from pyasynq.broker import Broker
 from tests.dashboard.browser.shop import Shop

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import ClassVar, Final, TypeGuard
 
 from textual.app import App
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
+from textual.widgets import Input
 
 from pyasynq.broker import BrokerAddress
 from pyasynq.core.codec import Codec
@@ -16,6 +17,7 @@ from pyasynq.operations.services import Services
 from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.dialogs import Choice, Help, Question
+from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.overview import OverviewPage
 from pyasynq.terminal.page import TABS, Page
 from pyasynq.terminal.schedules import SchedulesPage
@@ -33,6 +35,8 @@ PAGES: Final[Mapping[str, Callable[[Desk], Page]]] = {
 HERE: Final = "On this page"
 LIST: Final = "In a list"
 EVERYWHERE: Final = "Everywhere"
+
+EVERYWHERE_ACTIONS: Final = ("leave_at_once", "focus_next", "suspend_process")
 
 QUEUE: Final = "q"
 """Key that finds a queue, after ``g``."""
@@ -69,11 +73,11 @@ class TerminalDashboard(App[None]):
     CSS = STYLES
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("g", "go_to", "go to"),
-        Binding("slash", "search", "search"),
-        Binding("question_mark", "help", "keys"),
-        Binding("q", "leave", "quit"),
-        Binding("ctrl+c,ctrl+q", "leave", "quit", show=False, priority=True),
+        shortcut("g", "go_to", "go to"),
+        shortcut("slash", "search", "search"),
+        shortcut("question_mark", "help", "keys"),
+        shortcut("q", "leave", "quit"),
+        shortcut("ctrl+c,ctrl+q", "leave_at_once", "quit at once", show=False),
     ]
 
     def __init__(
@@ -116,6 +120,12 @@ class TerminalDashboard(App[None]):
         """Stop what runs, and close the connections that it opened."""
         await self._services.aclose()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether a key acts: not in front of a question, or while a line is written."""
+        if action in EVERYWHERE_ACTIONS:
+            return True
+        return not isinstance(self.screen, ModalScreen) and not isinstance(self.focused, Input)
+
     # -- keys --------------------------------------------------------------------------------------
 
     def action_go_to(self) -> None:
@@ -153,10 +163,14 @@ class TerminalDashboard(App[None]):
                 keys.setdefault(binding.description, []).append(self.get_key_display(binding))
         self.push_screen(Help({title: _lines(keys) for title, keys in groups.items() if keys}))
 
+    def action_leave_at_once(self) -> None:
+        """Leave."""
+        self.exit()
+
     def action_leave(self) -> None:
         """Leave; ask first if an action on many tasks would be stopped by that."""
         job = self.desk.running
-        if job is None or isinstance(self.screen, ModalScreen):
+        if job is None:
             self.exit()
             return
 

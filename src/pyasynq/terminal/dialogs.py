@@ -6,21 +6,22 @@ from typing import ClassVar
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from pyasynq.operations.search import KEYS
 from pyasynq.terminal import texts
+from pyasynq.terminal.keys import shortcut
 
 
 class Question(ModalScreen[bool]):
     """Asks before something is done; returns whether the answer is yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "yes"),
-        Binding("n,escape,q", "answer(False)", "no"),
+        shortcut("y", "answer(True)", "yes"),
+        shortcut("n,escape,q", "answer(False)", "no"),
     ]
 
     def __init__(self, text: str, more: str = "", *, is_ready: bool = True) -> None:
@@ -61,6 +62,8 @@ class Choice(ModalScreen[str | None]):
         super().__init__()
         self._heading = title
         self._choices = choices
+        for name in choices:
+            self._bindings.bind(name, f"choose({name!r})", priority=True)
 
     def compose(self) -> ComposeResult:
         """Make the box."""
@@ -68,18 +71,22 @@ class Choice(ModalScreen[str | None]):
             yield Static(_list(self._heading, list(self._choices.items())))
 
     def on_key(self, event: events.Key) -> None:
-        """Return the key."""
+        """Return None for any other key."""
         event.stop()
-        self.dismiss(event.key if event.key in self._choices else None)
+        self.dismiss(None)
+
+    def action_choose(self, name: str) -> None:
+        """Return the key *name*."""
+        self.dismiss(name)
 
 
 class Help(ModalScreen[None]):
     """Lists all keys, and what a search line may contain."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark,escape,q,enter", "dismiss", "close"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
+        shortcut("question_mark,escape,q,enter", "dismiss", "close"),
+        shortcut("j,down", "scroll(1)", "down", show=False),
+        shortcut("k,up", "scroll(-1)", "up", show=False),
     ]
 
     def __init__(self, groups: Mapping[str, Sequence[tuple[str, str]]]) -> None:

@@ -5,13 +5,14 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.widgets import Input
 
 from pyasynq.operations.permissions import Permission
 from pyasynq.operations.suggestions import quote
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import Request
 from pyasynq.terminal.table import Column, Table
@@ -81,7 +82,16 @@ COLUMNS: Final[Sequence[Column[Queue]]] = (
         right=True,
         from_width=90,
     ),
-    Column(title="Last hour", cell=lambda row: texts.sparkline(row["hour"], BARS)),
+    Column(
+        title="Last hour",
+        cell=lambda row: texts.sparkline(row["hour"], BARS),
+        below_width=WIDE,
+    ),
+    Column(
+        title="Last hour",
+        cell=lambda row: texts.sparkline(row["hour"], MANY_BARS),
+        from_width=WIDE,
+    ),
 )
 
 
@@ -89,10 +99,12 @@ class OverviewPage(Page):
     """All queues, with what is wrong."""
 
     TAB = "o"
+    COST = 1  # it reads little, and rates need readings of the last seconds
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pause", "pause/resume"),
-        Binding("R", "run_failed", "run failed"),
-        Binding("f", "filter", "find queue", show=False),
+        shortcut("enter", "open", "open", show=False),
+        shortcut("p", "pause", "pause/resume"),
+        shortcut("R", "run_failed", "run failed"),
+        shortcut("f", "filter", "find queue", show=False),
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -129,7 +141,7 @@ class OverviewPage(Page):
 
     # -- keys --------------------------------------------------------------------------------------
 
-    def on_data_table_row_selected(self) -> None:
+    def action_open(self) -> None:
         """Open the tasks of the queue with the cursor."""
         if (row := self.table.current) is not None:
             self.app.push_screen(TasksPage(self.desk, f"queue:{quote(row['queue'])}"))

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 
 from pyasynq.core.errors import BrokerError, PyasynqError
 from pyasynq.operations.jobs import Job
@@ -17,6 +17,7 @@ from pyasynq.operations.search import SearchError
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.dialogs import Question
+from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.requests import ABOUT, ASK, DONE, Request
 
 TABS: Final = {"o": "Overview", "t": "Tasks", "y": "Types", "w": "Workers", "s": "Schedules"}
@@ -25,11 +26,11 @@ TABS: Final = {"o": "Overview", "t": "Tasks", "y": "Types", "w": "Workers", "s":
 INTERVAL_S: Final = 1.0
 """Seconds between two readings."""
 
-COST: Final = 9
-"""A reading that takes long is followed by a pause that is this many times as long."""
-
 OLD_S: Final = 5.0
 """Seconds after which numbers are shown as old, beyond the pause between two readings."""
+
+WHILE_WRITING: Final = ("back",)
+"""Actions whose keys mean no text."""
 
 TICK_S: Final = 0.25
 """Seconds between two looks at the age of the numbers, and at jobs."""
@@ -39,9 +40,12 @@ class Page(Screen[None], inherit_bindings=False):
     """One page; subclasses make its body, and read what it shows."""
 
     TAB: ClassVar[str] = ""
+    COST: ClassVar[int] = 9
+    """A reading that takes long is followed by a pause that is this many times as long."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back", show=False),
-        Binding("full_stop", "stop_job", "stop the action on many", show=False),
+        shortcut("escape", "back", "back", show=False),
+        shortcut("full_stop", "stop_job", "stop the action on many", show=False),
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -110,7 +114,7 @@ class Page(Screen[None], inherit_bindings=False):
             self._wanted.clear()
             began_s = time.monotonic()
             await self._read()
-            self._pause_s = max(INTERVAL_S, COST * (time.monotonic() - began_s))
+            self._pause_s = max(INTERVAL_S, self.COST * (time.monotonic() - began_s))
             try:
                 async with asyncio.timeout(self._pause_s):
                     await self._wanted.wait()
@@ -259,6 +263,10 @@ class Page(Screen[None], inherit_bindings=False):
         if job.error:
             self.say(job.error, is_bad=True)
         self.read_soon()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether a key acts: while a line is written, only the one that leaves it does."""
+        return action in WHILE_WRITING or not isinstance(self.focused, Input)
 
     def action_stop_job(self) -> None:
         """Stop the job that runs; what is done stays done."""

@@ -7,13 +7,14 @@ from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from pyasynq.core.info import SchedulerEntry, SchedulerEvent
 from pyasynq.core.json_form import given_options, to_json_types
 from pyasynq.operations.payloads import preview
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import Request
 from pyasynq.terminal.table import Column, Table
@@ -77,8 +78,8 @@ class SchedulesPage(Page):
 
     TAB = "s"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "run", "run now"),
-        Binding("p", "pause", "pause/resume"),
+        shortcut("r", "run", "run now"),
+        shortcut("p", "pause", "pause/resume"),
     ]
 
     def __init__(self, desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """A table that is drawn again with new rows while its cursor stays where it is."""
 
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -7,22 +8,27 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from rich.segment import Segment
 from rich.text import Text
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.strip import Strip
 from textual.widgets import DataTable
 
 from pyasynq.terminal import texts
+from pyasynq.terminal.keys import shortcut
 
 R = TypeVar("R")
 
 LEAST: Final = 8
 """Narrowest width of the column that takes the room which is left."""
 
-MOST: Final = 32
+MOST: Final = 33
 """Widest width of any other column."""
 
 SELECTED: Final = "●"
 UNSELECTED: Final = " "
+SORTED: Final = "▾"
+
+MARK: Final = 2
+"""Width of the column that shows what is selected."""
 
 EMPTY_AT: Final = 2
 """Line that says why there are no rows."""
@@ -37,8 +43,9 @@ class Column(Generic[R]):
         cell: Takes a row and returns what is shown; plain text is made safe.
         value: Takes a row and returns what rows are sorted by; None if they are not.
         right: Whether it is aligned at the right, as numbers are.
-        fills: Whether it takes the room that is left; one column does.
+        fills: Whether it takes the room that is left, if it needs it; one column does.
         from_width: Width of the terminal from which on it is shown.
+        below_width: Width of the terminal from which on it is not.
     """
 
     title: str
@@ -47,19 +54,23 @@ class Column(Generic[R]):
     right: bool = False
     fills: bool = False
     from_width: int = 0
+    below_width: int = sys.maxsize
 
 
 def widths(columns: Sequence[Column[Any]], cells: Sequence[Sequence[Text]], room: int) -> list[int]:
-    """Return the width of each column, with the space behind it, for a table as wide as *room*."""
-    natural = [
-        max([len(column.title) + 1, *(line[n].cell_len for line in cells)])
-        for n, column in enumerate(columns)
-    ]
-    fixed = [min(it, MOST) + 1 for it in natural]
+    """Return the width of each column, with the space behind it, for a table as wide as *room*.
+
+    Args:
+        columns: The columns.
+        cells: The cells of all lines, those of the heading included.
+        room: Width of the table.
+    """
+    natural = [max(line[n].cell_len for line in cells) + 1 for n in range(len(columns))]
+    fixed = [min(it, MOST) for it in natural]
     others = sum(it for it, column in zip(fixed, columns, strict=True) if not column.fills)
     return [
-        max(LEAST, room - others) if column.fills else it
-        for it, column in zip(fixed, columns, strict=True)
+        max(LEAST, min(room - others, natural[n])) if column.fills else fixed[n]
+        for n, column in enumerate(columns)
     ]
 
 
@@ -67,14 +78,13 @@ class Table(DataTable[Text], Generic[R], inherit_bindings=False):
     """A table of rows; the keys are those of the dashboard for browsers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "cursor_down", "down", show=False),
-        Binding("k,up", "cursor_up", "up", show=False),
-        Binding("pagedown", "page_down", "page down", show=False),
-        Binding("pageup", "page_up", "page up", show=False),
-        Binding("home", "scroll_top", "first row", show=False),
-        Binding("end,G", "scroll_bottom", "last row", show=False),
-        Binding("enter", "select_cursor", "open", show=False),
-        Binding("s", "sort", "sort by the next column", show=False),
+        shortcut("j,down", "cursor_down", "down", show=False),
+        shortcut("k,up", "cursor_up", "up", show=False),
+        shortcut("pagedown", "page_down", "page down", show=False),
+        shortcut("pageup", "page_up", "page up", show=False),
+        shortcut("home", "scroll_top", "first row", show=False),
+        shortcut("end,G", "scroll_bottom", "last row", show=False),
+        shortcut("s", "sort", "sort by the next column", show=False),
     ]
 
     def __init__(
@@ -121,12 +131,13 @@ class Table(DataTable[Text], Generic[R], inherit_bindings=False):
     def draw(self) -> None:
         """Draw the rows again, if anything looks different."""
         rows = self._sort(self._given)
-        columns = [it for it in self._columns_of_rows if it.from_width <= self.app.size.width]
-        cells = [[_cell(column, row) for column in columns] for row in rows]
-        room = self.app.size.width - 2 - self.scrollbar_size_vertical
-        wide = widths(columns, cells, room)
+        width = self.app.size.width
+        columns = [it for it in self._columns_of_rows if it.from_width <= width < it.below_width]
+        titles = [Text(f"{it.title}{SORTED if it is self._sorted_by else ''}") for it in columns]
+        cells = [titles, *([_cell(column, row) for column in columns] for row in rows)]
+        wide = widths(columns, cells, width - MARK - self.scrollbar_size_vertical)
         marks = [SELECTED if self._key(row) in self.selected else UNSELECTED for row in rows]
-        drawn = (columns, wide, marks, cells, self._sorted_by)
+        drawn = (columns, wide, marks, cells)
         if drawn != self._drawn:
             current, at = self._current_key(), self.cursor_row
             self._drawn, self._shown = drawn, rows
@@ -155,16 +166,18 @@ class Table(DataTable[Text], Generic[R], inherit_bindings=False):
     ) -> None:
         top = self.scroll_y
         self.clear(columns=True)
-        self.add_column(Text(" "), width=2)
-        for column, width in zip(columns, wide, strict=True):
-            title = f"{column.title}▾" if column is self._sorted_by else column.title
-            self.add_column(_fit(Text(title), width, right=column.right), width=width)
-        for mark, line in zip(marks, cells, strict=True):
-            fitted = [
+        self.add_column(Text(UNSELECTED), width=MARK)
+        fitted = [
+            [
                 _fit(cell, width, right=column.right)
                 for cell, width, column in zip(line, wide, columns, strict=True)
             ]
-            self.add_row(Text(mark, "bold"), *fitted)
+            for line in cells
+        ]
+        for title, width in zip(fitted[0], wide, strict=True):
+            self.add_column(title, width=width)
+        for mark, line in zip(marks, fitted[1:], strict=True):
+            self.add_row(Text(mark, "bold"), *line)
         self.scroll_to(y=top, animate=False, immediate=True)
 
     def on_resize(self, _event: events.Resize) -> None:

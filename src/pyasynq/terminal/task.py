@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
 from pyasynq.core.errors import PyasynqError
@@ -18,6 +18,7 @@ from pyasynq.operations import details
 from pyasynq.operations.payloads import Payloads
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import for_tasks
 
@@ -54,15 +55,15 @@ class TaskPage(Page):
 
     TAB = "t"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "act('run')", "run"),
-        Binding("a", "act('archive')", "archive"),
-        Binding("c", "act('cancel')", "cancel"),
-        Binding("d", "act('delete')", "delete"),
-        Binding("i", "copy_id", "copy id"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("pagedown,space", "scroll(15)", "page down", show=False),
-        Binding("pageup", "scroll(-15)", "page up", show=False),
+        shortcut("r", "act('run')", "run"),
+        shortcut("a", "act('archive')", "archive"),
+        shortcut("c", "act('cancel')", "cancel"),
+        shortcut("d", "act('delete')", "delete"),
+        shortcut("i", "copy_id", "copy id"),
+        shortcut("j,down", "scroll(1)", "down", show=False),
+        shortcut("k,up", "scroll(-1)", "up", show=False),
+        shortcut("pagedown,space", "scroll(15)", "page down", show=False),
+        shortcut("pageup", "scroll(-15)", "page up", show=False),
     ]
 
     def __init__(self, desk: Desk, queue: str, task_id: str) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.suggester import Suggester
 from textual.widgets import Input
 
@@ -21,6 +21,7 @@ from pyasynq.operations.search import STATES, SearchError, parse
 from pyasynq.operations.suggestions import Known, suggest
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import for_tasks
 from pyasynq.terminal.table import Column, Table
@@ -117,19 +118,20 @@ class TasksPage(Page):
 
     TAB = "t"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "select", "select"),
-        Binding("X", "select_range", "select a range", show=False),
-        Binding("r", "act('run')", "run"),
-        Binding("a", "act('archive')", "archive"),
-        Binding("c", "act('cancel')", "cancel"),
-        Binding("d", "act('delete')", "delete"),
-        Binding("R", "act_on_all('run')", "run all that match", show=False),
-        Binding("A", "act_on_all('archive')", "archive all that match", show=False),
-        Binding("C", "act_on_all('cancel')", "cancel all that match", show=False),
-        Binding("D", "act_on_all('delete')", "delete all that match", show=False),
-        Binding("h,left", "state(-1)", "previous state", show=False),
-        Binding("l,right", "state(1)", "next state", show=False),
-        Binding("m", "more", "more"),
+        shortcut("enter", "open", "open", show=False),
+        shortcut("x", "select", "select"),
+        shortcut("X", "select_range", "select a range", show=False),
+        shortcut("r", "act('run')", "run"),
+        shortcut("a", "act('archive')", "archive"),
+        shortcut("c", "act('cancel')", "cancel"),
+        shortcut("d", "act('delete')", "delete"),
+        shortcut("R", "act_on_all('run')", "run all that match", show=False),
+        shortcut("A", "act_on_all('archive')", "archive all that match", show=False),
+        shortcut("C", "act_on_all('cancel')", "cancel all that match", show=False),
+        shortcut("D", "act_on_all('delete')", "delete all that match", show=False),
+        shortcut("h,left", "state(-1)", "previous state", show=False),
+        shortcut("l,right", "state(1)", "next state", show=False),
+        shortcut("m", "more", "more"),
     ]
 
     def __init__(self, desk: Desk, line: str = "", *, types: bool = False) -> None:
@@ -208,7 +210,7 @@ class TasksPage(Page):
 
     # -- acting ------------------------------------------------------------------------------------
 
-    def on_data_table_row_selected(self) -> None:
+    def action_open(self) -> None:
         """Open the task with the cursor."""
         if (task := self.table.current) is not None:
             self.app.push_screen(TaskPage(self.desk, task.queue, task.id))

@@ -6,7 +6,7 @@ from typing import ClassVar, Final, TypeAlias
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from pyasynq.core.run_stats import TypeStats
 from pyasynq.inspector import ErrorGroup
@@ -14,6 +14,7 @@ from pyasynq.operations.failures import FailureCount
 from pyasynq.operations.suggestions import quote
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.table import Column, Table
 from pyasynq.terminal.tasks import TasksPage
@@ -91,9 +92,10 @@ class TypesPage(Page):
 
     TAB = "y"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", "other table"),
-        Binding("f", "failed", "its failed tasks"),
-        Binding("t", "range", "1h/8h/3d"),
+        shortcut("enter", "open", "open", show=False),
+        shortcut("tab", "app.focus_next", "other table"),
+        shortcut("f", "failed", "its failed tasks"),
+        shortcut("t", "range", "1h/8h/3d"),
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -131,7 +133,7 @@ class TypesPage(Page):
 
     # -- keys --------------------------------------------------------------------------------------
 
-    def on_data_table_row_selected(self) -> None:
+    def action_open(self) -> None:
         """Open the tasks of the type or failure with the cursor."""
         if self.errors.has_focus:
             self.action_failed()

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.widgets import Static
 
 from pyasynq.core.info import ServerInfo, WorkerInfo
@@ -15,6 +15,7 @@ from pyasynq.operations.payloads import preview
 from pyasynq.operations.permissions import Permission
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import ABOUT, Request
 from pyasynq.terminal.table import Column, Table
@@ -95,10 +96,11 @@ class WorkersPage(Page):
 
     TAB = "w"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", "other table"),
-        Binding("p", "quiet", "quiet/resume"),
-        Binding("S", "stop", "stop worker"),
-        Binding("c", "cancel", "cancel run"),
+        shortcut("enter", "open", "open", show=False),
+        shortcut("tab", "app.focus_next", "runs"),
+        shortcut("p", "quiet", "quiet/resume"),
+        shortcut("S", "stop", "stop"),
+        shortcut("c", "cancel", "cancel run"),
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -127,7 +129,7 @@ class WorkersPage(Page):
 
     # -- keys --------------------------------------------------------------------------------------
 
-    def on_data_table_row_selected(self) -> None:
+    def action_open(self) -> None:
         """Open the running task with the cursor."""
         if self.runs.has_focus and (run := self.runs.current) is not None:
             self.app.push_screen(TaskPage(self.desk, run.worker.queue, run.worker.task_id))
