@@ -48,7 +48,7 @@ class Sampler:
         self, broker: Broker, inspector: Inspector, *, interval_s: float = INTERVAL_S
     ) -> None:
         """Read from *broker*."""
-        self.interval_s = interval_s
+        self.interval_s: float = interval_s
         self._broker = broker
         self._inspector = inspector
         self._lock = asyncio.Lock()

@@ -21,9 +21,9 @@ from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.overview import OverviewPage
 from pyasynq.terminal.page import TABS, Page
 from pyasynq.terminal.schedules import SchedulesPage
+from pyasynq.terminal.servers import WorkersPage
 from pyasynq.terminal.tasks import TasksPage
 from pyasynq.terminal.types import TypesPage
-from pyasynq.terminal.workers import WorkersPage
 
 PAGES: Final[Mapping[str, Callable[[Desk], Page]]] = {
     "o": OverviewPage,
@@ -36,7 +36,7 @@ HERE: Final = "On this page"
 LIST: Final = "In a list"
 EVERYWHERE: Final = "Everywhere"
 
-EVERYWHERE_ACTIONS: Final = ("leave_at_once", "focus_next", "suspend_process")
+EVERYWHERE_ACTIONS: Final = ("leave_at_once", "focus_next")
 
 QUEUE: Final = "q"
 """Key that finds a queue, after ``g``."""
@@ -69,9 +69,9 @@ ModalScreen { align: center middle; }
 class TerminalDashboard(App[None]):
     """Shows queues, tasks, workers and schedules in a terminal, and acts on them."""
 
-    TITLE = "pyasynq"
-    CSS = STYLES
-    ENABLE_COMMAND_PALETTE = False
+    TITLE: str | None = "pyasynq"
+    CSS: ClassVar[str] = STYLES
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
         shortcut("g", "go_to", "go to"),
         shortcut("slash", "search", "search"),

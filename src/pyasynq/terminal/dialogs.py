@@ -1,7 +1,7 @@
 """What is asked and explained in front of a page."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 from rich.text import Text
 from textual import events
@@ -15,6 +15,8 @@ from pyasynq.operations.search import KEYS
 from pyasynq.terminal import texts
 from pyasynq.terminal.keys import shortcut
 
+Prepare: TypeAlias = "Callable[[Question], Coroutine[Any, Any, None]]"
+
 
 class Question(ModalScreen[bool]):
     """Asks before something is done; returns whether the answer is yes."""
@@ -24,17 +26,30 @@ class Question(ModalScreen[bool]):
         shortcut("n,escape,q", "answer(False)", "no"),
     ]
 
-    def __init__(self, text: str, more: str = "", *, is_ready: bool = True) -> None:
-        """Ask *text*, with *more* about what happens; a yes is taken only once it is ready."""
+    def __init__(self, text: str, more: str = "", prepare: Prepare | None = None) -> None:
+        """Ask *text*, with *more* about what happens.
+
+        Args:
+            text: The question.
+            more: More about what happens.
+            prepare: Finds out what to ask, and calls `ask`; no yes counts before that. It is
+                cancelled by a no.
+        """
         super().__init__()
         self._question = text
         self._more = more
-        self._is_ready = is_ready
+        self._prepare = prepare
+        self._is_ready = prepare is None
 
     def compose(self) -> ComposeResult:
         """Make the box."""
         with Vertical(classes="dialog"):
             yield Static(self._content(), id="question")
+
+    def on_mount(self) -> None:
+        """Begin to find out what to ask."""
+        if self._prepare is not None:
+            self.run_worker(self._prepare(self))
 
     def ask(self, text: str) -> None:
         """Ask *text* instead, from now on ready for an answer."""

@@ -98,8 +98,8 @@ COLUMNS: Final[Sequence[Column[Queue]]] = (
 class OverviewPage(Page):
     """All queues, with what is wrong."""
 
-    TAB = "o"
-    COST = 1  # it reads little, and rates need readings of the last seconds
+    TAB: ClassVar[str] = "o"
+    COST: ClassVar[int] = 1  # it reads little, and rates need readings of the last seconds
     BINDINGS: ClassVar[list[BindingType]] = [
         shortcut("enter", "open", "open", show=False),
         shortcut("p", "pause", "pause/resume"),
@@ -112,8 +112,10 @@ class OverviewPage(Page):
         super().__init__(desk)
         self._queues: Sequence[Queue] = ()
         empty = "No queue has had a task yet."
-        self.table = Table(COLUMNS, lambda row: row["queue"], id="queues", empty=empty)
-        self.field = Input(id="filter", placeholder="part of a queue's name", compact=True)
+        self.table: Table[Queue] = Table(
+            COLUMNS, lambda row: row["queue"], id="queues", empty=empty
+        )
+        self.field: Input = Input(id="filter", placeholder="part of a queue's name", compact=True)
 
     def body(self) -> ComposeResult:
         """Make alerts, figures and the table."""

@@ -1,6 +1,7 @@
 """What all pages do: read again and again, show how old that is, ask before they act."""
 
 import asyncio
+import functools
 import time
 from typing import Any, ClassVar, Final
 
@@ -51,7 +52,7 @@ class Page(Screen[None], inherit_bindings=False):
     def __init__(self, desk: Desk) -> None:
         """Show what *desk* reads."""
         super().__init__()
-        self.desk = desk
+        self.desk: Desk = desk
         self._pause_s = INTERVAL_S
         self._wanted = asyncio.Event()
         self._is_shown = asyncio.Event()
@@ -198,7 +199,7 @@ class Page(Screen[None], inherit_bindings=False):
 
         def answer(is_yes: bool | None) -> None:  # noqa: FBT001 - called by textual
             if is_yes:
-                self.run_worker(self._do(request))
+                self.app.run_worker(self._do(request))  # also if the page is left
 
         # At once, so that the question gets the next key.
         self.app.push_screen(Question(request.question, request.more), answer)
@@ -221,8 +222,6 @@ class Page(Screen[None], inherit_bindings=False):
         """Count the tasks that match *line*, ask, and do *action* to all of them."""
         if not self.may_change():
             return
-        question = Question("Counting the tasks that match…", ABOUT[action], is_ready=False)
-        self.run_worker(self._count_matching(action, line, question))
 
         def answer(is_yes: bool | None) -> None:  # noqa: FBT001 - called by textual
             if is_yes:
@@ -230,26 +229,24 @@ class Page(Screen[None], inherit_bindings=False):
             else:
                 self.desk.stop_counting(line)
 
-        self.app.push_screen(question, answer)
+        prepare = functools.partial(self._count_matching, action, line)
+        text = "Counting the tasks that match…"
+        self.app.push_screen(Question(text, ABOUT[action], prepare), answer)
 
     async def _count_matching(self, action: Permission, line: str, question: Question) -> None:
+        why = "nothing to do: no task that matches is in a state that allows it"
         try:
             job = await self.desk.count(action, line)
         except (PyasynqError, SearchError) as error:
-            question.dismiss(False)
             self.say(str(error), is_bad=True)
-            return
-        if not question.is_active:
-            return
-        if job.error:
             question.dismiss(False)
-            self.say(job.error, is_bad=True)
-        elif job.matched:
+            return
+        if job.matched and not job.error:
             what = f"{texts.tasks(job.matched)} that match {line}"
             question.ask(ASK[action].replace("{}", what))
         else:
+            self.say(job.error or why, is_bad=True)
             question.dismiss(False)
-            self.say("nothing to do: no task that matches is in a state that allows it")
 
     async def _do_to_matching(self, action: Permission, line: str) -> None:
         try:

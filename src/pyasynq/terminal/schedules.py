@@ -76,7 +76,7 @@ COLUMNS: Final[Sequence[Column[Row]]] = (
 class SchedulesPage(Page):
     """All entries."""
 
-    TAB = "s"
+    TAB: ClassVar[str] = "s"
     BINDINGS: ClassVar[list[BindingType]] = [
         shortcut("r", "run", "run now"),
         shortcut("p", "pause", "pause/resume"),
@@ -86,7 +86,7 @@ class SchedulesPage(Page):
         """Show what *desk* reads."""
         super().__init__(desk)
         empty = "No scheduler has reported itself: pyasynq scheduler module:app"
-        self.table = Table(COLUMNS, lambda it: it.entry.id, id="entries", empty=empty)
+        self.table: Table[Row] = Table(COLUMNS, lambda it: it.entry.id, id="entries", empty=empty)
 
     def body(self) -> ComposeResult:
         """Make the table, and what is below it."""

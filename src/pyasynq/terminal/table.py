@@ -97,7 +97,7 @@ class Table(DataTable[Text], Generic[R], inherit_bindings=False):
     ) -> None:
         """Show *columns* of rows that *key* identifies; without rows, the text *empty*."""
         super().__init__(id=id, cursor_type="row", cell_padding=0, zebra_stripes=False)
-        self.empty = empty
+        self.empty: str = empty
         self.selected: set[Hashable] = set()
         self._columns_of_rows = columns
         self._key = key

@@ -53,7 +53,7 @@ class Detail:
 class TaskPage(Page):
     """One task."""
 
-    TAB = "t"
+    TAB: ClassVar[str] = "t"
     BINDINGS: ClassVar[list[BindingType]] = [
         shortcut("r", "act('run')", "run"),
         shortcut("a", "act('archive')", "archive"),

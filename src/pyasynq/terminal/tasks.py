@@ -116,7 +116,7 @@ class LineSuggester(Suggester):
 class TasksPage(Page):
     """Tasks that match a search line."""
 
-    TAB = "t"
+    TAB: ClassVar[str] = "t"
     BINDINGS: ClassVar[list[BindingType]] = [
         shortcut("enter", "open", "open", show=False),
         shortcut("x", "select", "select"),
@@ -140,10 +140,10 @@ class TasksPage(Page):
         self._line = line
         self._begins_with_line = types
         self._rounds = 1
-        self.table = Table(
+        self.table: Table[TaskInfo] = Table(
             COLUMNS, lambda task: (task.queue, task.id), id="tasks", empty="No task matches."
         )
-        self.field = Input(
+        self.field: Input = Input(
             line, id="line", placeholder=EXAMPLE, suggester=LineSuggester(desk), compact=True
         )
 

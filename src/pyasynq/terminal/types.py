@@ -90,7 +90,7 @@ ERRORS: Final[Sequence[Column[Failure]]] = (
 class TypesPage(Page):
     """All types that ran lately, and all failures."""
 
-    TAB = "y"
+    TAB: ClassVar[str] = "y"
     BINDINGS: ClassVar[list[BindingType]] = [
         shortcut("enter", "open", "open", show=False),
         shortcut("tab", "app.focus_next", "other table"),
@@ -103,9 +103,9 @@ class TypesPage(Page):
         super().__init__(desk)
         self._last = RANGES[0]
         empty = "Nothing ran in this time. Workers of Go write no counts."
-        self.types = Table(TYPES, lambda row: row.type, id="types", empty=empty)
+        self.types: Table[TypeStats] = Table(TYPES, lambda row: row.type, id="types", empty=empty)
         empty = "No task waits for another try, and none is archived."
-        self.errors = Table(ERRORS, _key_of_failure, id="errors", empty=empty)
+        self.errors: Table[Failure] = Table(ERRORS, _key_of_failure, id="errors", empty=empty)
 
     def body(self) -> ComposeResult:
         """Make both tables."""

@@ -94,7 +94,7 @@ RUNS: Final[Sequence[Column[Run]]] = (
 class WorkersPage(Page):
     """All servers, and all running tasks."""
 
-    TAB = "w"
+    TAB: ClassVar[str] = "w"
     BINDINGS: ClassVar[list[BindingType]] = [
         shortcut("enter", "open", "open", show=False),
         shortcut("tab", "app.focus_next", "runs"),
@@ -107,8 +107,10 @@ class WorkersPage(Page):
         """Show what *desk* reads."""
         super().__init__(desk)
         empty = "No worker runs: pyasynq worker module:app"
-        self.servers = Table(SERVERS, lambda it: it.id, id="servers", empty=empty)
-        self.runs = Table(RUNS, _key_of_run, id="runs", empty="No task is running.")
+        self.servers: Table[ServerInfo] = Table(
+            SERVERS, lambda it: it.id, id="servers", empty=empty
+        )
+        self.runs: Table[Run] = Table(RUNS, _key_of_run, id="runs", empty="No task is running.")
 
     def body(self) -> ComposeResult:
         """Make both tables."""
