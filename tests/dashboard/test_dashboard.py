@@ -15,8 +15,8 @@ from pyasynq import Client, OptionError, Task
 from pyasynq.broker import Broker
 from pyasynq.dashboard import Dashboard
 from pyasynq.dashboard.dashboard import all_routes
-from pyasynq.dashboard.permissions import LEAST_ROLE
 from pyasynq.dashboard.static_files import FOLDER
+from pyasynq.operations.permissions import LEAST_ROLE
 from tests.support.servers import free_port
 
 

@@ -10,8 +10,8 @@ from pyasynq.broker import Broker
 from pyasynq.dashboard import Dashboard, Permission, Principal, Role
 from pyasynq.dashboard.dashboard import all_routes
 from pyasynq.dashboard.gate import MAX_BODY, MAX_DISCARDED
-from pyasynq.dashboard.permissions import LEAST_ROLE
 from pyasynq.dashboard.routes import Nothing, Route, check_routes
+from pyasynq.operations.permissions import LEAST_ROLE
 from tests.dashboard.conftest import Connect
 from tests.support.factories import a_pending, enqueue
 from tests.support.web import serving

@@ -19,13 +19,13 @@ from pyasynq.core.errors import OptionError
 from pyasynq.dashboard import openapi
 from pyasynq.dashboard.api import ROUTES
 from pyasynq.dashboard.gate import Gate
-from pyasynq.dashboard.login import LoopbackLogin, NoLogin, is_address
-from pyasynq.dashboard.payloads import Redact
-from pyasynq.dashboard.permissions import Authorize, Permission
+from pyasynq.dashboard.login import Authorize, LoopbackLogin, NoLogin, is_address
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import Handler, Nothing, Route, check_routes, reads
 from pyasynq.dashboard.services import Services
 from pyasynq.dashboard.static_files import show_file, show_index
+from pyasynq.operations.payloads import Redact
+from pyasynq.operations.permissions import Permission
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -134,7 +134,7 @@ class Dashboard:
 
     def end_streams(self) -> None:
         """End all streams, for which a server would wait when it stops."""
-        self._services.sampler.end_streams()
+        self._services.streams.end_streams()
 
     async def aclose(self) -> None:
         """Stop what runs, and close the connections that the dashboard opened."""

@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.json_form import to_json_types
-from pyasynq.dashboard.permissions import LEAST_ROLE, Authorize, Principal
+from pyasynq.dashboard.login import Authorize
 from pyasynq.dashboard.problems import Problem, problem_of
 from pyasynq.dashboard.routes import Call, Route
 from pyasynq.dashboard.services import Services
+from pyasynq.operations.permissions import LEAST_ROLE, Principal
 from pyasynq.runtime.loggers import get_logger
 
 T = TypeVar("T")

@@ -8,17 +8,20 @@ import hmac
 import ipaddress
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from starlette.requests import Request
 
 from pyasynq.core.errors import OptionError
-from pyasynq.dashboard.permissions import Principal, Role
 from pyasynq.dashboard.problems import Problem
+from pyasynq.operations.permissions import Principal, Role
 from pyasynq.runtime.loggers import get_logger
+
+Authorize: TypeAlias = Callable[[Request], Awaitable[Principal | None] | Principal | None]
+"""Returns the principal of a request; None if it must log in first."""
 
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 """Headers with which a proxy says that the client is elsewhere."""

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from pyasynq.broker import Broker
-from pyasynq.dashboard import jobs
+from pyasynq.operations import jobs
 from tests.dashboard.conftest import Connect
 from tests.support.factories import (
     a_pending,

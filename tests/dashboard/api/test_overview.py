@@ -18,7 +18,8 @@ from pyasynq.broker.ports import OPTIONAL
 from pyasynq.dashboard import Dashboard, Permission
 from pyasynq.dashboard.api import overview
 from pyasynq.dashboard.api.overview import EventStream
-from pyasynq.dashboard.sampler import Sampler
+from pyasynq.dashboard.streams import Streams
+from pyasynq.operations.sampler import Sampler
 from tests.dashboard.conftest import Connect
 from tests.support.factories import a_pending, enqueue
 from tests.support.servers import free_port
@@ -172,7 +173,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
     monkeypatch.setattr(overview, "SEND_S", 0.01)
     from pyasynq import Inspector
 
-    sampler = Sampler(broker, Inspector(broker), dict)
+    streams = Streams(Sampler(broker, Inspector(broker)), dict)
     sent: list[str] = []
 
     async def receive() -> dict[str, object]:
@@ -184,8 +185,8 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
         if len(sent) > 1:
             await anyio.sleep_forever()
 
-    await EventStream(sampler)({"type": "http", "method": "GET"}, receive, send)
-    assert (sent, sampler.streams) == (["http.response.start", "http.response.body"], 0)
+    await EventStream(streams)({"type": "http", "method": "GET"}, receive, send)
+    assert (sent, streams.streams) == (["http.response.start", "http.response.body"], 0)
 
 
 async def test_the_head_of_a_stream_ends(served: str) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from pyasynq.core.errors import BrokerUnavailableError, PyasynqError
-from pyasynq.dashboard.concurrency import gather
-from pyasynq.dashboard.permissions import Permission
 from pyasynq.dashboard.problems import problem_of
 from pyasynq.dashboard.routes import Call
+from pyasynq.operations.concurrency import gather
+from pyasynq.operations.permissions import Permission
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from pyasynq.core.info import SchedulerEntry
 from pyasynq.core.json_form import entry_members
 from pyasynq.dashboard.api.inputs import MAX_LIMIT, Page
 from pyasynq.dashboard.api.outcomes import do_each
-from pyasynq.dashboard.concurrency import gather
-from pyasynq.dashboard.finder import not_a_cursor
-from pyasynq.dashboard.payloads import preview
-from pyasynq.dashboard.permissions import Permission
+from pyasynq.dashboard.cursors import not_a_cursor
 from pyasynq.dashboard.routes import API, Call, Handler, Nothing, Route, reads
+from pyasynq.operations.concurrency import gather
+from pyasynq.operations.payloads import preview
+from pyasynq.operations.permissions import Permission
 
 if TYPE_CHECKING:
     from pyasynq.core.options import EnqueueOptions

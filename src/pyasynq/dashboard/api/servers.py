@@ -7,11 +7,11 @@ import msgspec
 
 from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.json_form import fields
-from pyasynq.dashboard.payloads import preview
-from pyasynq.dashboard.permissions import Permission
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Handler, Nothing, Route, reads
 from pyasynq.inspector import Inspector
+from pyasynq.operations.payloads import preview
+from pyasynq.operations.permissions import Permission
 
 Control: TypeAlias = Callable[[Inspector, str], Awaitable[list[ServerInfo]]]
 """Wants something else of the servers that a target names, and returns them."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from pyasynq.core.json_form import fields
 from pyasynq.dashboard.api.inputs import Page
-from pyasynq.dashboard.finder import not_a_cursor
+from pyasynq.dashboard.cursors import not_a_cursor
 from pyasynq.dashboard.routes import Call, Nothing, reads
 from pyasynq.diagnosis.diagnosis import diagnose
 from pyasynq.diagnosis.reading import read_findings

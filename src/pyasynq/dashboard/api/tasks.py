@@ -11,18 +11,18 @@ from pyasynq.core.json_form import fields
 from pyasynq.core.run_stats import OTHER
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task
-from pyasynq.dashboard import details, suggestions
 from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit
 from pyasynq.dashboard.api.jobs import time_of
 from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.api.search_lines import parse_line
-from pyasynq.dashboard.finder import decode_cursor, encode_cursor
-from pyasynq.dashboard.permissions import Permission
+from pyasynq.dashboard.cursors import decode_cursor, encode_cursor
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Handler, Route, reads
-from pyasynq.dashboard.search import STATES
-from pyasynq.dashboard.suggestions import Known
 from pyasynq.inspector import TaskChanges
+from pyasynq.operations import details, suggestions
+from pyasynq.operations.permissions import Permission
+from pyasynq.operations.search import STATES
+from pyasynq.operations.suggestions import Known
 
 if TYPE_CHECKING:
     from pyasynq.core.options import EnqueueOptions

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pyasynq.core.states import TaskState
-from pyasynq.dashboard.search import KEYS, STATES
+from pyasynq.operations.search import KEYS, STATES
 
 MOST: Final = 20
 """Suggestions of one answer."""
@@ -101,7 +101,7 @@ def _values(key: str, value: str, sign: str, known: Known) -> Iterator[Suggestio
     found = [it for it in _candidates(key, known) if typed.lower() in it[0].lower()]
     # Those that begin with the typed text come first.
     for label, hint, count in sorted(found, key=lambda it: it[0].lower().find(typed.lower()) > 0):
-        text = f"{sign}{key}:{done}{comma}{_quote(label)}"
+        text = f"{sign}{key}:{done}{comma}{quote(label)}"
         yield Suggestion(text=text, label=label, hint=hint, count=count)
 
 
@@ -115,7 +115,7 @@ def _candidates(key: str, known: Known) -> Iterable[tuple[str, str, int | None]]
     return [(name, "", None) for name in names.get(key, ())]
 
 
-def _quote(value: str) -> str:
+def quote(value: str) -> str:
     """Return *value* as it is written in a line; a quote in it becomes a wildcard."""
     if _PLAIN.fullmatch(value):
         return value

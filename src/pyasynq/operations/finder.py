@@ -1,6 +1,5 @@
 """Search for tasks in bounded steps."""
 
-import base64
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,10 +12,9 @@ from pyasynq.broker import Broker, Container, Matches
 from pyasynq.core.errors import BrokerError, PoisonError, QueueNotFoundError, TaskNotFoundError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.states import TaskState
-from pyasynq.dashboard.payloads import Payloads
-from pyasynq.dashboard.problems import Problem
-from pyasynq.dashboard.search import STATES, Query
 from pyasynq.inspector.actions import Actions
+from pyasynq.operations.payloads import Payloads
+from pyasynq.operations.search import STATES, Query
 
 MOST_LOOKED_AT: Final = 10_000
 """Tasks that one call looks at."""
@@ -228,34 +226,3 @@ def _from(places: Sequence[Place], position: Position | None) -> list[tuple[Plac
     begin = _order(position.queue, position.state, position.group)
     ordered = [(_order_of(place.container), place) for place in places]
     return [(it, position.start if at == begin else 0) for at, it in ordered if at >= begin]
-
-
-def encode_cursor(position: msgspec.Struct | None) -> str | None:
-    """Return the cursor of *position*; None if there is none."""
-    if position is None:
-        return None
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> Position | None:
-    """Return the position of *cursor*; None if it is empty.
-
-    Raises:
-        Problem: If it is no cursor.
-    """
-    if not cursor:
-        return None
-    try:
-        data = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        position = msgspec.json.decode(data, type=Position)
-        TaskState(position.state)
-    except ValueError:  # also of base64 and msgspec
-        raise not_a_cursor() from None
-    if position.start < 0:
-        raise not_a_cursor()
-    return position
-
-
-def not_a_cursor() -> Problem:
-    """Return the problem that a cursor is not one of the list."""
-    return Problem(400, "invalid", "this is no cursor of this list", field="cursor")

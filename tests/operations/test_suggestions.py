@@ -2,8 +2,8 @@
 
 import pytest
 
-from pyasynq.dashboard.search import parse
-from pyasynq.dashboard.suggestions import MOST, Known, suggest
+from pyasynq.operations.search import parse
+from pyasynq.operations.suggestions import MOST, Known, suggest
 
 KNOWN = Known(
     states={"retry": 5, "archived": 2},

@@ -17,13 +17,12 @@ from pyasynq.core.errors import (
     TaskStateError,
 )
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
-from pyasynq.dashboard.concurrency import gather
-from pyasynq.dashboard.finder import Finder, Place
-from pyasynq.dashboard.permissions import Permission
-from pyasynq.dashboard.problems import Problem
-from pyasynq.dashboard.search import Query
 from pyasynq.inspector import Inspector
 from pyasynq.inspector.actions import BATCH, Actions, Choose
+from pyasynq.operations.concurrency import gather
+from pyasynq.operations.finder import Finder, Place
+from pyasynq.operations.permissions import Permission
+from pyasynq.operations.search import Query
 from pyasynq.runtime.loggers import get_logger
 
 MOST_RUNNING: Final = 4
@@ -79,6 +78,32 @@ class Job:
     error: str | None = None
 
 
+class JobNotFoundError(PyasynqError):
+    """There is no job with this id.
+
+    Attributes:
+        id: The id.
+    """
+
+    def __init__(self, id: str) -> None:
+        """Name the *id*."""
+        self.id = id
+        super().__init__(f"there is no job {id!r}")
+
+
+class TooManyJobsError(PyasynqError):
+    """Too many jobs run already.
+
+    Attributes:
+        most: Jobs that may run at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Say how many run."""
+        self.most = most
+        super().__init__(f"{most} jobs run already: wait, or stop one")
+
+
 class _Stopped(Exception):
     """An operator has stopped the job."""
 
@@ -119,11 +144,11 @@ class Jobs:
         """Return a job.
 
         Raises:
-            Problem: If there is none with this id.
+            JobNotFoundError: If there is none with this id.
         """
         job = self._jobs.get(job_id)
         if job is None:
-            raise Problem(404, "not-found", f"there is no job {job_id!r}")
+            raise JobNotFoundError(job_id)
         return job
 
     def begin(
@@ -135,11 +160,10 @@ class Jobs:
         """Begin *job*, which is done by *work*; call *finish* at its end.
 
         Raises:
-            Problem: If too many jobs run.
+            TooManyJobsError: If too many jobs run.
         """
         if len(self._running) >= MOST_RUNNING:
-            text = f"{MOST_RUNNING} jobs run already: wait, or stop one"
-            raise Problem(429, "too-many", text, headers={"Retry-After": "5"})
+            raise TooManyJobsError(MOST_RUNNING)
         self._jobs[job.id] = job
         for old in [it for it in self._jobs if it not in self._running][:-KEPT]:
             del self._jobs[old]

@@ -6,7 +6,7 @@ from typing import Final
 from pyasynq.broker import AuditEntry, Broker
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.json_form import to_json_types
-from pyasynq.dashboard.permissions import Permission, Principal
+from pyasynq.operations.permissions import Principal
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.audit")
@@ -22,7 +22,7 @@ class Audit:
     async def write(
         self,
         principal: Principal,
-        action: Permission,
+        action: str,
         target: str,
         *,
         count: int = 1,
@@ -33,7 +33,7 @@ class Audit:
 
         Args:
             principal: The person or program that did it.
-            action: What was done.
+            action: What was done: a `Permission`, or another name of this form.
             target: To what: a queue, a task, a search line.
             count: Number of tasks or queues that were changed.
             outcome: ``begun``, ``done``, ``stopped``, ``failed`` or ``refused``.
@@ -43,7 +43,7 @@ class Audit:
             at=datetime.now(UTC),
             principal=principal.name,
             role=principal.role,
-            action=action.value,
+            action=str(action),
             target=target,
             count=count,
             outcome=outcome,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pyasynq import TaskInfo, TaskState
-from pyasynq.dashboard.search import SearchError, parse
+from pyasynq.operations.search import SearchError, parse
 
 NOW = datetime(2040, 1, 2, 12, tzinfo=UTC)
 UUID = "01a21eb8-c79a-7153-be8c-083c530c28a3"

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from pyasynq.core.json_form import to_json_types
-from pyasynq.dashboard.payloads import MAX_SHOWN, Payloads, decode, preview
+from pyasynq.operations.payloads import MAX_SHOWN, Payloads, decode, preview
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """Rights: roles, permissions, and the person or program behind a request."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
-
-from starlette.requests import Request
+from typing import Final
 
 
 class Role(StrEnum):
@@ -88,7 +86,3 @@ class Principal:
         return (
             RANKS[Role(self.role)] >= RANKS[LEAST_ROLE[permission]] or permission.value in self.more
         )
-
-
-Authorize: TypeAlias = Callable[[Request], Awaitable[Principal | None] | Principal | None]
-"""Returns the principal of a request; None if it must log in first."""

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from pyasynq import QueueInfo
-from pyasynq.dashboard.overview import (
+from pyasynq.diagnosis.checks import ok, problem, unknown, warning
+from pyasynq.operations.overview import (
     Alert,
     Past,
     Reading,
@@ -16,7 +17,6 @@ from pyasynq.dashboard.overview import (
     queue_alerts,
     queue_rows,
 )
-from pyasynq.diagnosis.checks import ok, problem, unknown, warning
 from tests.support.factories import a_server
 
 NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
