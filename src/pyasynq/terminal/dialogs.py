@@ -26,7 +26,7 @@ class Question(ModalScreen[bool]):
         shortcut("n,escape,q", "answer(False)", "no"),
     ]
 
-    def __init__(self, text: str, more: str = "", prepare: Prepare | None = None) -> None:
+    def __init__(self, text: str, more: str = "", prepare: "Prepare | None" = None) -> None:
         """Ask *text*, with *more* about what happens.
 
         Args:

@@ -20,8 +20,8 @@ R = TypeVar("R")
 LEAST: Final = 8
 """Narrowest width of the column that takes the room which is left."""
 
-MOST: Final = 33
-"""Widest width of any other column."""
+MOST: Final = 37
+"""Widest width of any other column: an id, and a space."""
 
 SELECTED: Final = "●"
 UNSELECTED: Final = " "
