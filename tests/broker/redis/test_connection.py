@@ -713,7 +713,8 @@ async def test_a_cluster_that_is_away_is_reported() -> None:
 def test_connections_share_what_they_call_their_driver(
     settings: str, name: str, version: str
 ) -> None:
-    pool: Any = open_driver(f"redis://h{settings}").connection_pool
+    client: Any = open_driver(f"redis://h{settings}")
+    pool = client.connection_pool
     one, other = pool.make_connection(), pool.make_connection()
     assert one.driver_info is other.driver_info
     assert (one.driver_info.formatted_name, one.driver_info.lib_version) == (name, version)
