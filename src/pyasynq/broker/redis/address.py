@@ -39,8 +39,8 @@ SETTINGS: Final[Mapping[str, Any]] = {
 The driver must not retry: an enqueue that it sent twice would conflict with itself.
 """
 
-DRIVER_NAME: Final = frozenset({"lib_name", "lib_version"})
-"""Settings of what a connection calls its driver."""
+DRIVER_NAMES: Final = {"lib_name": "name", "lib_version": "lib_version"}
+"""Settings of what a connection calls its driver, and their names in `DriverInfo`."""
 
 OF_REDIS: Final = frozenset({"username", "password", "db"})
 """Settings for the Redis server only, not for the sentinels."""
@@ -88,7 +88,7 @@ async def close_driver(driver: Driver) -> None:
 
 def _open_address(address: Address) -> Driver:
     network = TlsConnection if address.tls else TcpConnection
-    settings = {**SETTINGS, **_driver_info(address), **address.settings}
+    settings = {**SETTINGS, **_name_driver(address.settings)}
     match address.kind:
         case "single":
             (host,) = address.hosts
@@ -102,13 +102,15 @@ def _open_address(address: Address) -> Driver:
             return _sentinel_client(address, settings, network)
 
 
-def _driver_info(address: Address) -> dict[str, DriverInfo]:
-    """Return what all connections of a client call their driver, unless *address* says it.
+def _name_driver(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *settings* with what all connections of a client call their driver.
 
     Without it each new connection reads the version of the driver from the driver's files, which
     takes a millisecond of CPU.
     """
-    return {} if DRIVER_NAME & address.settings.keys() else {"driver_info": DriverInfo()}
+    given = {ours: settings[name] for name, ours in DRIVER_NAMES.items() if name in settings}
+    others = {name: value for name, value in settings.items() if name not in DRIVER_NAMES}
+    return {"driver_info": DriverInfo(**given), **others}
 
 
 def _client(kind: type[AbstractConnection], settings: Mapping[str, Any]) -> Redis:
