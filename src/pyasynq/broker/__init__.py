@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from pyasynq.broker.ports import Broker
 from pyasynq.broker.ports.audit import AuditEntry, AuditPort
 from pyasynq.broker.ports.backup import BackupPort
+from pyasynq.broker.ports.batches import BatchPort, BatchRef, BatchRepair
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.control import ControlPort
 from pyasynq.broker.ports.creation import (
@@ -67,6 +68,9 @@ __all__ = [
     "AuditEntry",
     "AuditPort",
     "BackupPort",
+    "BatchPort",
+    "BatchRef",
+    "BatchRepair",
     "Broker",
     "BrokerAddress",
     "ClusterPort",

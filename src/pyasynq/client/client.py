@@ -2,17 +2,18 @@
 
 import asyncio
 import functools
-import os
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
 from pyasynq.client.batching import Batcher
+from pyasynq.client.ids import new_ids
 from pyasynq.client.middleware import ClientMiddleware, MiddlewareChain
+from pyasynq.client.together import create_together
 from pyasynq.core.codec import Codec, Codecs
-from pyasynq.core.compose import Composed, Composer
+from pyasynq.core.compose import Composed, Composer, Plan
 from pyasynq.core.errors import (
     ClientClosedError,
     OptionError,
@@ -47,13 +48,6 @@ CHUNK: Final = 256
 SHORTEST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 1
 """Polling interval while waiting for a result; it doubles. A Python worker notifies earlier."""
-
-PARTS: Final = 4096
-PART_SHIFT: Final = 8
-"""Parts of a millisecond that an id tells apart, each of 256 ns."""
-
-VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-"""The digit that marks a UUID, for each random digit."""
 
 
 class Client:
@@ -159,6 +153,36 @@ class Client:
         if writing is not None:
             outcomes += await writing
         return outcomes
+
+    @must_await
+    async def enqueue_all(
+        self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]
+    ) -> list[str]:
+        """Enqueue all *tasks*, or none of them; the options of the call are added to each.
+
+        No worker takes one of them before all are stored; then they go to their queues in order, a
+        thousand at a time. *tasks* may be a generator of any length: it is read in chunks. If this
+        process dies, servers with these queues delete what it has stored, after an hour, or go on
+        if all was stored.
+
+        Returns:
+            The ids of the tasks, in the given order.
+
+        Raises:
+            OptionError: If an option or a payload is not allowed, or *tasks* has something else
+                than tasks.
+            CodecError: If a codec cannot seal a payload.
+            DuplicateTaskError: If another task holds a unique lock.
+            TaskIDConflictError: If a queue holds a task with one of the ids.
+            BrokerError: If the broker did not answer. It may have accepted all tasks.
+            ClientClosedError: After `aclose`.
+            Exception: Any error of a middleware, or of *tasks*.
+        """
+        if (bound_loop := self._loop_elsewhere()) is not None:
+            return await bound_loop.call(functools.partial(self.enqueue_all, tasks, **options))
+        chunks = self._plans(tasks, check_all(options))
+        (batch_id,) = new_ids(1)
+        return await create_together(self._broker.batches, batch_id, chunks)
 
     @must_await
     async def result(
@@ -277,6 +301,29 @@ class Client:
             outcomes += await self._middleware.enqueue_each(chunk, shared, self._place)
         return outcomes
 
+    async def _plans(self, tasks: Iterable[Task], shared: Options) -> AsyncIterator[Sequence[Plan]]:
+        """Yield the plans of *tasks*, in chunks; middleware is called for one task at a time."""
+        waiting = iter(_check_iterable(tasks))
+        while chunk := list(islice(waiting, CHUNK)):
+            plans: list[Plan] = []
+            for task, task_id in zip(chunk, new_ids(len(chunk)), strict=True):
+                check_task(task)
+                merged = merge(task.options, shared)
+                end = functools.partial(self._compose_into, plans, task_id)
+                if self._middleware:
+                    await self._middleware.enqueue(task, merged, end)
+                else:
+                    await end(task, merged)
+            yield plans
+
+    async def _compose_into(
+        self, plans: list[Plan], task_id: str, task: Task, options: Options
+    ) -> TaskInfo:
+        """Compose *task* and add its plan to *plans*; called after all middleware."""
+        composed = self._compose(task, options, now=self._clock.now(), task_id=task_id)
+        plans.append(composed.plan)
+        return composed.info()
+
     def _compose_chunk(
         self, tasks: Sequence[Task], shared: Options
     ) -> list[Composed | PyasynqError]:
@@ -312,34 +359,14 @@ def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:
     return check_name("queue", queue), check_name("info", info)
 
 
-def _check_tasks(tasks: object) -> list[Task]:
+def _check_iterable(tasks: object) -> Iterable[Task]:
     if not isinstance(tasks, Iterable):
         raise OptionError("tasks", tasks, "a list of Tasks (for one there is enqueue)")
-    waiting = list(cast("Iterable[Task]", tasks))
+    return cast("Iterable[Task]", tasks)
+
+
+def _check_tasks(tasks: object) -> list[Task]:
+    waiting = list(_check_iterable(tasks))
     for task in waiting:
         check_task(task)
     return waiting
-
-
-def new_ids(count: int) -> list[str]:
-    """Return *count* UUIDs (version 7) as text, at most 256; one call reads all random bytes.
-
-    They grow with time, so that a broker with an index of ids adds to its end. Go does not mind.
-    """
-    ms, ns = divmod(time.time_ns(), 1_000_000)
-    part = ns >> PART_SHIFT
-    if part + count > PARTS:
-        ms, part = ms + 1, 0
-    start = _start_of_ids(ms)
-    digits = os.urandom(8 * count).hex()
-    return [
-        f"{start}{part + at // 16:03x}-{VARIANTS[digits[at]]}{digits[at + 1 : at + 4]}"
-        f"-{digits[at + 4 : at + 16]}"
-        for at in range(0, 16 * count, 16)
-    ]
-
-
-@functools.lru_cache(maxsize=1)
-def _start_of_ids(ms: int) -> str:
-    """Return the text with which the ids of a millisecond begin."""
-    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7"

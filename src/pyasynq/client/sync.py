@@ -67,6 +67,10 @@ class SyncClient:
         """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
         return self._calls.call(lambda client: client.enqueue_many(tasks, **options))
 
+    def enqueue_all(self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]) -> list[str]:
+        """Enqueue all *tasks*, or none of them; see `Client.enqueue_all`."""
+        return self._calls.call(lambda client: client.enqueue_all(tasks, **options))
+
     def result(
         self,
         info: TaskInfo | str,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyasynq.broker.ports.audit import AuditPort
 from pyasynq.broker.ports.backup import BackupPort
+from pyasynq.broker.ports.batches import BatchPort
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.control import ControlPort
 from pyasynq.broker.ports.creation import CreationPort
@@ -34,6 +35,7 @@ __all__ = [
     "OPTIONAL",
     "AuditPort",
     "BackupPort",
+    "BatchPort",
     "Broker",
     "ClusterPort",
     "ControlPort",
@@ -61,6 +63,7 @@ OPTIONAL: Final = {
     "semaphores": "semaphores",
     "receipts": "an outbox",
     "mail": "mail between queues",
+    "batches": "batches of tasks",
     "history": "a history of runs",
     "control": "control of servers",
     "audit": "an audit",
@@ -92,6 +95,7 @@ class Broker(ABC):
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         mail: Deliver tasks to other queues, if `settle` cannot create them there.
+        batches: Create tasks all together.
         history: Counts and durations of runs.
         control: What operators want of servers.
         audit: The actions of operators.
@@ -115,6 +119,7 @@ class Broker(ABC):
     semaphores: SemaphorePort
     receipts: ReceiptPort
     mail: MailPort
+    batches: BatchPort
     history: HistoryPort
     control: ControlPort
     audit: AuditPort

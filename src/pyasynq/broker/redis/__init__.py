@@ -3,6 +3,7 @@
 from pyasynq.broker import ports
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.audit import RedisAudit
+from pyasynq.broker.redis.batches import RedisBatches
 from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.control import RedisControl
@@ -47,14 +48,16 @@ class RedisBroker(ports.Broker):
         self._results = results = RedisResults(driver, clock)
         groups = RedisGroups(driver)
         creation = RedisCreation(driver, registry.register, clock)
+        batches = RedisBatches(driver, creation)
         self.name: str = "Redis"
         self.creation: ports.CreationPort = creation
         self.work: ports.WorkPort = RedisWork(driver, clock)
         self.upkeep: ports.UpkeepPort = RedisUpkeep(driver, clock)
         self.registry: ports.RegistryPort = registry
-        self.inspection: ports.InspectionPort = RedisInspection(driver, groups, clock)
+        self.inspection: ports.InspectionPort = RedisInspection(driver, groups, batches, clock)
         self.results: ports.ResultPort = results
         self.groups: ports.GroupPort = groups
+        self.batches: ports.BatchPort = batches
         self._add_other_ports(driver, clock, creation)
 
     def _add_other_ports(self, driver: Driver, clock: Clock, creation: RedisCreation) -> None:

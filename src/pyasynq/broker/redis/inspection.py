@@ -9,7 +9,9 @@ from typing import Final, cast
 from pyasynq.broker.ports.inspection import Container, Progress, RemoveResult
 from pyasynq.broker.redis import keys, pipeline, shared_keys
 from pyasynq.broker.redis.actions import RedisActions
-from pyasynq.broker.redis.connection import execute
+from pyasynq.broker.redis.batches import RedisBatches
+from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.read import RedisRead
 from pyasynq.core.errors import BrokerError
@@ -17,6 +19,7 @@ from pyasynq.core.policy import MAX_BULK
 from pyasynq.core.run_stats import KEPT_S
 from pyasynq.core.states import Action, TaskState
 from pyasynq.runtime.cleanup import run_to_end
+from pyasynq.runtime.clock import Clock
 
 DAYS: Final = 92
 """Days of counters to delete: they live for 90, and other machines may be a day ahead."""
@@ -34,6 +37,13 @@ _RESULTS: Final = {1: RemoveResult.DONE, 0: RemoveResult.NOT_EMPTY, -1: RemoveRe
 
 class RedisInspection(RedisRead, RedisActions):
     """All that an inspector needs, over one client."""
+
+    def __init__(
+        self, driver: Driver, groups: RedisGroups, batches: RedisBatches, clock: Clock
+    ) -> None:
+        """Send calls over *driver*; *groups* and *batches* find their tasks."""
+        super().__init__(driver, groups, clock)
+        self._batches = batches
 
     async def remove(
         self, queue: str, *, force: bool, progress: Progress | None = None
@@ -86,6 +96,7 @@ class RedisInspection(RedisRead, RedisActions):
         if force:
             await self._empty_all(queue, (TaskState.PENDING,), deleted)
             await execute(self._driver, "UNLINK", keys.mail(queue), keys.mail_bodies(queue))
+        await self._batches.remove(queue, force=force)
         removed = await self._remove_rest(queue)
         if removed is RemoveResult.DONE:
             await self._deregister(queue)
@@ -129,6 +140,7 @@ class RedisInspection(RedisRead, RedisActions):
             },
             groups=keys.groups(queue),
             aggregation_sets=keys.aggregation_sets(queue),
+            batches=keys.batches(queue),
             mail=keys.mail(queue),
             mail_bodies=keys.mail_bodies(queue),
             lease=keys.lease(queue),

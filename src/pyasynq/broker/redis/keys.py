@@ -153,6 +153,48 @@ def mail_bodies(queue: str) -> str:
     return f"asynq:{{{queue}}}:mail_bodies"
 
 
+def batches(queue: str) -> str:
+    """Return the key of the batches of tasks (sorted set of ids).
+
+    The scores are the Unix seconds of the last change, or of the end of what is over.
+
+    Written by:
+        the scripts in ``batches``
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batches"
+
+
+def batch(queue: str, batch_id: str = "") -> str:
+    """Return the key of the record of a batch (hash).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        the scripts in ``batches``
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch:{batch_id}"
+
+
+def staged_tasks(queue: str, batch_id: str = "") -> str:
+    """Return the key of the tasks of a batch that are not released (list of MessagePack).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        `stage_tasks`, `release_tasks`, `discard_batch`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch_staged:{batch_id}"
+
+
 def groups(queue: str) -> str:
     """Return the key of the names of groups with waiting tasks (set).
 

@@ -90,11 +90,15 @@ def _guard_values(task: NewTask) -> Each:
             return "tick", last, known_s, at_s, ttl_s, EARLY_S, CREDIBLE_S
 
 
+def complete_values(plan: Plan) -> EachValues:
+    """Return all values of the task of *plan* for the script's EACH, except for a guard."""
+    task_id, message, *others = each_values(NewTask(plan))
+    return task_id, message, *(others or _UNSET)[:-1]
+
+
 def mail_body(plan: Plan) -> bytes:
     """Return a `MailBody` for the task of *plan*, encoded."""
-    values: tuple[Each, ...] = each_values(NewTask(plan))
-    complete = values + _UNSET if len(values) == PLAIN else values
-    return pack((plan.message.queue, *complete[:-1]))
+    return pack((plan.message.queue, *complete_values(plan)))
 
 
 def log_refusal(queue: str, task_id: str, answer: int) -> None:

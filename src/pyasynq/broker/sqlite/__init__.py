@@ -6,6 +6,7 @@ from typing import Final
 from pyasynq.broker import ports
 from pyasynq.broker.sqlite.audit import SqliteAudit
 from pyasynq.broker.sqlite.backup import SqliteBackup
+from pyasynq.broker.sqlite.batches import SqliteBatches
 from pyasynq.broker.sqlite.control import SqliteControl
 from pyasynq.broker.sqlite.creation import SqliteCreation
 from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
@@ -81,6 +82,7 @@ class SqliteBroker(ports.Broker):
         self.inspection: ports.InspectionPort = SqliteInspection(store)
         self.results: ports.ResultPort = SqliteResults(store)
         self.groups: ports.GroupPort = SqliteGroups(store)
+        self.batches: ports.BatchPort = SqliteBatches(store)
         self.schedules: ports.SchedulePort = SqliteSchedules(store)
         self.entries: ports.EntryPort = SqliteEntries(store)
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)

@@ -14,7 +14,7 @@ from typing import Final
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.states import TaskState
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 PENDING: Final = 2
 ACTIVE: Final = 3
@@ -24,7 +24,11 @@ ARCHIVED: Final = 6
 COMPLETED: Final = 7
 AGGREGATING: Final = 8
 STAGED: Final = 9
+HELD: Final = 10
 """States of a task; a staged task is aggregating, too, but belongs to an aggregation set.
+
+A held one belongs to a batch that is not released yet; its set is the batch. It is scheduled if it
+has a time, in its group if it has one, or else pending, but nobody finds it there.
 
 SQLite stores these numbers in one byte, but 0 and 1 in none. A change of state must not change the
 size of a row: then SQLite changes one byte in place, else it writes the whole message again.
@@ -39,6 +43,7 @@ STATES: Final = {
     COMPLETED: TaskState.COMPLETED,
     AGGREGATING: TaskState.AGGREGATING,
     STAGED: TaskState.AGGREGATING,
+    HELD: TaskState.PENDING,
 }
 
 IS_WAITING: Final = "state NOT IN (2, 3)"
@@ -108,7 +113,15 @@ OPERATOR_TABLES: Final = (
     "CREATE TABLE pyasynq_audit(seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES, OPERATOR_TABLES)
+BATCH_TABLES: Final = (
+    # Tasks that are created together. staged is the number of those that were added, changed the
+    # time of the last change.
+    """CREATE TABLE pyasynq_batch(queue INTEGER, id TEXT, state TEXT NOT NULL,
+        staged INTEGER NOT NULL, changed INTEGER NOT NULL, PRIMARY KEY(queue, id)) WITHOUT ROWID""",
+    "CREATE INDEX pyasynq_task_held ON pyasynq_task(queue, set_id) WHERE state = 10",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES, OPERATOR_TABLES, BATCH_TABLES)
 """For each version the statements that lead to it from the version before."""
 
 

@@ -141,7 +141,7 @@ def empty_removed(tx: Transaction, queue: int, limit: int) -> int:
     rows = tx.rows("SELECT seq FROM pyasynq_task WHERE queue = ? LIMIT ?", queue, limit)
     delete_rows(tx, [seq for (seq,) in rows])
     if len(rows) < limit:
-        for table in ("day", "lock", "set", "receipt", "tick", "lease", "runs"):
+        for table in ("day", "lock", "set", "batch", "receipt", "tick", "lease", "runs"):
             tx.execute(f"DELETE FROM pyasynq_{table} WHERE queue = ?", (queue,))
         tx.execute("DELETE FROM pyasynq_queue WHERE id = ?", (queue,))
     return len(rows)

@@ -1,7 +1,7 @@
 -- Create the tasks that follow tasks which have just ended. This runs after the script that has ended
 -- them, in the same call and with its answers; see `Script`.
 --
--- USES now_ns placement post
+-- USES now_ns containers placement post
 -- KEYS
 --   pending       list
 --   scheduled     zset
