@@ -13,10 +13,12 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
-from pyasynq.core.control import NotAwaitedError, ResultError
+from pyasynq.core.codec import HEADER as CODECS
+from pyasynq.core.control import NotAwaitedError, ResultError, SkipRetry
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
+from pyasynq.core.report import HEADER, MOST_OUTPUT, pack_output
 from pyasynq.core.task import Task, check_task
 from pyasynq.runtime import calls
 from pyasynq.runtime.calls import must_await
@@ -51,6 +53,7 @@ class ActiveTask:
         thread: Id of the thread that runs its plain function; None while none does.
         added: What `then` has added; None without any, `TOO_LATE` after the run.
         forgotten: A call that the handler did not await, which fails the run; None without one.
+        output: What `keep_output` has kept, as `core.report.pack_output` returns it.
     """
 
     __slots__ = (
@@ -68,6 +71,7 @@ class ActiveTask:
         "cancelled",
         "ends_at",
         "forgotten",
+        "output",
         "overdue",
         "thread",
     )
@@ -107,6 +111,7 @@ class ActiveTask:
         self.thread: int | None = None
         self.forgotten: NotAwaitedError | None = None
         self.added: list[AddedTask] | tuple[()] | None = None
+        self.output: bytes = b""
 
     @property
     def id(self) -> str:
@@ -161,11 +166,18 @@ class ActiveTask:
         longest_s = int(LONGEST.total_seconds())
         return timedelta(seconds=min(ttl_s, longest_s)) if ttl_s > 0 else None
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a step of a flow."""
+        headers = self._lease.message.headers
+        return bool(headers) and HEADER in headers
+
     @must_await
     async def write_result(self, result: bytes) -> None:
         """Store *result* with the task; a second one replaces the first.
 
-        It can be read while the task runs, and after success for its retention.
+        It can be read while the task runs, and after success for its retention. The result of a
+        step is also what other steps of its flow get.
 
         Raises:
             ResultError: If this worker no longer holds the task.
@@ -176,6 +188,24 @@ class ActiveTask:
             await self._loop.call(functools.partial(self.write_result, result))
         elif not await self._port.write_result(self._lease, self._seal_result(result)):
             raise ResultError(self.id)
+        elif self.is_part:
+            self.keep_output(result)
+
+    def keep_output(self, result: bytes) -> None:
+        """Report *result* to the flow of this step together with the success of its run.
+
+        Raises:
+            SkipRetry: If it is too large.
+            CodecError: If the task is sealed, and a codec cannot seal its result.
+        """
+        if len(result) > MOST_OUTPUT:
+            msg = (
+                f"{self.type!r} is done, but its result has {len(result)} bytes; a flow takes "
+                f"{MOST_OUTPUT} of a step: store it elsewhere, and return where"
+            )
+            raise SkipRetry(msg)
+        names = self._lease.message.headers.get(CODECS, "")
+        self.output = pack_output(names, self._seal_result(result) if names else result)
 
     def then(self, *tasks: Task) -> None:
         """Enqueue *tasks* together with the success of this run, or not at all.

@@ -1,4 +1,4 @@
-"""Add to a verdict what follows it: the tasks of the handler and of the hooks."""
+"""Add to a verdict what follows it: the tasks of the handler and of the hooks, and a report."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,8 +20,9 @@ from pyasynq.core.extension_errors import CodecError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import Options
 from pyasynq.core.outcome import Event, Outcome
+from pyasynq.core.report import Entry, Place, Report, place_of, report_on
 from pyasynq.core.task import Task, check_task
-from pyasynq.core.verdict import Verdict
+from pyasynq.core.verdict import Archive, Verdict
 from pyasynq.runtime.callbacks import call_guarded, calls_callback
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
@@ -77,6 +78,7 @@ class Continuations:
         error: Exception | None = None,
         *,
         added: tuple[Plan, ...] = (),
+        output: bytes = b"",
     ) -> Verdict:
         """Return *verdict* with what follows it.
 
@@ -85,21 +87,30 @@ class Continuations:
             verdict: The verdict on it.
             error: Why the run failed; None if it succeeded.
             added: What the handler has added; only for a success.
+            output: What the handler has returned, encoded; only for a success.
         """
-        event = event_of(lease.message, verdict, error) if self._hooks.exist else None
-        return self._follow_up(lease, verdict, event, added, taken_at_s=lease.taken_at_s)
+        place = place_of(lease.message)
+        if not (self._hooks.exist or place):
+            return follow_up(verdict, then=added, outcome=None) if added else verdict
+        event = event_of(lease.message, verdict, error)
+        then = added + _reports(place, event, verdict, output)
+        return self._follow_up(lease, verdict, event, then, taken_at_s=lease.taken_at_s)
 
     def after_recovery(self, lease: Lease, verdict: Verdict) -> Verdict:
         """Return *verdict* on a task whose worker is gone with what follows it."""
-        event = recovery_of(verdict) if self._hooks.exist else None
-        return self._follow_up(lease, verdict, event, (), taken_at_s=None)
+        place = place_of(lease.message)
+        if not (self._hooks.exist or place):
+            return verdict
+        event = recovery_of(verdict)
+        then = _reports(place, event, verdict, b"")
+        return self._follow_up(lease, verdict, event, then, taken_at_s=None)
 
     def _follow_up(
         self,
         lease: Lease,
         verdict: Verdict,
         event: Event | None,
-        added: tuple[Plan, ...],
+        then: tuple[Entry, ...],
         *,
         taken_at_s: float | None,
     ) -> Verdict:
@@ -107,7 +118,7 @@ class Continuations:
         makers = self._hooks.makers(event, kind) if event else ()
         is_local = event is not None and bool(self._hooks.functions(event, kind))
         if event is None or not (makers or is_local):
-            return follow_up(verdict, then=added, outcome=None) if added else verdict
+            return follow_up(verdict, then=then, outcome=None) if then else verdict
         outcome = outcome_of(
             lease.message,
             verdict,
@@ -117,7 +128,7 @@ class Continuations:
             now=self._clock.now(),
         )
         made = [plan for make in makers if (plan := self._make(lease, make, outcome))]
-        return follow_up(verdict, then=(*added, *made), outcome=outcome if is_local else None)
+        return follow_up(verdict, then=(*then, *made), outcome=outcome if is_local else None)
 
     def _payload(self, lease: Lease) -> bytes | None:
         with suppress(CodecError):
@@ -144,3 +155,15 @@ class Continuations:
         except BaseException:  # exit() must not end the worker
             log.exception("no task follows %r, which has %s", lease, outcome.outcome)
             return None
+
+
+def _reports(
+    place: Place | None, event: Event | None, verdict: Verdict, output: bytes
+) -> tuple[Report, ...]:
+    """Return the report on a task at *place*, if it has one and has ended."""
+    if place is None or event is None:
+        return ()
+    told = verdict.message if isinstance(verdict, Archive) else None
+    error = told.error_msg if told is not None else ""
+    report = report_on(place, event, output=output, error=error)
+    return () if report is None else (report,)

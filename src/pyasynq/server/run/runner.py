@@ -178,8 +178,10 @@ class Runner:
         if message.retention > 0:
             now = self._config.clock.now()
             verdict = decide(message, None, now=now, policy=self._policy)
-        if run.then or self._hooks.exist:
-            verdict = self._continuations.after_run(lease, verdict, added=run.then)
+        if run.then or self._hooks.exist or message.headers:
+            verdict = self._continuations.after_run(
+                lease, verdict, added=run.then, output=run.active.output
+            )
         self._completer.add(lease, verdict)
         if self._logs_successes:
             self._run_log.log_success(run, took_s=took_s)
