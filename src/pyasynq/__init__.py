@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from pyasynq.app import App, PlainTask, TypedTask
     from pyasynq.client import CallNext, Client, ClientMiddleware, SyncClient
     from pyasynq.core.attempts import Attempt
+    from pyasynq.core.batch import Batch, BatchInfo, BatchOutcome
     from pyasynq.core.codec import Codec, CodecContext
     from pyasynq.core.control import (
         DeadlinePassedError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         EntryPausedError,
     )
     from pyasynq.core.errors import (
+        BatchNotFoundError,
         BrokerAuthError,
         BrokerError,
         BrokerFullError,
@@ -91,13 +93,19 @@ if TYPE_CHECKING:
         Server,
         current_task,
     )
+    from pyasynq.server.active_batch import ActiveBatch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActiveBatch",
     "ActiveTask",
     "App",
     "Attempt",
+    "Batch",
+    "BatchInfo",
+    "BatchNotFoundError",
+    "BatchOutcome",
     "BrokerAuthError",
     "BrokerError",
     "BrokerFullError",
@@ -214,6 +222,7 @@ _HOMES = {
         "EntryPausedError",
     ),
     "core.errors": (
+        "BatchNotFoundError",
         "BrokerAuthError",
         "BrokerError",
         "BrokerFullError",
@@ -255,6 +264,7 @@ _HOMES = {
         "WorkerInfo",
     ),
     "core.attempts": ("Attempt",),
+    "core.batch": ("Batch", "BatchInfo", "BatchOutcome"),
     "core.options": ("Options",),
     "core.outcome": ("Outcome",),
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
@@ -265,6 +275,7 @@ _HOMES = {
     "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),
+    "server.active_batch": ("ActiveBatch",),
     "server": (
         "ActiveTask",
         "GroupAggregator",

@@ -3,9 +3,9 @@
 import asyncio
 import functools
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from pyasynq.client import Client, SyncClient
 from pyasynq.core.errors import OptionError, PyasynqError
@@ -14,6 +14,8 @@ from pyasynq.core.task import Task
 from pyasynq.runtime import calls
 from pyasynq.runtime.forks import notify_on_fork
 from pyasynq.runtime.loops import BoundLoop
+
+T = TypeVar("T")
 
 BLOCKS: Final = (
     "enqueue_sync of {!r} would block the event loop in which it was called: await enqueue there"
@@ -82,20 +84,24 @@ class Clients:
             return self._sync[1]
 
     def enqueue_sync(self, task: Task) -> TaskInfo:
-        """Enqueue *task* from code without ``await``.
+        """Enqueue *task* from code without ``await``; see `call_sync`."""
+        return self.call_sync(task.type, lambda client: client.enqueue(task))
+
+    def call_sync(self, what: str, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        """Await what *make* returns for a client, from code without ``await``.
 
         The client that is open in the loop of another thread does it, such as that of a worker for
-        its plain functions; without one, `sync`.
+        its plain functions; without one, `sync`. *what* is enqueued.
 
         Raises:
             PyasynqError: In a loop in which the app is open or a handler runs: it would be blocked.
         """
         if self._of_this_loop() is not None or _in_coroutine_of_handler():
-            raise PyasynqError(BLOCKS.format(task.type))
+            raise PyasynqError(BLOCKS.format(what))
         opened = None if self._lend is not None else self._of_another_loop()
         if opened is None or not opened.bound.is_running():  # it may be in a process that forked
-            return self.sync().enqueue(task)
-        return opened.bound.call_sync(functools.partial(opened.client.enqueue, task))
+            return self.sync().call(make)
+        return opened.bound.call_sync(functools.partial(make, opened.client))
 
     def after_fork(self) -> None:
         """Take a new lock in a child process: another thread may have held the old one."""

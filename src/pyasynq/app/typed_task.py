@@ -232,6 +232,19 @@ class PlainTask(TypedTask[P, R]):
         return cast("R", self._call(*args, **kwargs))
 
 
+def call_without_arguments(task: TypedTask[..., Any]) -> Task:
+    """Return the call of a periodic *task*.
+
+    Raises:
+        TypeError: If it needs arguments.
+    """
+    try:
+        return task.task()
+    except TypeError as error:
+        msg = f"{error}; app.periodic passes none: add defaults, or use Scheduler.register"
+        raise TypeError(msg) from None
+
+
 class Declare(Protocol):
     """Makes a function a task; a first parameter for the `ActiveTask` is not enqueued."""
 

@@ -2,18 +2,19 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from itertools import islice
 from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
 from pyasynq.client.batching import Batcher
 from pyasynq.client.ids import new_ids
 from pyasynq.client.middleware import ClientMiddleware, MiddlewareChain
-from pyasynq.client.together import create_together
+from pyasynq.client.plans import CHUNK, Plans, check_iterable
+from pyasynq.client.together import enqueue_batch, enqueue_together
+from pyasynq.core.batch import Batch, BatchInfo
 from pyasynq.core.codec import Codec, Codecs
-from pyasynq.core.compose import Composed, Composer, Plan
+from pyasynq.core.compose import Composed, Composer
 from pyasynq.core.errors import (
     ClientClosedError,
     OptionError,
@@ -41,9 +42,6 @@ from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loops import BoundLoop
 
 MAX_PAYLOAD: Final = 1024 * 1024
-
-CHUNK: Final = 256
-"""Tasks in one chunk of `Client.enqueue_many`; it composes one chunk while it writes another."""
 
 SHORTEST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 1
@@ -86,6 +84,7 @@ class Client:
         most = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
         self._compose = Composer(self._codecs, max_payload=most).compose
         self._clock = clock or Clock()
+        self._plans = Plans(self._compose, self._middleware, self._clock)
         self._broker: Broker = open_broker(broker, self._clock)
         self._batcher = Batcher(self._broker.creation)
         self._bound_loop: BoundLoop | None = None
@@ -180,9 +179,25 @@ class Client:
         """
         if (bound_loop := self._loop_elsewhere()) is not None:
             return await bound_loop.call(functools.partial(self.enqueue_all, tasks, **options))
-        chunks = self._plans(tasks, check_all(options))
-        (batch_id,) = new_ids(1)
-        return await create_together(self._broker.batches, batch_id, chunks)
+        plans = self._plans.chunks(tasks, check_all(options), new_ids)
+        return await enqueue_together(self._broker.batches, plans)
+
+    @must_await
+    async def enqueue_batch(self, batch: Batch) -> BatchInfo:
+        """Enqueue the tasks of *batch*, all or none, and what follows when all have ended.
+
+        See `enqueue_all` for how, and for its errors. Client middleware is called for each task and
+        for those that follow.
+
+        Raises:
+            OptionError: If something else than a batch is given, a member is for another queue than
+                those before it, or has a *task_id* or a *group*.
+        """
+        if (bound_loop := self._loop_elsewhere()) is not None:
+            return await bound_loop.call(functools.partial(self.enqueue_batch, batch))
+        if not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("batch", batch, "a Batch (for tasks there is enqueue_all)")
+        return await enqueue_batch(self._broker.batches, self._plans, batch)
 
     @must_await
     async def result(
@@ -301,29 +316,6 @@ class Client:
             outcomes += await self._middleware.enqueue_each(chunk, shared, self._place)
         return outcomes
 
-    async def _plans(self, tasks: Iterable[Task], shared: Options) -> AsyncIterator[Sequence[Plan]]:
-        """Yield the plans of *tasks*, in chunks; middleware is called for one task at a time."""
-        waiting = iter(_check_iterable(tasks))
-        while chunk := list(islice(waiting, CHUNK)):
-            plans: list[Plan] = []
-            for task, task_id in zip(chunk, new_ids(len(chunk)), strict=True):
-                check_task(task)
-                merged = merge(task.options, shared)
-                end = functools.partial(self._compose_into, plans, task_id)
-                if self._middleware:
-                    await self._middleware.enqueue(task, merged, end)
-                else:
-                    await end(task, merged)
-            yield plans
-
-    async def _compose_into(
-        self, plans: list[Plan], task_id: str, task: Task, options: Options
-    ) -> TaskInfo:
-        """Compose *task* and add its plan to *plans*; called after all middleware."""
-        composed = self._compose(task, options, now=self._clock.now(), task_id=task_id)
-        plans.append(composed.plan)
-        return composed.info()
-
     def _compose_chunk(
         self, tasks: Sequence[Task], shared: Options
     ) -> list[Composed | PyasynqError]:
@@ -359,14 +351,8 @@ def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:
     return check_name("queue", queue), check_name("info", info)
 
 
-def _check_iterable(tasks: object) -> Iterable[Task]:
-    if not isinstance(tasks, Iterable):
-        raise OptionError("tasks", tasks, "a list of Tasks (for one there is enqueue)")
-    return cast("Iterable[Task]", tasks)
-
-
 def _check_tasks(tasks: object) -> list[Task]:
-    waiting = list(_check_iterable(tasks))
+    waiting = list(check_iterable(tasks))
     for task in waiting:
         check_task(task)
     return waiting

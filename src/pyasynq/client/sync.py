@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from pyasynq.client.client import MAX_PAYLOAD, Client
 from pyasynq.client.middleware import ClientMiddleware
+from pyasynq.core.batch import Batch, BatchInfo
 from pyasynq.core.codec import Codec
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.info import TaskInfo
@@ -70,6 +71,10 @@ class SyncClient:
     def enqueue_all(self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]) -> list[str]:
         """Enqueue all *tasks*, or none of them; see `Client.enqueue_all`."""
         return self._calls.call(lambda client: client.enqueue_all(tasks, **options))
+
+    def enqueue_batch(self, batch: Batch) -> BatchInfo:
+        """Enqueue the tasks of *batch*, all or none; see `Client.enqueue_batch`."""
+        return self._calls.call(lambda client: client.enqueue_batch(batch))
 
     def result(
         self,

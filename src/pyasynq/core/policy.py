@@ -64,6 +64,12 @@ END_NOTICE_TTL_S: Final = 60
 BATCH_IDLE_S: Final = 60
 """Seconds without a change after which servers go on with a batch in place of its client."""
 
+BATCH_SWEEP_S: Final = 300
+"""Seconds without a change after which servers look for members of a batch that have ended.
+
+Go's workers and operators end tasks without a report.
+"""
+
 BATCH_STAGED_S: Final = 3600
 """Seconds without a change after which tasks are deleted that were to be created together.
 

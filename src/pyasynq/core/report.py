@@ -17,7 +17,7 @@ from pyasynq.core.outcome import Event
 HEADER: Final = "pyasynq:part_of"
 """Header with the `Place` of the task, in JSON."""
 
-Kind: TypeAlias = Literal["flow"]
+Kind: TypeAlias = Literal["flow", "batch"]
 """What kind of record receives a report."""
 
 Result: TypeAlias = Literal["succeeded", "failed", "skipped"]
@@ -45,8 +45,8 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
         queue: The record's home: it is stored with this queue.
         id: Id of the record, unique among those of its kind and home.
         node: Number of the part that the task is, from 0.
-        member: Which of the tasks of that part it is, from 0. In a flow it counts the times that
-            the step was retried: a report of an earlier time is ignored.
+        member: Which of the tasks of that part it is, from 0: in a batch its number. In a flow it
+            counts the times that the step was retried: a report of an earlier time is ignored.
         spreads: Tasks for other queues than the home may follow a report.
     """
 
@@ -67,12 +67,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         output: What its handler returned, as `pack_output` returns it; empty without that, and
             after a failure.
         error: What operators read; empty without an error.
+        added: Tasks that become members of the same batch with this report; only after a success.
     """
 
     place: Place
     result: Result
     output: bytes = b""
     error: str = ""
+    added: tuple[Plan, ...] = ()
 
 
 Entry: TypeAlias = Plan | Report
@@ -97,7 +99,14 @@ def place_of(message: TaskMessage) -> Place | None:
         return None
 
 
-def report_on(place: Place, event: Event, *, output: bytes = b"", error: str = "") -> Report | None:
+def report_on(
+    place: Place,
+    event: Event,
+    *,
+    output: bytes = b"",
+    error: str = "",
+    added: tuple[Plan, ...] = (),
+) -> Report | None:
     """Return the report on a task at *place* after *event*; None if it runs again."""
     result = _RESULTS.get(event)
     if result is None:
@@ -107,6 +116,7 @@ def report_on(place: Place, event: Event, *, output: bytes = b"", error: str = "
         result=result,
         output=output if result == "succeeded" else b"",
         error="" if result == "succeeded" else safe_text(error)[:LONGEST_ERROR],
+        added=added,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, Self, Unpack
 
 from pyasynq.broker import Progress
+from pyasynq.core.batch import BatchInfo
 from pyasynq.core.codec import Codec
 from pyasynq.core.info import (
     ClusterNode,
@@ -292,3 +293,15 @@ class SyncInspector:
     def mail(self, queue: str, *, page: int = 1, size: int = PAGE_SIZE) -> list[MailInfo]:
         """Return one page of the mail of *queue*; see `Inspector.mail`."""
         return self._calls.call(lambda it: it.mail(queue, page=page, size=size))
+
+    def batches(self, queue: str, *, page: int = 1, size: int = PAGE_SIZE) -> list[BatchInfo]:
+        """Return one page of the batches of *queue*; see `Inspector.batches`."""
+        return self._calls.call(lambda it: it.batches(queue, page=page, size=size))
+
+    def batch(self, queue: str, batch_id: str) -> BatchInfo:
+        """Return one batch; see `Inspector.batch`."""
+        return self._calls.call(lambda it: it.batch(queue, batch_id))
+
+    def failed_members(self, queue: str, batch_id: str) -> list[str]:
+        """Return the ids of failed members; see `Inspector.failed_members`."""
+        return self._calls.call(lambda it: it.failed_members(queue, batch_id))

@@ -8,23 +8,26 @@ import functools
 import inspect
 import math
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from pyasynq.core.codec import HEADER as CODECS
+from pyasynq.core.continuation import OWN_HEADERS
 from pyasynq.core.control import NotAwaitedError, ResultError, SkipRetry
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
-from pyasynq.core.report import HEADER, MOST_OUTPUT, pack_output
+from pyasynq.core.report import MOST_OUTPUT, pack_output, place_of
 from pyasynq.core.task import Task, check_task
 from pyasynq.runtime import calls
 from pyasynq.runtime.calls import must_await
+from pyasynq.server.active_batch import ActiveBatch, batch_of, batch_outcome_of
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, WorkPort
+    from pyasynq.core.batch import BatchOutcome
     from pyasynq.core.codec import Codecs
     from pyasynq.runtime.loops import BoundLoop
     from pyasynq.runtime.processes import ProcessCall, Processes
@@ -36,8 +39,14 @@ T = TypeVar("T")
 MOST_ADDED: Final = 100
 """Tasks that one run may add; they are created in one step."""
 
-AddedTask: TypeAlias = tuple[Task, contextvars.Context]
-"""A task that a handler has added, and the context in which it did."""
+
+class AddedTask(NamedTuple):
+    """A task that a handler has added, the context in which it did, and whether to its batch."""
+
+    task: Task
+    context: contextvars.Context
+    is_member: bool
+
 
 TOO_LATE: Final = ()
 """In place of the tasks that a handler adds: its run has ended."""
@@ -51,7 +60,7 @@ class ActiveTask:
         ends_at: End of its time on the monotonic clock, seconds; later after a wait for a thread.
         overdue: True once its timeout or deadline has passed.
         thread: Id of the thread that runs its plain function; None while none does.
-        added: What `then` has added; None without any, `TOO_LATE` after the run.
+        added: What the handler has added; None without any, `TOO_LATE` after the run.
         forgotten: A call that the handler did not await, which fails the run; None without one.
         output: What `keep_output` has kept, as `core.report.pack_output` returns it.
     """
@@ -130,8 +139,9 @@ class ActiveTask:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Text metadata that came with the task."""
-        return dict(self._message.headers)
+        """Text metadata that came with the task, without what pyasynq has added."""
+        headers = self._message.headers.items()
+        return {name: text for name, text in headers if not name.startswith(OWN_HEADERS)}
 
     @property
     def queue(self) -> str:
@@ -169,8 +179,27 @@ class ActiveTask:
     @property
     def is_part(self) -> bool:
         """Whether it is a step of a flow."""
-        headers = self._lease.message.headers
-        return bool(headers) and HEADER in headers
+        place = place_of(self._lease.message)
+        return place is not None and place.kind == "flow"
+
+    @property
+    def batch(self) -> ActiveBatch:
+        """The batch of which it is a member.
+
+        Raises:
+            PyasynqError: If it is no member of a batch.
+        """
+        add = functools.partial(self._add, is_member=True)
+        return batch_of(self._lease.message, self, add)
+
+    @property
+    def batch_outcome(self) -> BatchOutcome:
+        """How the batch has ended that it follows.
+
+        Raises:
+            PyasynqError: If it follows no batch.
+        """
+        return batch_outcome_of(self._lease.message, self)
 
     @must_await
     async def write_result(self, result: bytes) -> None:
@@ -221,12 +250,16 @@ class ActiveTask:
             OptionError: If one is not a `Task`, or the run has added more than 100.
             PyasynqError: If the run has ended.
         """
+        self._add(tasks, is_member=False)
+
+    def _add(self, tasks: Sequence[Task], *, is_member: bool) -> None:
         for task in tasks:
             check_task(task)
         if self.added is TOO_LATE:
             msg = f"{self!r} has ended: add the tasks that follow before its handler returns"
             raise PyasynqError(msg)
-        added = [*(self.added or ()), *((task, contextvars.copy_context()) for task in tasks)]
+        new = [AddedTask(task, contextvars.copy_context(), is_member) for task in tasks]
+        added = [*(self.added or ()), *new]
         if len(added) > MOST_ADDED:
             allowed = f"at most {MOST_ADDED} in a run (let one of them enqueue the others)"
             raise OptionError("tasks", len(added), allowed)

@@ -1,12 +1,13 @@
-"""Create tasks all together, or none of them."""
+"""Create tasks all together, or none of them, and count those of a batch when they end."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
+from pyasynq.core.batch import BatchInfo, BatchPlan
 from pyasynq.core.compose import Plan
-from pyasynq.core.policy import BATCH_IDLE_S, BATCH_STAGED_S
+from pyasynq.core.policy import BATCH_IDLE_S, BATCH_STAGED_S, BATCH_SWEEP_S
 
 
 class BatchRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +30,13 @@ class BatchRepair(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         released: Tasks that their client had decided to run, but not released.
         discarded: Batches whose client has gone before it decided.
+        noticed: Members of batches that had ended without a report, and are counted now.
         broken: Ids of batches whose records cannot be read.
     """
 
     released: int
     discarded: int
+    noticed: int = 0
     broken: Sequence[str] = ()
 
 
@@ -71,6 +74,32 @@ class BatchPort(Protocol):
         """
         ...
 
+    async def start(self, batch: BatchRef, total: int, plan: BatchPlan) -> None:
+        """Decide that the *total* staged tasks of *batch* are to run, and are counted.
+
+        Without tasks the batch ends at once.
+
+        Raises:
+            BrokerError: If the broker fails; it may have decided. See `discard`.
+        """
+        ...
+
+    async def read(self, queue: str, batch_id: str) -> BatchInfo | None:
+        """Return a batch whose tasks are counted; None if there is no such batch."""
+        ...
+
+    async def read_all(self, queue: str, start: int, count: int) -> Sequence[BatchInfo]:
+        """Return up to *count* batches of *queue*, without the first *start*.
+
+        Those that run come first, the one with the oldest change before all; then those that have
+        ended, the next to be deleted first. Tasks that are only created together are left out.
+        """
+        ...
+
+    async def failed_members(self, queue: str, batch_id: str) -> Sequence[str]:
+        """Return the ids of the members that have failed, at most 10,000, in their order."""
+        ...
+
     async def release(self, batch: BatchRef) -> int:
         """Give up to `MAX_BULK` staged tasks to the workers; return how many these were."""
         ...
@@ -80,13 +109,20 @@ class BatchPort(Protocol):
         ...
 
     async def repair(
-        self, queue: str, *, idle_s: int = BATCH_IDLE_S, staged_s: int = BATCH_STAGED_S
+        self,
+        queue: str,
+        *,
+        idle_s: int = BATCH_IDLE_S,
+        swept_s: int = BATCH_SWEEP_S,
+        staged_s: int = BATCH_STAGED_S,
     ) -> BatchRepair:
         """Go on with up to 100 batches of *queue* whose clients have gone.
 
         Args:
             queue: The queue.
             idle_s: Seconds without a change after which decided tasks are released.
+            swept_s: Seconds without a change after which members are looked for that have ended
+                without a report.
             staged_s: Seconds without a change after which tasks are deleted that are not decided.
         """
         ...

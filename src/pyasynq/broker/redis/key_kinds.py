@@ -25,6 +25,8 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:batches", "zset"),
         (r"asynq:\{.*\}:batch:.+", "hash"),
         (r"asynq:\{.*\}:batch_staged:.+", "list"),
+        (r"asynq:\{.*\}:batch_ended:.+", "string"),
+        (r"asynq:\{.*\}:batch_failed:.+", "set"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),

@@ -173,7 +173,7 @@ def batch(queue: str, batch_id: str = "") -> str:
     Without an id, the start of all of them.
 
     Written by:
-        the scripts in ``batches``
+        the scripts in ``batches``; those that end tasks, `receive_reports`
 
     Differs:
         asynq has no such key.
@@ -193,6 +193,34 @@ def staged_tasks(queue: str, batch_id: str = "") -> str:
         asynq has no such key.
     """
     return f"asynq:{{{queue}}}:batch_staged:{batch_id}"
+
+
+def ended_members(queue: str, batch_id: str = "") -> str:
+    """Return the key of the members of a batch that have ended (string, a bit for each number).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        the scripts that end tasks, `receive_reports`, `reserve_members`, `sweep_batch`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch_ended:{batch_id}"
+
+
+def failed_members(queue: str, batch_id: str = "") -> str:
+    """Return the key of the numbers of a batch's members that have failed (set, up to 10,000).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        the scripts that end tasks, `receive_reports`, `sweep_batch`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch_failed:{batch_id}"
 
 
 def groups(queue: str) -> str:

@@ -11,7 +11,7 @@ from pyasynq.broker.redis.scripts import Each, blob, pack, unblob
 from pyasynq.core.compose import Plan
 from pyasynq.core.info import MailInfo
 from pyasynq.core.message import instant
-from pyasynq.core.report import Entry, Kind, Report
+from pyasynq.core.report import Entry, Kind, Report, place_of
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.broker")
@@ -85,9 +85,19 @@ def report_values(report: Report) -> tuple[Each, ...]:
         place.node,
         place.member,
         _MARKS[report.result],
-        blob(report.output),
+        blob(_added_values(report.added) if place.kind == "batch" else report.output),
         report.error,
     )
+
+
+def _added_values(added: Sequence[Plan]) -> bytes:
+    """Return the members that a batch gets: for each its number and its values, encoded."""
+    values: list[Each] = []
+    for plan in added:
+        place = place_of(plan.message)
+        if place is not None:
+            values += (place.member, *complete_values(plan))
+    return pack(values) if values else b""
 
 
 def read_letters(fields: Sequence[bytes]) -> list[Letter]:

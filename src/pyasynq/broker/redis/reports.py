@@ -17,7 +17,11 @@ def receiver_values(queue: str) -> dict[str, CommandArg]:
         "groups": keys.groups(queue),
         "mail": keys.mail(queue),
         "mail_bodies": keys.mail_bodies(queue),
+        "batches": keys.batches(queue),
         "group_prefix": keys.group(queue),
+        "batch_prefix": keys.batch(queue),
+        "ended_prefix": keys.ended_members(queue),
+        "failed_prefix": keys.failed_members(queue),
     }
 
 

@@ -10,6 +10,7 @@ from pyasynq.broker.records import decode_name, read_message, restore_run_histor
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, block_s, execute
 from pyasynq.broker.redis.letters import body_of, log_refusal
+from pyasynq.broker.redis.lua import batches as batch_scripts
 from pyasynq.broker.redis.lua import work as scripts
 from pyasynq.broker.redis.reports import receiver_values
 from pyasynq.broker.redis.scripts import Call, Each, blob, pack
@@ -165,6 +166,16 @@ class RedisWork:
         )
         return await pipeline.run(self._driver, call) == [1]
 
+    async def reserve_members(self, queue: str, batch_id: str, count: int) -> int | None:
+        """Return the first of *count* numbers for new members; None if the batch takes none."""
+        call = batch_scripts.reserve_members(
+            batch=keys.batch(queue, batch_id),
+            ended=keys.ended_members(queue, batch_id),
+            count=count,
+        )
+        first = cast("int", await pipeline.run(self._driver, call))
+        return None if first < 0 else first
+
 
 def _dequeue_call(queue: str, count: int, owner: str, lease_s: float, max_bytes: int) -> Call:
     return scripts.dequeue(
@@ -238,7 +249,10 @@ def _size(verdict: Verdict) -> int:
 
 
 def _entry_size(entry: Entry) -> int:
-    return len(entry.output) if isinstance(entry, Report) else entry.message.ByteSize()
+    if isinstance(entry, Report):
+        added = sum(plan.message.ByteSize() + FOLLOWER_SIZE for plan in entry.added)
+        return len(entry.output) + added
+    return entry.message.ByteSize()
 
 
 def _settle_call(settled: Sequence[Settled], now: datetime) -> Call:

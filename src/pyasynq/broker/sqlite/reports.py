@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from pyasynq.broker.sqlite.batch_members import count_member
 from pyasynq.broker.sqlite.store import Transaction
 from pyasynq.core.report import Kind, Report
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.broker")
 
-RECEIVERS: Final[Mapping[Kind, Callable[[Transaction, Report], bool]]] = {}
+RECEIVERS: Final[Mapping[Kind, Callable[[Transaction, Report], bool]]] = {
+    "batch": count_member,
+}
 """What takes a report, by the kind of the record. It returns False if there is no such record, and
 ignores a report that it has already got.
 """

@@ -115,9 +115,18 @@ OPERATOR_TABLES: Final = (
 
 BATCH_TABLES: Final = (
     # Tasks that are created together. staged is the number of those that were added, changed the
-    # time of the last change.
-    """CREATE TABLE pyasynq_batch(queue INTEGER, id TEXT, state TEXT NOT NULL,
-        staged INTEGER NOT NULL, changed INTEGER NOT NULL, PRIMARY KEY(queue, id)) WITHOUT ROWID""",
+    # time of the last change, ends when it is deleted. The last columns are for batches, which
+    # count their members: numbers were given out, swept is the next to be looked at, followers are
+    # the tasks that follow.
+    """CREATE TABLE pyasynq_batch(seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, id TEXT NOT NULL,
+        state TEXT NOT NULL, staged INTEGER NOT NULL, changed INTEGER NOT NULL, ends INTEGER,
+        total INTEGER, open INTEGER, failed INTEGER, numbers INTEGER, swept INTEGER,
+        made INTEGER, ended INTEGER, kept INTEGER, followers BLOB)""",
+    "CREATE UNIQUE INDEX pyasynq_batch_id ON pyasynq_batch(queue, id)",
+    # A row for each member that has ended; outcome is 0 for a success, 1 for a failure, 2 for a
+    # number that is reserved.
+    """CREATE TABLE pyasynq_ended(batch INTEGER, number INTEGER, outcome INTEGER NOT NULL,
+        PRIMARY KEY(batch, number)) WITHOUT ROWID""",
     "CREATE INDEX pyasynq_task_held ON pyasynq_task(queue, set_id) WHERE state = 10",
 )
 

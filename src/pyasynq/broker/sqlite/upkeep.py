@@ -2,6 +2,7 @@
 
 from pyasynq.broker.ports.upkeep import ForwardResult
 from pyasynq.broker.ports.work import DequeueResult
+from pyasynq.broker.sqlite.batch_members import forget_batch
 from pyasynq.broker.sqlite.schema import AGGREGATING, COMPLETED, IS_WAITING, RETRY, SCHEDULED
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.tasks import (
@@ -137,11 +138,19 @@ def _delete_outdated(tx: Transaction, limit: int) -> None:
 
 
 def empty_removed(tx: Transaction, queue: int, limit: int) -> int:
-    """Delete up to *limit* tasks of a removed queue, at the end also the rest; return how many."""
+    """Delete up to *limit* tasks of a removed queue, at the end also the rest; return how many.
+
+    The rows of batches are deleted like tasks.
+    """
     rows = tx.rows("SELECT seq FROM pyasynq_task WHERE queue = ? LIMIT ?", queue, limit)
     delete_rows(tx, [seq for (seq,) in rows])
-    if len(rows) < limit:
-        for table in ("day", "lock", "set", "batch", "receipt", "tick", "lease", "runs"):
-            tx.execute(f"DELETE FROM pyasynq_{table} WHERE queue = ?", (queue,))
-        tx.execute("DELETE FROM pyasynq_queue WHERE id = ?", (queue,))
+    if len(rows) == limit:
+        return limit
+    batch = tx.row("SELECT seq FROM pyasynq_batch WHERE queue = ? LIMIT 1", queue)
+    if batch is not None:
+        forget_batch(tx, batch[0], limit)
+        return limit
+    for table in ("day", "lock", "set", "receipt", "tick", "lease", "runs"):
+        tx.execute(f"DELETE FROM pyasynq_{table} WHERE queue = ?", (queue,))
+    tx.execute("DELETE FROM pyasynq_queue WHERE id = ?", (queue,))
     return len(rows)

@@ -9,6 +9,7 @@ import msgspec
 
 from pyasynq.broker.ports.creation import NewTask
 from pyasynq.broker.ports.work import DequeueResult, Lease
+from pyasynq.broker.sqlite.batch_members import reserve_members
 from pyasynq.broker.sqlite.creation import MAX_NEW, create
 from pyasynq.broker.sqlite.reports import receive
 from pyasynq.broker.sqlite.schema import ACTIVE, ARCHIVED, COMPLETED, PENDING, RETRY
@@ -134,6 +135,10 @@ class SqliteWork:
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         """Store *result* beside the task; False if the lease is lost."""
         return await self._update(lease, "result = ?", result)
+
+    async def reserve_members(self, queue: str, batch_id: str, count: int) -> int | None:
+        """Return the first of *count* numbers for new members; None if the batch takes none."""
+        return await self._store.write(lambda tx: reserve_members(tx, queue, batch_id, count))
 
     async def _update(self, lease: Lease, assignment: str, value: object) -> bool:
         def update(tx: Transaction) -> bool:

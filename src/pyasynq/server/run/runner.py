@@ -250,7 +250,7 @@ class Runner:
                 check_awaited(answer)
             added, run.active.added = run.active.added, TOO_LATE
             if added:
-                run.then = await self._continuations.compose(added)
+                run.then = await self._continuations.compose(added, run.lease, self._port)
         except BaseException as error:  # as `call_guarded` does; that costs a coroutine
             if isinstance(error, KeyboardInterrupt) or is_coroutine_closing(error, run.job):
                 raise

@@ -34,6 +34,9 @@ class BatchRecoverer(Actor):
                 "%d batches of %r are deleted: their clients have gone before all tasks were there"
             )
             log.warning(text, done.discarded, self._queue)
+        if done.noticed:
+            text = "%d members of batches of %r had ended without a report, and are counted now"
+            log.info(text, done.noticed, self._queue)
         for batch_id in sorted({*done.broken} - self._broken):
             log.error("the record of batch %s in %r cannot be read", batch_id, self._queue)
         self._broken = {*done.broken}

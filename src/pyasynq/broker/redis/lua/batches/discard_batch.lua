@@ -5,6 +5,8 @@
 --   batches      zset
 --   batch        hash
 --   staged       list
+--   ended        string
+--   failed       set
 -- PRIMARY batches
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
@@ -17,7 +19,7 @@
 --   none: asynq has no such tasks
 
 local state = redis.call("HGET", batch, "state")
-if decided == "0" and state == "running" then
+if decided == "0" and state and state ~= "staging" and state ~= "discarded" then
   return -1
 end
 local tasks = redis.call("LRANGE", staged, -limit, -1)
@@ -29,7 +31,7 @@ end
 redis.call("LTRIM", staged, 0, -#tasks - 1)
 local left = redis.call("LLEN", staged)
 if left == 0 then
-  redis.call("DEL", batch)
+  redis.call("DEL", batch, ended, failed)
   redis.call("ZREM", batches, batch_id)
 elseif state then
   redis.call("HSET", batch, "state", "discarded")

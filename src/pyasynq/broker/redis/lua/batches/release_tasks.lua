@@ -18,7 +18,7 @@
 -- SOURCE
 --   none: asynq has no such tasks
 
-local state, kept_s = unpack(redis.call("HMGET", batch, "state", "kept_s"))
+local state, kept_s, left = unpack(redis.call("HMGET", batch, "state", "kept_s", "left"))
 if state ~= "running" then
   return 0
 end
@@ -36,7 +36,7 @@ for n = #tasks, 1, -1 do
 end
 redis.call("LTRIM", staged, 0, -#tasks - 1)
 fill()
-if redis.call("LLEN", staged) > 0 then
+if left or redis.call("LLEN", staged) > 0 then
   redis.call("ZADD", batches, now_s, batch_id)
 elseif tonumber(kept_s) > 0 then
   redis.call("EXPIRE", batch, kept_s)

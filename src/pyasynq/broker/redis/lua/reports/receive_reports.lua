@@ -1,16 +1,20 @@
 -- Take reports that came by mail to the records of this queue.
 --
--- USES clock now_ns containers placement post receive
+-- USES clock now_ns containers placement post receive count_members
 -- KEYS
 --   pending       list
 --   scheduled     zset
 --   groups        set
 --   mail          zset
 --   mail_bodies   hash
+--   batches       zset
 -- PRIMARY mail
 -- ARGV
 --   task_prefix   str    start of the keys of this queue's tasks
 --   group_prefix  str    start of the keys of this queue's groups
+--   batch_prefix  str    start of the keys of this queue's batches
+--   ended_prefix  str    start of the keys of their members that have ended
+--   failed_prefix str    start of the keys of their members that have failed
 -- EACH
 --   body          array  0, the queue, and the values for receive
 -- RETURNS
@@ -24,6 +28,7 @@ local answers = { 0 }
 for i = 1, #each, stride do
   answers[#answers + 1] = receive(each[i], place)
 end
+count_members(place)
 finish()
 answers[1] = posted
 return answers

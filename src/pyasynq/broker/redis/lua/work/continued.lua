@@ -1,15 +1,19 @@
 -- Carry out what follows tasks which have just ended: create tasks, and take reports to records. This
 -- runs after the script that has ended them, in the same call and with its answers; see `Script`.
 --
--- USES now_ns containers placement post receive
+-- USES now_ns containers placement post receive count_members
 -- KEYS
 --   pending       list
 --   scheduled     zset
 --   groups        set
 --   mail          zset
 --   mail_bodies   hash
+--   batches       zset
 -- ARGV
 --   group_prefix  str    start of the keys of this queue's groups
+--   batch_prefix  str    start of the keys of this queue's batches
+--   ended_prefix  str    start of the keys of their members that have ended
+--   failed_prefix str    start of the keys of their members that have failed
 --   following     bytes  MessagePack; for each entry: the position of the task that it follows (from
 --                        1), a UUID for its mail, whether it is for this queue, and its body in
 --                        MessagePack: for a new task an array of its queue and the first six values of
@@ -45,6 +49,7 @@ for i = 1, #entries, 4 do
     end
   end
 end
+count_members(place)
 finish()
 for _, value in ipairs(refused) do
   answers[#answers + 1] = value
