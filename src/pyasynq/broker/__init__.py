@@ -25,6 +25,7 @@ from pyasynq.broker.ports.creation import (
 )
 from pyasynq.broker.ports.diagnosis import DiagnosisPort, Heartbeat, NodeReport
 from pyasynq.broker.ports.entries import EntryPort
+from pyasynq.broker.ports.flows import FlowPort, FlowTimer, Neglected
 from pyasynq.broker.ports.groups import (
     AggregationSet,
     GroupedTask,
@@ -80,6 +81,8 @@ __all__ = [
     "DiagnosisPort",
     "EntryPort",
     "EntryStart",
+    "FlowPort",
+    "FlowTimer",
     "ForwardResult",
     "GroupPort",
     "GroupRules",
@@ -90,6 +93,7 @@ __all__ = [
     "Lease",
     "MailPort",
     "Move",
+    "Neglected",
     "NewTask",
     "NodeReport",
     "NotCreated",

@@ -2,14 +2,16 @@
 
 import asyncio
 import functools
-import os
-import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
 from pyasynq.client.batching import Batcher
+from pyasynq.client.flow import Flow
+from pyasynq.client.flow_control import FlowControl, home_and_id
+from pyasynq.client.flow_writer import FlowWriter
+from pyasynq.client.ids import new_ids
 from pyasynq.client.middleware import ClientMiddleware, MiddlewareChain
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.compose import Composed, Composer
@@ -20,6 +22,7 @@ from pyasynq.core.errors import (
     ResultExpiredError,
     TaskFailedError,
 )
+from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -47,13 +50,6 @@ CHUNK: Final = 256
 SHORTEST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 1
 """Polling interval while waiting for a result; it doubles. A Python worker notifies earlier."""
-
-PARTS: Final = 4096
-PART_SHIFT: Final = 8
-"""Parts of a millisecond that an id tells apart, each of 256 ns."""
-
-VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-"""The digit that marks a UUID, for each random digit."""
 
 
 class Client:
@@ -94,6 +90,7 @@ class Client:
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
         self._batcher = Batcher(self._broker.creation)
+        self._flows = FlowWriter(self._broker, self._middleware, self._compose, self._clock)
         self._bound_loop: BoundLoop | None = None
         self._closed = False
 
@@ -159,6 +156,48 @@ class Client:
         if writing is not None:
             outcomes += await writing
         return outcomes
+
+    async def enqueue_flow(self, flow: Flow) -> FlowInfo:
+        """Store *flow* and start its first steps, all in one step.
+
+        A flow that is stored already is left as it is: after a `BrokerError` it is safe to try
+        again. Client middleware is called for each step.
+
+        Raises:
+            OptionError: If it has no steps, or a task or all together are too large.
+            CodecError: If a codec cannot seal a payload.
+            BrokerError: If the broker did not answer. It may have stored the flow.
+            NotSupportedError: If the broker has no flows.
+            ClientClosedError: After `aclose`.
+            Exception: Any error of a middleware.
+        """
+        if (bound_loop := self._loop_elsewhere()) is not None:
+            return await bound_loop.call(functools.partial(self.enqueue_flow, flow))
+        return await self._flows.enqueue(flow)
+
+    async def signal(
+        self, flow: FlowInfo | str, gate: str, value: object = None, *, queue: str | None = None
+    ) -> None:
+        """Let a flow go on that waits, or will wait, at *gate*.
+
+        Args:
+            flow: The flow, as `enqueue_flow` returned it (only queue and id are used), or its id.
+            gate: Name of the gate.
+            value: What the gate's `Step.result` is; it becomes JSON.
+            queue: The flow's home, if *flow* is an id; ``default`` if not given.
+
+        Raises:
+            FlowNotFoundError: If there is no such flow.
+            StepNotFoundError: If it has no such gate.
+            FlowStateError: If the gate has ended, or got its signal before.
+            BrokerError: If the broker did not answer.
+        """
+        if (bound_loop := self._loop_elsewhere()) is not None:
+            ask = functools.partial(self.signal, flow, gate, value, queue=queue)
+            await bound_loop.call(ask)
+            return
+        home, flow_id = home_and_id(flow, queue)
+        await FlowControl(self._broker).signal(home, flow_id, gate, value)
 
     @must_await
     async def result(
@@ -319,27 +358,3 @@ def _check_tasks(tasks: object) -> list[Task]:
     for task in waiting:
         check_task(task)
     return waiting
-
-
-def new_ids(count: int) -> list[str]:
-    """Return *count* UUIDs (version 7) as text, at most 256; one call reads all random bytes.
-
-    They grow with time, so that a broker with an index of ids adds to its end. Go does not mind.
-    """
-    ms, ns = divmod(time.time_ns(), 1_000_000)
-    part = ns >> PART_SHIFT
-    if part + count > PARTS:
-        ms, part = ms + 1, 0
-    start = _start_of_ids(ms)
-    digits = os.urandom(8 * count).hex()
-    return [
-        f"{start}{part + at // 16:03x}-{VARIANTS[digits[at]]}{digits[at + 1 : at + 4]}"
-        f"-{digits[at + 4 : at + 16]}"
-        for at in range(0, 16 * count, 16)
-    ]
-
-
-@functools.lru_cache(maxsize=1)
-def _start_of_ids(ms: int) -> str:
-    """Return the text with which the ids of a millisecond begin."""
-    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7"

@@ -16,6 +16,7 @@ from pyasynq.broker.ports.control import ControlPort
 from pyasynq.broker.ports.creation import CreationPort
 from pyasynq.broker.ports.diagnosis import DiagnosisPort
 from pyasynq.broker.ports.entries import EntryPort
+from pyasynq.broker.ports.flows import FlowPort
 from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.history import HistoryPort
 from pyasynq.broker.ports.inspection import InspectionPort
@@ -40,6 +41,7 @@ __all__ = [
     "CreationPort",
     "DiagnosisPort",
     "EntryPort",
+    "FlowPort",
     "GroupPort",
     "HistoryPort",
     "InspectionPort",
@@ -61,6 +63,7 @@ OPTIONAL: Final = {
     "semaphores": "semaphores",
     "receipts": "an outbox",
     "mail": "mail between queues",
+    "flows": "flows",
     "history": "a history of runs",
     "control": "control of servers",
     "audit": "an audit",
@@ -92,6 +95,7 @@ class Broker(ABC):
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         mail: Deliver tasks to other queues, if `settle` cannot create them there.
+        flows: Store flows, and take them on.
         history: Counts and durations of runs.
         control: What operators want of servers.
         audit: The actions of operators.
@@ -115,6 +119,7 @@ class Broker(ABC):
     semaphores: SemaphorePort
     receipts: ReceiptPort
     mail: MailPort
+    flows: FlowPort
     history: HistoryPort
     control: ControlPort
     audit: AuditPort

@@ -22,6 +22,8 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:done:.+", "list"),
         (r"asynq:\{.*\}:mail", "zset"),
         (r"asynq:\{.*\}:mail_bodies", "hash"),
+        (r"asynq:\{.*\}:flow:.+", "hash"),
+        (r"asynq:\{.*\}:(flows|flows_ended|flow_timers)", "zset"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),

@@ -17,7 +17,11 @@ def receiver_values(queue: str) -> dict[str, CommandArg]:
         "groups": keys.groups(queue),
         "mail": keys.mail(queue),
         "mail_bodies": keys.mail_bodies(queue),
+        "flows": keys.flows(queue),
+        "flows_ended": keys.ended_flows(queue),
+        "flow_timers": keys.flow_timers(queue),
         "group_prefix": keys.group(queue),
+        "flow_prefix": keys.flow(queue),
     }
 
 

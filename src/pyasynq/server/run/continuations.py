@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import Final
 
 from pyasynq.broker import Lease
-from pyasynq.client.client import MAX_PAYLOAD, new_ids
+from pyasynq.client.client import MAX_PAYLOAD
+from pyasynq.client.ids import new_ids
 from pyasynq.core.compose import Composer, Plan
 from pyasynq.core.continuation import (
     event_of,

@@ -1,16 +1,20 @@
 -- Take reports that came by mail to the records of this queue.
 --
--- USES clock now_ns placement post receive
+-- USES clock now_ns placement post receive flows flow_reports
 -- KEYS
 --   pending       list
 --   scheduled     zset
 --   groups        set
 --   mail          zset
 --   mail_bodies   hash
+--   flows         zset
+--   flows_ended   zset
+--   flow_timers   zset
 -- PRIMARY mail
 -- ARGV
 --   task_prefix   str    start of the keys of this queue's tasks
 --   group_prefix  str    start of the keys of this queue's groups
+--   flow_prefix   str    start of the keys of this queue's flows
 -- EACH
 --   body          array  0, the queue, and the values for receive
 -- RETURNS
