@@ -5,9 +5,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyasynq.app import App, PlainTask, TypedTask
-    from pyasynq.client import CallNext, Client, ClientMiddleware, SyncClient
+    from pyasynq.client import (
+        CallNext,
+        Client,
+        ClientMiddleware,
+        Flow,
+        FlowOptions,
+        Step,
+        SyncClient,
+    )
     from pyasynq.core.attempts import Attempt
     from pyasynq.core.batch import Batch, BatchInfo, BatchOutcome
+    from pyasynq.core.call import Call
     from pyasynq.core.codec import Codec, CodecContext
     from pyasynq.core.control import (
         DeadlinePassedError,
@@ -63,6 +72,8 @@ if TYPE_CHECKING:
         ThreadError,
     )
     from pyasynq.core.extension_errors import CodecError, MiddlewareError, NotEnqueuedError
+    from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError, StepNotFoundError
+    from pyasynq.core.flow_info import FlowInfo, StepInfo
     from pyasynq.core.info import (
         ClusterNode,
         DailyStats,
@@ -111,6 +122,7 @@ __all__ = [
     "BrokerFullError",
     "BrokerReadOnlyError",
     "BrokerUnavailableError",
+    "Call",
     "CallNext",
     "Client",
     "ClientClosedError",
@@ -128,6 +140,11 @@ __all__ = [
     "EntryNotPausedError",
     "EntryPausedError",
     "ErrorGroup",
+    "Flow",
+    "FlowInfo",
+    "FlowNotFoundError",
+    "FlowOptions",
+    "FlowStateError",
     "GroupAggregator",
     "GroupInfo",
     "HandlerNotFoundError",
@@ -176,6 +193,9 @@ __all__ = [
     "ServerStateError",
     "SkipRetry",
     "Snooze",
+    "Step",
+    "StepInfo",
+    "StepNotFoundError",
     "SyncClient",
     "SyncInspector",
     "Task",
@@ -196,7 +216,16 @@ __all__ = [
 
 _HOMES = {
     "app": ("App", "PlainTask", "TypedTask"),
-    "client": ("CallNext", "Client", "ClientMiddleware", "SyncClient"),
+    "client": (
+        "CallNext",
+        "Client",
+        "ClientMiddleware",
+        "Flow",
+        "FlowOptions",
+        "Step",
+        "SyncClient",
+    ),
+    "core.call": ("Call",),
     "core.codec": ("Codec", "CodecContext"),
     "core.control": (
         "DeadlinePassedError",
@@ -251,6 +280,8 @@ _HOMES = {
         "TaskStateError",
         "ThreadError",
     ),
+    "core.flow_errors": ("FlowNotFoundError", "FlowStateError", "StepNotFoundError"),
+    "core.flow_info": ("FlowInfo", "StepInfo"),
     "core.info": (
         "ClusterNode",
         "DailyStats",

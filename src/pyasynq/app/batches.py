@@ -36,7 +36,7 @@ class AppBatch(Batch):
 
     def enqueue_sync(self) -> BatchInfo:
         """Enqueue it from code without ``await``; see `TypedTask.enqueue_sync`."""
-        return self._clients.call_sync("a batch", lambda client: client.enqueue_batch(self))
+        return self._clients.enqueue_batch_sync(self)
 
 
 class MakesBatches:

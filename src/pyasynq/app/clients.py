@@ -7,8 +7,10 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from pyasynq.client import Client, SyncClient
+from pyasynq.client import Client, Flow, SyncClient
+from pyasynq.core.batch import Batch, BatchInfo
 from pyasynq.core.errors import OptionError, PyasynqError
+from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.task import Task
 from pyasynq.runtime import calls
@@ -84,20 +86,27 @@ class Clients:
             return self._sync[1]
 
     def enqueue_sync(self, task: Task) -> TaskInfo:
-        """Enqueue *task* from code without ``await``; see `call_sync`."""
-        return self.call_sync(task.type, lambda client: client.enqueue(task))
-
-    def call_sync(self, what: str, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-        """Await what *make* returns for a client, from code without ``await``.
+        """Enqueue *task* from code without ``await``.
 
         The client that is open in the loop of another thread does it, such as that of a worker for
-        its plain functions; without one, `sync`. *what* is enqueued.
+        its plain functions; without one, `sync`.
 
         Raises:
             PyasynqError: In a loop in which the app is open or a handler runs: it would be blocked.
         """
+        return self._call_sync(task.type, lambda client: client.enqueue(task))
+
+    def enqueue_flow_sync(self, flow: Flow) -> FlowInfo:
+        """Enqueue *flow* from code without ``await``; see `enqueue_sync`."""
+        return self._call_sync(flow.name, lambda client: client.enqueue_flow(flow))
+
+    def enqueue_batch_sync(self, batch: Batch) -> BatchInfo:
+        """Enqueue *batch* from code without ``await``; see `enqueue_sync`."""
+        return self._call_sync("a batch", lambda client: client.enqueue_batch(batch))
+
+    def _call_sync(self, name: str, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         if self._of_this_loop() is not None or _in_coroutine_of_handler():
-            raise PyasynqError(BLOCKS.format(what))
+            raise PyasynqError(BLOCKS.format(name))
         opened = None if self._lend is not None else self._of_another_loop()
         if opened is None or not opened.bound.is_running():  # it may be in a process that forked
             return self.sync().call(make)

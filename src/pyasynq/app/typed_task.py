@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import (
     Any,
     Concatenate,
@@ -21,6 +21,8 @@ from typing import (
 from pyasynq.app.clients import Clients
 from pyasynq.app.in_process import call_in_process, check_importable
 from pyasynq.app.payload import Signature, encode_result
+from pyasynq.core.call import Call as StepCall
+from pyasynq.core.call import StepResult
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, check_all, merge
 from pyasynq.core.outcome import Outcome
@@ -136,14 +138,26 @@ class TypedTask(Generic[P, R]):
             given |= dict.fromkeys(missing, current_task())
         return self._function(*args, **given)
 
-    def task(self, *args: P.args, **kwargs: P.kwargs) -> Task:
-        """Return the call as a `Task`, for ``enqueue_many`` or another client.
+    def task(self, *args: P.args, **kwargs: P.kwargs) -> StepCall[R]:
+        """Return the call as a `Task`, for flows, ``enqueue_many`` or another client.
+
+        An argument may be the `Step.result` of a step; then the call can only be a step, too.
 
         Raises:
             PayloadError: If an argument is not of its type.
         """
+        for value in (*args, *kwargs.values()):
+            if type(value) is StepResult:
+                return self._step(args, kwargs)
         payload = self._signature.payload(*args, **kwargs)
-        return Task.with_options(self.type, payload, self._options)
+        return StepCall[R].with_options(self.type, payload, self._options)
+
+    def _step(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> StepCall[R]:
+        """Return a call some of whose arguments are results of steps."""
+        payload, inputs = self._signature.partial_payload(args, kwargs)
+        call = StepCall[R].with_options(self.type, payload, self._options)
+        call.inputs = inputs
+        return call
 
     def from_payload(self, payload: bytes) -> Task:
         """Return the call whose arguments *payload* holds, as `task` would; for operators.
@@ -214,10 +228,11 @@ class TypedTask(Generic[P, R]):
     def _process_call(self, task: ActiveTask) -> ProcessCall:
         module, name = self._function.__module__, self._function.__name__
         args, kwargs = self._signature.call(task)  # refuses a payload that does not fit
+        payload = self._signature.complete(task)
         return ProcessCall(
             module=module,
             call=functools.partial(
-                call_in_process, self.type, module, name, task.payload, self._app.clients.broker
+                call_in_process, self.type, module, name, payload, self._app.clients.broker
             ),
             here=functools.partial(self._function, *args, **kwargs),
         )

@@ -26,6 +26,7 @@ from pyasynq.broker.ports.creation import (
 )
 from pyasynq.broker.ports.diagnosis import DiagnosisPort, Heartbeat, NodeReport
 from pyasynq.broker.ports.entries import EntryPort
+from pyasynq.broker.ports.flows import FlowPort, FlowTimer, Neglected
 from pyasynq.broker.ports.groups import (
     AggregationSet,
     GroupedTask,
@@ -84,6 +85,8 @@ __all__ = [
     "DiagnosisPort",
     "EntryPort",
     "EntryStart",
+    "FlowPort",
+    "FlowTimer",
     "ForwardResult",
     "GroupPort",
     "GroupRules",
@@ -94,6 +97,7 @@ __all__ = [
     "Lease",
     "MailPort",
     "Move",
+    "Neglected",
     "NewTask",
     "NodeReport",
     "NotCreated",

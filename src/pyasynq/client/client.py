@@ -8,6 +8,9 @@ from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
 from pyasynq.client.batching import Batcher
+from pyasynq.client.flow import Flow
+from pyasynq.client.flow_control import FlowControl, home_and_id
+from pyasynq.client.flow_writer import FlowWriter
 from pyasynq.client.ids import new_ids
 from pyasynq.client.middleware import ClientMiddleware, MiddlewareChain
 from pyasynq.client.plans import CHUNK, Plans, check_iterable
@@ -22,6 +25,7 @@ from pyasynq.core.errors import (
     ResultExpiredError,
     TaskFailedError,
 )
+from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -87,6 +91,7 @@ class Client:
         self._plans = Plans(self._compose, self._middleware, self._clock)
         self._broker: Broker = open_broker(broker, self._clock)
         self._batcher = Batcher(self._broker.creation)
+        self._flows = FlowWriter(self._broker, self._middleware, self._compose, self._clock)
         self._bound_loop: BoundLoop | None = None
         self._closed = False
 
@@ -152,6 +157,48 @@ class Client:
         if writing is not None:
             outcomes += await writing
         return outcomes
+
+    async def enqueue_flow(self, flow: Flow) -> FlowInfo:
+        """Store *flow* and start its first steps, all in one step.
+
+        A flow that is stored already is left as it is: after a `BrokerError` it is safe to try
+        again. Client middleware is called for each step.
+
+        Raises:
+            OptionError: If it has no steps, or a task or all together are too large.
+            CodecError: If a codec cannot seal a payload.
+            BrokerError: If the broker did not answer. It may have stored the flow.
+            NotSupportedError: If the broker has no flows.
+            ClientClosedError: After `aclose`.
+            Exception: Any error of a middleware.
+        """
+        if (bound_loop := self._loop_elsewhere()) is not None:
+            return await bound_loop.call(functools.partial(self.enqueue_flow, flow))
+        return await self._flows.enqueue(flow)
+
+    async def signal(
+        self, flow: FlowInfo | str, gate: str, value: object = None, *, queue: str | None = None
+    ) -> None:
+        """Let a flow go on that waits, or will wait, at *gate*.
+
+        Args:
+            flow: The flow, as `enqueue_flow` returned it (only queue and id are used), or its id.
+            gate: Name of the gate.
+            value: What the gate's `Step.result` is; it becomes JSON.
+            queue: The flow's home, if *flow* is an id; ``default`` if not given.
+
+        Raises:
+            FlowNotFoundError: If there is no such flow.
+            StepNotFoundError: If it has no such gate.
+            FlowStateError: If the gate has ended, or got its signal before.
+            BrokerError: If the broker did not answer.
+        """
+        if (bound_loop := self._loop_elsewhere()) is not None:
+            ask = functools.partial(self.signal, flow, gate, value, queue=queue)
+            await bound_loop.call(ask)
+            return
+        home, flow_id = home_and_id(flow, queue)
+        await FlowControl(self._broker).signal(home, flow_id, gate, value)
 
     @must_await
     async def enqueue_all(

@@ -1,4 +1,4 @@
-"""Ids of new tasks."""
+"""Make ids of tasks and flows."""
 
 import functools
 import os

@@ -72,7 +72,13 @@ class ServerActors:
         self.completer: Completer = Completer(
             broker.work, clock=clock, outages=outages, on_written=self._on_written
         )
-        self.runner: Runner = Runner(handler, broker.work, self.completer, config)
+        self.runner: Runner = Runner(
+            handler,
+            broker.work,
+            self.completer,
+            config,
+            flows=broker.flows if broker.supports("flows") else None,
+        )
         self.processor: Processor = Processor(
             self.runner, broker.work, self.completer, config, outages
         )

@@ -48,6 +48,9 @@ class AddedTask(NamedTuple):
     is_member: bool
 
 
+NO_INPUTS: Final[Mapping[str, bytes]] = {}
+"""The inputs of a task that uses no results of steps."""
+
 TOO_LATE: Final = ()
 """In place of the tasks that a handler adds: its run has ended."""
 
@@ -63,6 +66,7 @@ class ActiveTask:
         added: What the handler has added; None without any, `TOO_LATE` after the run.
         forgotten: A call that the handler did not await, which fails the run; None without one.
         output: What `keep_output` has kept, as `core.report.pack_output` returns it.
+        inputs: Results of other steps that this step uses, by the names of its parameters.
     """
 
     __slots__ = (
@@ -80,6 +84,7 @@ class ActiveTask:
         "cancelled",
         "ends_at",
         "forgotten",
+        "inputs",
         "output",
         "overdue",
         "thread",
@@ -121,6 +126,7 @@ class ActiveTask:
         self.forgotten: NotAwaitedError | None = None
         self.added: list[AddedTask] | tuple[()] | None = None
         self.output: bytes = b""
+        self.inputs: Mapping[str, bytes] = NO_INPUTS
 
     @property
     def id(self) -> str:

@@ -17,6 +17,7 @@ from pyasynq.broker.ports.control import ControlPort
 from pyasynq.broker.ports.creation import CreationPort
 from pyasynq.broker.ports.diagnosis import DiagnosisPort
 from pyasynq.broker.ports.entries import EntryPort
+from pyasynq.broker.ports.flows import FlowPort
 from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.history import HistoryPort
 from pyasynq.broker.ports.inspection import InspectionPort
@@ -42,6 +43,7 @@ __all__ = [
     "CreationPort",
     "DiagnosisPort",
     "EntryPort",
+    "FlowPort",
     "GroupPort",
     "HistoryPort",
     "InspectionPort",
@@ -64,6 +66,7 @@ OPTIONAL: Final = {
     "receipts": "an outbox",
     "mail": "mail between queues",
     "batches": "batches of tasks",
+    "flows": "flows",
     "history": "a history of runs",
     "control": "control of servers",
     "audit": "an audit",
@@ -96,6 +99,7 @@ class Broker(ABC):
         receipts: The receipts of an outbox's rows.
         mail: Deliver tasks to other queues, if `settle` cannot create them there.
         batches: Create tasks all together.
+        flows: Store flows, and take them on.
         history: Counts and durations of runs.
         control: What operators want of servers.
         audit: The actions of operators.
@@ -120,6 +124,7 @@ class Broker(ABC):
     receipts: ReceiptPort
     mail: MailPort
     batches: BatchPort
+    flows: FlowPort
     history: HistoryPort
     control: ControlPort
     audit: AuditPort

@@ -10,6 +10,7 @@ from pyasynq.broker.redis.control import RedisControl
 from pyasynq.broker.redis.creation import RedisCreation
 from pyasynq.broker.redis.diagnosis import RedisDiagnosis
 from pyasynq.broker.redis.entries import RedisEntries
+from pyasynq.broker.redis.flows import RedisFlows
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.history import RedisHistory
 from pyasynq.broker.redis.inspection import RedisInspection
@@ -66,7 +67,8 @@ class RedisBroker(ports.Broker):
         self.entries: ports.EntryPort = RedisEntries(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
         self.receipts: ports.ReceiptPort = receipts
-        self.mail: ports.MailPort = RedisMail(driver, creation, receipts, clock)
+        self.mail: ports.MailPort = (mail := RedisMail(driver, creation, receipts, clock))
+        self.flows: ports.FlowPort = RedisFlows(driver, creation, mail)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
         self.control: ports.ControlPort = RedisControl(driver)
         self.audit: ports.AuditPort = RedisAudit(driver)

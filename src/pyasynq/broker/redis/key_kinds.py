@@ -27,6 +27,8 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:batch_staged:.+", "list"),
         (r"asynq:\{.*\}:batch_ended:.+", "string"),
         (r"asynq:\{.*\}:batch_failed:.+", "set"),
+        (r"asynq:\{.*\}:flow:.+", "hash"),
+        (r"asynq:\{.*\}:(flows|flows_ended|flow_timers)", "zset"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),

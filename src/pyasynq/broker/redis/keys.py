@@ -153,6 +153,58 @@ def mail_bodies(queue: str) -> str:
     return f"asynq:{{{queue}}}:mail_bodies"
 
 
+def flow(queue: str, flow_id: str = "") -> str:
+    """Return the key of the record of a flow (hash; expires some time after the flow has ended).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        `open_flow`, `change_flow`; every script that ends a step's task, and `receive_reports`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flow:{flow_id}"
+
+
+def flows(queue: str) -> str:
+    """Return the key of the ids of flows that run (sorted set by the second of the last change).
+
+    Written by:
+        the scripts that write the record of a flow; `look_after_flows`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flows"
+
+
+def ended_flows(queue: str) -> str:
+    """Return the key of the ids of flows that have ended (sorted set by the second they expire).
+
+    Written by:
+        the scripts that write the record of a flow; `look_after_flows`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flows_ended"
+
+
+def flow_timers(queue: str) -> str:
+    """Return the key of the timeouts of flows and gates (sorted set by the second they are over).
+
+    A member is the number of the gate, or -1 for the flow, and the id of the flow.
+
+    Written by:
+        the scripts that write the record of a flow; `look_after_flows`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flow_timers"
+
+
 def batches(queue: str) -> str:
     """Return the key of the batches of tasks (sorted set of ids).
 

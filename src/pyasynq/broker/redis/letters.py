@@ -8,9 +8,9 @@ import msgspec
 from pyasynq.broker.records import decode_name, read_message
 from pyasynq.broker.redis.new_tasks import complete_values
 from pyasynq.broker.redis.scripts import Each, blob, pack, unblob
-from pyasynq.core.compose import Plan
+from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
 from pyasynq.core.info import MailInfo
-from pyasynq.core.message import instant
+from pyasynq.core.message import decode, instant
 from pyasynq.core.report import Entry, Kind, Report, place_of
 from pyasynq.runtime.loggers import get_logger
 
@@ -74,6 +74,21 @@ def task_values(plan: Plan) -> tuple[Each, ...]:
     return (plan.message.queue, *complete_values(plan))
 
 
+def plan_of(packed: bytes) -> Plan | None:
+    """Return the plan that `body_of` was given; None if a later version has written it."""
+    body = _read_body(packed)
+    if not isinstance(body, MailBody):
+        return None
+    message = decode(unblob(body.message))
+    lock = None
+    if body.lock:
+        digest = str(body.lock).rpartition(":")[2]
+        lock = Lock(digest=digest, ttl_s=body.ttl_s)
+    if isinstance(body.at_s, bool):
+        return Pending(message=message, lock=lock)
+    return Scheduled(message=message, lock=lock, at_s=body.at_s)
+
+
 def report_values(report: Report) -> tuple[Each, ...]:
     """Return the values of a `ReportBody`."""
     place = report.place
@@ -133,6 +148,18 @@ def describe(letter: Letter) -> MailInfo:
     return MailInfo(
         id=letter.id, to_queue=to_queue, task_id=task_id, type=kind, posted_at=posted_at
     )
+
+
+def report_of_refusal(body: MailBody, answer: int) -> ReportBody | None:
+    """Return what the record of a task gets if the task is refused; None if it has no record."""
+    message, _ = read_message(body.queue, body.id.encode(), unblob(body.message))
+    place = place_of(message)
+    if place is None:
+        return None
+    report = Report(
+        place=place, result="failed", error=f"its task was refused: {_REFUSALS[answer]}"
+    )
+    return _decode_report(pack(report_values(report)))
 
 
 def log_refusal(entry: Entry, answer: int) -> None:

@@ -25,6 +25,7 @@ from pyasynq.broker.redis.letters import (
     log_missing_record,
     log_refused_task,
     read_letters,
+    report_of_refusal,
 )
 from pyasynq.broker.redis.lua import mail as scripts
 from pyasynq.broker.redis.new_tasks import EachValues, create_call
@@ -123,7 +124,7 @@ class RedisMail:
             await self._creation.register({body.queue for _, body in tasks})
             sending.add_tasks(tasks, await self._create(tasks))
         reports = [(it, it.body) for it in taken if isinstance(it.body, ReportBody)]
-        if reports:
+        if reports := [*reports, *sending.refused]:
             await self._report(reports, sending)
         if sending.sent:
             call = scripts.delete_mail(
@@ -186,6 +187,7 @@ class _Sending:
 
     Attributes:
         sent: Ids of the letters that were carried out, or never can be.
+        refused: Letters whose tasks were refused, with what is reported of it to their records.
         rows: Queues and ids of the receipts of the tasks that were created.
         homes: Queues that have new mail.
         error: Why others wait; None if none do.
@@ -193,6 +195,7 @@ class _Sending:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.refused: list[tuple[Letter, ReportBody]] = []
         self.rows: list[tuple[str, str]] = []
         self.homes: set[str] = set()
         self.error: BrokerError | None = None
@@ -209,6 +212,9 @@ class _Sending:
                 continue
             if answer not in {CREATED, NOT_CREATED}:
                 log_refused_task(body.queue, body.id, answer)
+                if (report := report_of_refusal(body, answer)) is not None:
+                    self.refused.append((letter, report))
+                    continue
             self.sent.append(letter.id)
             self.rows.append((body.queue, letter.id))
 

@@ -11,6 +11,7 @@ from pyasynq.broker.sqlite.control import SqliteControl
 from pyasynq.broker.sqlite.creation import SqliteCreation
 from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
 from pyasynq.broker.sqlite.entries import SqliteEntries
+from pyasynq.broker.sqlite.flows import SqliteFlows
 from pyasynq.broker.sqlite.groups import SqliteGroups
 from pyasynq.broker.sqlite.history import SqliteHistory
 from pyasynq.broker.sqlite.inspection import SqliteInspection
@@ -87,6 +88,7 @@ class SqliteBroker(ports.Broker):
         self.entries: ports.EntryPort = SqliteEntries(store)
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
+        self.flows: ports.FlowPort = SqliteFlows(store)
         self.history: ports.HistoryPort = SqliteHistory(store)
         self.control: ports.ControlPort = SqliteControl(store)
         self.audit: ports.AuditPort = SqliteAudit(store)

@@ -14,7 +14,7 @@ from typing import Final
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.states import TaskState
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 PENDING: Final = 2
 ACTIVE: Final = 3
@@ -113,6 +113,23 @@ OPERATOR_TABLES: Final = (
     "CREATE TABLE pyasynq_audit(seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL)",
 )
 
+FLOW_TABLES: Final = (
+    # marks has a letter for each step; see core.flow. ended_s, ends and due are 0 without that:
+    # ends is when the flow is deleted, due when it is cancelled. changed_s also moves when somebody
+    # has looked after it.
+    """CREATE TABLE pyasynq_flow(seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, id TEXT NOT NULL,
+        spec BLOB NOT NULL, state TEXT NOT NULL, marks TEXT NOT NULL, version INTEGER NOT NULL,
+        created_s INTEGER NOT NULL, changed_s INTEGER NOT NULL, ended_s INTEGER NOT NULL,
+        ends INTEGER NOT NULL, due INTEGER NOT NULL, reason TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX pyasynq_flow_id ON pyasynq_flow(queue, id)",
+    "CREATE INDEX pyasynq_flow_open ON pyasynq_flow(queue, changed_s) WHERE ended_s = 0",
+    "CREATE INDEX pyasynq_flow_ends ON pyasynq_flow(ends) WHERE ends > 0",
+    # due is when a gate that is open is over.
+    """CREATE TABLE pyasynq_flow_step(flow INTEGER, number INTEGER, plan BLOB, output BLOB,
+        error TEXT, times INTEGER, due INTEGER, PRIMARY KEY(flow, number)) WITHOUT ROWID""",
+    "CREATE INDEX pyasynq_flow_step_due ON pyasynq_flow_step(due) WHERE due > 0",
+)
+
 BATCH_TABLES: Final = (
     # Tasks that are created together. staged is the number of those that were added, changed the
     # time of the last change, ends when it is deleted. The last columns are for batches, which
@@ -130,7 +147,12 @@ BATCH_TABLES: Final = (
     "CREATE INDEX pyasynq_task_held ON pyasynq_task(queue, set_id) WHERE state = 10",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES, OPERATOR_TABLES, BATCH_TABLES)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    TABLES,
+    OPERATOR_TABLES,
+    FLOW_TABLES,
+    BATCH_TABLES,
+)
 """For each version the statements that lead to it from the version before."""
 
 

@@ -12,6 +12,9 @@
 --   batches           zset
 --   mail              zset
 --   mail_bodies       hash
+--   flows             zset
+--   flows_ended       zset
+--   flow_timers       zset
 --   lease             zset
 --   paused            string
 --   group_search      hash
@@ -30,11 +33,21 @@ if redis.call("LLEN", active) > 0 then
   return -1
 end
 local waiting = redis.call("LLEN", pending) + redis.call("SCARD", groups)
-for _, key in ipairs({ scheduled, retry, archived, completed, aggregation_sets, batches, mail }) do
+for _, key in ipairs({
+  scheduled,
+  retry,
+  archived,
+  completed,
+  aggregation_sets,
+  batches,
+  mail,
+  flows,
+}) do
   waiting = waiting + redis.call("ZCARD", key)
 end
 if waiting > 0 then
   return 0
 end
 redis.call("UNLINK", lease, paused, mail_bodies, group_search, processed, failed, unpack(each))
+redis.call("UNLINK", flows_ended, flow_timers)
 return 1

@@ -1,6 +1,6 @@
 -- Take reports that came by mail to the records of this queue.
 --
--- USES clock now_ns containers placement post receive count_members
+-- USES clock now_ns containers placement post receive flows flow_reports count_members
 -- KEYS
 --   pending       list
 --   scheduled     zset
@@ -8,6 +8,9 @@
 --   mail          zset
 --   mail_bodies   hash
 --   batches       zset
+--   flows         zset
+--   flows_ended   zset
+--   flow_timers   zset
 -- PRIMARY mail
 -- ARGV
 --   task_prefix   str    start of the keys of this queue's tasks
@@ -15,6 +18,7 @@
 --   batch_prefix  str    start of the keys of this queue's batches
 --   ended_prefix  str    start of the keys of their members that have ended
 --   failed_prefix str    start of the keys of their members that have failed
+--   flow_prefix   str    start of the keys of this queue's flows
 -- EACH
 --   body          array  0, the queue, and the values for receive
 -- RETURNS
