@@ -24,7 +24,7 @@ from pyasynq.broker.redis.creation import CONFLICT, CREATED, RedisCreation
 from pyasynq.broker.redis.letters import body_of
 from pyasynq.broker.redis.lua import batches as scripts
 from pyasynq.broker.redis.new_tasks import complete_values
-from pyasynq.broker.redis.reports import receiver_values
+from pyasynq.broker.redis.reports import batch_values
 from pyasynq.broker.redis.scripts import Each, blob, pack
 from pyasynq.core.batch import BatchInfo, BatchPlan, BatchState, head_of_outcome, member_id
 from pyasynq.core.compose import Plan
@@ -115,7 +115,7 @@ class RedisBatches:
                 is_here = follower.message.queue == batch.queue
                 record += (way, blob(body_of(follower)), f"{way}_here", int(is_here))
         call = scripts.start_batch(
-            **receiver_values(batch.queue),
+            **batch_values(batch.queue),
             batch=keys.batch(batch.queue, batch.id),
             batch_id=batch.id,
             task_prefix=keys.task(batch.queue),
@@ -227,7 +227,7 @@ class RedisBatches:
         noticed = 0
         for _ in range(0, SWEPT, MAX_BULK):
             call = scripts.sweep_batch(
-                **receiver_values(batch.queue),
+                **batch_values(batch.queue),
                 batch=keys.batch(batch.queue, batch.id),
                 ended=keys.ended_members(batch.queue, batch.id),
                 batch_id=batch.id,

@@ -15,7 +15,7 @@ from pyasynq.broker.redis.creation import RedisCreation
 from pyasynq.broker.redis.letters import body_of, plan_of, report_values
 from pyasynq.broker.redis.lua import flows as scripts
 from pyasynq.broker.redis.mail import RedisMail
-from pyasynq.broker.redis.reports import receive_call, receiver_values
+from pyasynq.broker.redis.reports import flow_values, receive_call
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.compose import Plan
 from pyasynq.core.flow import FlowState
@@ -145,7 +145,7 @@ class RedisFlows:
 
 
 def _keys(queue: str) -> dict[str, CommandArg]:
-    return receiver_values(queue) | {"task_prefix": keys.task(queue)}
+    return flow_values(queue) | {"task_prefix": keys.task(queue)}
 
 
 def _fields_of(flow: NewFlow) -> Iterator[Each]:

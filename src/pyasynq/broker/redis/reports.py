@@ -11,21 +11,37 @@ from pyasynq.core.states import TaskState
 
 def receiver_values(queue: str) -> dict[str, CommandArg]:
     """Return the keys and arguments by which scripts carry out entries in *queue*."""
+    return flow_values(queue) | batch_values(queue)
+
+
+def flow_values(queue: str) -> dict[str, CommandArg]:
+    """Return the keys and arguments by which scripts take flows of *queue* on."""
+    return _placement_values(queue) | {
+        "flows": keys.flows(queue),
+        "flows_ended": keys.ended_flows(queue),
+        "flow_timers": keys.flow_timers(queue),
+        "flow_prefix": keys.flow(queue),
+    }
+
+
+def batch_values(queue: str) -> dict[str, CommandArg]:
+    """Return the keys and arguments by which scripts count the members of batches of *queue*."""
+    return _placement_values(queue) | {
+        "batches": keys.batches(queue),
+        "batch_prefix": keys.batch(queue),
+        "ended_prefix": keys.ended_members(queue),
+        "failed_prefix": keys.failed_members(queue),
+    }
+
+
+def _placement_values(queue: str) -> dict[str, CommandArg]:
     return {
         "pending": keys.container(queue, TaskState.PENDING),
         "scheduled": keys.container(queue, TaskState.SCHEDULED),
         "groups": keys.groups(queue),
         "mail": keys.mail(queue),
         "mail_bodies": keys.mail_bodies(queue),
-        "flows": keys.flows(queue),
-        "flows_ended": keys.ended_flows(queue),
-        "flow_timers": keys.flow_timers(queue),
         "group_prefix": keys.group(queue),
-        "flow_prefix": keys.flow(queue),
-        "batches": keys.batches(queue),
-        "batch_prefix": keys.batch(queue),
-        "ended_prefix": keys.ended_members(queue),
-        "failed_prefix": keys.failed_members(queue),
     }
 
 

@@ -97,8 +97,9 @@ local function end_batch(place, id, batch)
     return
   end
   local task = cmsgpack.unpack(body)
-  local counts = string.format('%s,"total":%d,"failed":%d}', head, batch.total, batch.failed)
-  task[3] = task[3] .. field(122, field(10, "pyasynq:batch") .. field(18, counts))
+  local counts = cjson.encode({ total = batch.total, failed = batch.failed })
+  local outcome = head .. "," .. string.sub(counts, 2)
+  task[3] = task[3] .. field(122, field(10, "pyasynq:batch") .. field(18, outcome))
   local answer = is_here == "1" and place(unpack(task, 2, 7))
   if type(answer) ~= "number" then
     post(id, cmsgpack.pack(task))
