@@ -13,6 +13,7 @@ from click.exceptions import NoArgsIsHelpError
 from pyasynq import __version__
 from pyasynq.cli.command_group import Command, CommandGroup
 from pyasynq.cli.commands import (
+    batch,
     completion,
     cron,
     dashboard,
@@ -152,6 +153,7 @@ for _command in (
     queue.queue,
     task.task,
     group.group,
+    batch.batch,
     server.server,
     cron.cron,
     store.store,

@@ -32,6 +32,7 @@ _CODES: Final[dict[Exit, tuple[type[errors.PyasynqError], ...]]] = {
     Exit.NOT_FOUND: (
         errors.QueueNotFoundError,
         errors.TaskNotFoundError,
+        errors.BatchNotFoundError,
         entry_errors.EntryNotFoundError,
     ),
     Exit.CONFLICT: (

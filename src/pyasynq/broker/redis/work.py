@@ -303,10 +303,11 @@ def _waiters(queue: str) -> dict[str, CommandArg]:
 def _continuation(queue: str, settled: Sequence[Settled]) -> dict[str, CommandArg]:
     """Return keys and arguments of the script `continued`."""
     following: list[Each] = []
+    mail_id = str(uuid.uuid4())  # one for all: the script numbers the letters of a call
     for position, (_, verdict) in enumerate(settled, 1):
         for entry in verdict.then:
             is_here = queue_of(entry) == queue
-            following += (position, str(uuid.uuid4()), is_here, blob(body_of(entry)))
+            following += (position, mail_id, is_here, blob(body_of(entry)))
     return receiver_values(queue) | {"following": pack(following)}
 
 
