@@ -14,6 +14,7 @@ from pyasynq.server.groups.aggregator import Aggregator
 from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.run.processor import Processor
 from pyasynq.server.upkeep.courier import Courier
+from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
@@ -64,6 +65,9 @@ class QueueActors:
         self.courier: Courier | None = None
         if broker.supports("mail"):
             self.courier = Courier(broker.mail, queue, clock=clock, outages=outages)
+        self.flow_recoverer: FlowRecoverer | None = None
+        if broker.supports("flows"):
+            self.flow_recoverer = FlowRecoverer(broker, queue, clock=clock, outages=outages)
         self.reclaimer: Reclaimer | None = None
         if broker.supports("groups"):
             self.reclaimer = Reclaimer(broker.groups, queue, clock=clock, outages=outages)
@@ -76,6 +80,8 @@ class QueueActors:
         yield from (self.recoverer, self.forwarder, self.janitor)
         if self.courier is not None:
             yield self.courier
+        if self.flow_recoverer is not None:
+            yield self.flow_recoverer
         if self.reclaimer is not None:
             yield self.reclaimer
         if self.aggregator is not None:
