@@ -44,6 +44,12 @@ def test_the_import_loads_nothing_that_takes_long() -> None:
     assert not SLOW & set(done.stdout.split())
 
 
+def test_a_server_loads_no_multiprocessing_before_a_task_needs_a_process() -> None:
+    code = "import sys, pyasynq; pyasynq.App('redis://h').server(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "multiprocessing" not in done.stdout.split()
+
+
 def test_a_module_is_there_without_an_import_of_its_own() -> None:
     code = "import pyasynq; print(pyasynq.client.Client is pyasynq.Client)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -52,6 +52,14 @@ def test_a_value_that_cannot_be_used_is_a_problem_and_spoils_no_other(
     assert getattr(wanted, name) is None
 
 
+def test_more_queues_than_every_server_can_read_each_time_are_refused() -> None:
+    queues = {f"q{number}": 1 for number in range(1001)}
+    with pytest.raises(OptionError, match=r"queues must be at most 1000 queues, or a pattern"):
+        encode_settings({"queues": queues})
+    del queues["q0"]
+    encode_settings({"queues": queues})
+
+
 def test_settings_are_written_as_json() -> None:
     assert encode_settings({"state": "stop", "concurrency": 5, "queues": {"ä*": 1}}) == {
         "state": '"stop"',

@@ -335,9 +335,10 @@ async def main():
             found = await inspector.task_info("default", info.id)
     print(found.result, found.last_error)
 
-if __name__ == "__main__":
-    asyncio.run(main())
+{}
 """
+
+GUARDED = 'if __name__ == "__main__": asyncio.run(main())'
 
 
 @pytest.mark.parametrize(
@@ -354,13 +355,27 @@ if __name__ == "__main__":
 async def test_a_process_imports_the_script_that_runs_the_server(
     first: str, text: str, tmp_path: Path
 ) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(first))
+    output, _ = await run_script(tmp_path, SCRIPT.format(first, GUARDED))
+    assert output.startswith(text)
+
+
+async def test_a_script_without_a_guard_is_told_so_and_does_not_start_itself_again(
+    tmp_path: Path,
+) -> None:
+    output, errors = await run_script(tmp_path, SCRIPT.format("", "asyncio.run(main())"))
+    assert output.startswith("None the process for the task ended with exit code 1 before it could")
+    assert 'put the line that starts it under `if __name__ == "__main__":`' in errors
+
+
+async def run_script(folder: Path, text: str) -> tuple[str, str]:
+    """Run a program with a queue of its own; return what it prints and its errors."""
+    script = folder / "script.py"
+    script.write_text(text)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(script), f"sqlite:///{tmp_path}/tasks.db"),
+        *(sys.executable, str(script), f"sqlite:///{folder}/tasks.db"),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert output.decode().startswith(text)
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    return output.decode(), errors.decode()

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from pyasynq import NotPicklableError, ProcessDiedError
-from pyasynq.runtime import processes as processes_module
-from pyasynq.runtime.processes import Process, ProcessCall, Processes
+from pyasynq.runtime import process as process_module
+from pyasynq.runtime.process import Process
+from pyasynq.runtime.processes import ProcessCall, Processes
 from tests.support.waiting import wait_until
 
 
@@ -184,7 +185,7 @@ async def test_a_fault_between_call_and_answer_costs_the_process(
 ) -> None:
     before = await run(processes, os.getpid)
     with monkeypatch.context() as patch:
-        patch.setattr(processes_module, "_log", lambda _: 1 // 0)
+        patch.setattr(process_module, "_log", lambda _: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             await run(processes, warn, 1)
     assert await run(processes, os.getpid) != before

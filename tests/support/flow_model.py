@@ -26,7 +26,7 @@ def a_graph(chance: random.Random, *, most: int = 12) -> Graph:
     steps: list[StepShape] = []
     for number in range(chance.randint(1, most)):
         count = chance.randint(0, min(3, number))
-        when = chance.choices(WHENS, (6, 2, 2))[0]
+        when = chance.choices(WHENS, (6, 2 if count else 0, 2))[0]
         steps.append((when, tuple(sorted(chance.sample(range(number), count)))))
     ends = "".join(chance.choices("sfx", (12, 4, 1), k=len(steps)))
     return Graph(steps, ends, chance.choices(QUEUES, k=len(steps)))

@@ -9,7 +9,7 @@ from pyasynq.app.address import Address, address_of
 from pyasynq.app.batches import MakesBatches
 from pyasynq.app.clients import Clients
 from pyasynq.app.coverage import Coverage
-from pyasynq.app.flow import AppFlow
+from pyasynq.app.flow import HasFlows
 from pyasynq.app.followers import maker_of, makers_of
 from pyasynq.app.lifespan import lifespan_context
 from pyasynq.app.typed_task import (
@@ -23,7 +23,6 @@ from pyasynq.app.typed_task import (
 )
 from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.client import Client, ClientMiddleware, MiddlewareChain, SyncClient
-from pyasynq.client.flow import FlowOptions, chain
 from pyasynq.core.errors import OptionError
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -61,7 +60,7 @@ Make = Callable[["App", str, Callable[..., Any], Options, Executor | None], "Typ
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
 
 
-class App(MakesBatches):
+class App(HasFlows, MakesBatches):
     """Tasks, and the client, servers and schedulers for them, declared in one place.
 
     Attributes:
@@ -233,30 +232,6 @@ class App(MakesBatches):
         It may be an ``async def``, or a ``def``, which runs in a thread.
         """
         return self._hooks.on(event, prefix)
-
-    def flow(self, name: str, **options: Unpack[FlowOptions]) -> AppFlow:
-        """Return a flow without steps, which ``await flow.enqueue()`` enqueues; see `Flow`.
-
-        Args:
-            name: Its name, for operators.
-            **options: See `FlowOptions`.
-
-        Raises:
-            OptionError: If an option is not allowed.
-            TypeError: If an option is unknown.
-        """
-        return AppFlow(self.clients, name, **options)
-
-    def chain(self, *tasks: Task, name: str = "chain", **options: Unpack[FlowOptions]) -> AppFlow:
-        """Return a flow that runs *tasks* one after another, each if the one before has succeeded.
-
-        Raises:
-            OptionError: If a task or an option is not allowed.
-            TypeError: If an option is unknown.
-        """
-        flow = self.flow(name, **options)
-        chain(flow, tasks)
-        return flow
 
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; see `Mux.use`."""

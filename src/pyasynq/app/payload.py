@@ -52,6 +52,7 @@ class Signature:
         self._type = type
         signature = inspect.signature(function)
         hints = _type_hints(type, function)
+        self.returns: object = hints.get("return", Any)
         parameters = list(signature.parameters.values())
         self.active: list[str] = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
         sent = [p for p in parameters if p.name not in self.active]

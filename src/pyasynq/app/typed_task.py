@@ -117,6 +117,11 @@ class TypedTask(Generic[P, R]):
         return self._options.queue or DEFAULT_QUEUE
 
     @property
+    def result_type(self) -> object:
+        """Type that the function declares for its result; `Any` if it declares none."""
+        return self._signature.returns
+
+    @property
     def clients(self) -> Clients:
         """The clients of its app."""
         return self._app.clients

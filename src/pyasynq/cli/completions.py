@@ -123,6 +123,14 @@ async def complete_task_ids(inspector: "Inspector", ctx: click.Context) -> Items
 
 
 @_completer
+async def complete_flow_ids(inspector: "Inspector", ctx: click.Context) -> Items:
+    """Offer the flows of the queue ``-q``."""
+    for state in ("running", "ended"):
+        for flow in await inspector.flows(ctx.params["queue"], state, size=MOST_TASKS):
+            yield CompletionItem(flow.id, help=f"{flow.state} {flow.name}")
+
+
+@_completer
 async def complete_running_ids(inspector: "Inspector", _ctx: click.Context) -> Items:
     """Offer the tasks that servers run."""
     for server in await inspector.servers():

@@ -26,6 +26,8 @@ from pyasynq.core.errors import (
     TaskFailedError,
 )
 from pyasynq.core.flow_info import FlowInfo
+from pyasynq.core.flow_outputs import open_output
+from pyasynq.core.flow_record import FlowRecord
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -283,6 +285,14 @@ class Client:
         except TimeoutError:
             msg = f"task {task_id!r} of {queue!r} has not ended in time"
             raise TimeoutError(msg) from None
+
+    def open_output(self, record: FlowRecord, number: int, output: bytes | None) -> bytes:
+        """Return the result that a step has reported, opened; for `App.result`.
+
+        Raises:
+            CodecError: If it is sealed and cannot be opened here.
+        """
+        return open_output(self._codecs, record, number, output)
 
     async def ping(self) -> None:
         """Return when the broker answers and accepts writes; a replica does not accept them.

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 from pyasynq.client.ids import new_ids
-from pyasynq.core.call import Call, StepResult
+from pyasynq.core.call import Call, StepResult, inputs_of
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import MAX_EDGES, MAX_STEPS, When
 from pyasynq.core.options import (
@@ -139,7 +139,7 @@ class Flow:
         self._edges = 0
 
     @overload
-    def add(  # pyright: ignore[reportOverlappingOverload] - a call is a task that knows more
+    def add(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self,
         task: Call[R],
         *,
@@ -187,7 +187,7 @@ class Flow:
         if task.options.task_id is not None:
             raise OptionError("task_id", task.options.task_id, "left out: its flow gives the id")
         before = {self._number_of(step) for step in _steps(after)}
-        for result in _results_in(task):
+        for result in inputs_of(task).values():
             if result.flow is not self:
                 raise OptionError("task", task, "one that uses results of the same flow")
             if when != "succeeded":
@@ -274,12 +274,10 @@ class Flow:
         return step
 
     def _number_of(self, step: object) -> int:
-        if isinstance(step, Step):
-            known = cast("AnyStep", step)
-            if known.flow is self:
-                return known.number
-        allowed = "steps of the same flow, as its add returned them"
-        raise OptionError("after", cast("object", step), allowed)
+        if getattr(step, "flow", None) is not self:
+            allowed = "steps of the same flow, as its add returned them"
+            raise OptionError("after", step, allowed)
+        return cast("AnyStep", step).number
 
     def _free_name(self, type: str, name: str | None) -> str:
         if name is not None:
@@ -306,14 +304,10 @@ def chain(flow: Flow, tasks: Iterable[Task]) -> None:
 
 def _steps(after: object) -> Iterable[object]:
     if isinstance(after, Step):
-        return (cast("AnyStep", after),)
+        return (cast("object", after),)
     if not isinstance(after, Iterable):
         raise OptionError("after", after, "a step, or a list of steps")
     return cast("Iterable[object]", after)
-
-
-def _results_in(task: Task) -> Iterable[StepResult]:
-    return cast("Call[object]", task).inputs.values() if isinstance(task, Call) else ()
 
 
 def _seconds(duration: timedelta) -> int:

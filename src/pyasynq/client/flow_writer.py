@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import msgspec
 
 from pyasynq.broker import Broker
 from pyasynq.client.flow import Draft, Flow
 from pyasynq.client.middleware import MiddlewareChain
-from pyasynq.core.call import INPUTS, Call
+from pyasynq.core.call import INPUTS, inputs_of
 from pyasynq.core.compose import Composed, Plan
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import Node, begin
@@ -90,7 +90,7 @@ def _headers(flow: Flow, number: int, task: Task) -> Mapping[str, str]:
     """Return the headers that make *task* a step of *flow*, beside its own."""
     place = Place(kind="flow", queue=flow.queue, id=flow.id, node=number)
     headers = {**task.headers, HEADER: header_of(place)}
-    if isinstance(task, Call) and (inputs := cast("Call[object]", task).inputs):
+    if inputs := inputs_of(task):
         numbers = {name: result.number for name, result in inputs.items()}
         headers[INPUTS] = msgspec.json.encode(numbers).decode()
     return headers

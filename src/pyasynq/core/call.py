@@ -1,7 +1,7 @@
 """Calls of typed tasks, and results that are not there yet."""
 
 from collections.abc import Mapping
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar, cast
 
 from pyasynq.core.options import Options
 from pyasynq.core.task import Task
@@ -55,3 +55,8 @@ class Call(Task, Generic[R]):
         call = super().with_options(type, payload, options)
         call.inputs = NO_INPUTS
         return call
+
+
+def inputs_of(task: Task) -> Mapping[str, StepResult]:
+    """Return the arguments of *task* that are results of steps."""
+    return cast("Call[object]", task).inputs if isinstance(task, Call) else NO_INPUTS

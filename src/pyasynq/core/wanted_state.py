@@ -19,6 +19,8 @@ EVERY: Final = "*"
 
 MOST_SLOTS: Final = 100_000
 
+MOST_QUEUES: Final = 1_000
+
 RunState: TypeAlias = Literal["active", "quiet", "stop"]
 
 RUN_STATES: Final[tuple[RunState, ...]] = get_args(RunState)
@@ -87,10 +89,18 @@ def _check_concurrency(value: object) -> int:
     return check_count("concurrency", value, MOST_SLOTS)
 
 
+def _check_queues(value: object) -> Mapping[str, int]:
+    queues = check_weights(value)
+    if len(queues) > MOST_QUEUES:  # each server reads them every few seconds
+        msg = f"at most {MOST_QUEUES} queues, or a pattern such as tenant-*"
+        raise OptionError("queues", f"{len(queues)} queues", msg)
+    return queues
+
+
 CHECKS: Final[Mapping[str, Callable[[object], object]]] = {
     "state": _check_state,
     "concurrency": _check_concurrency,
-    "queues": check_weights,
+    "queues": _check_queues,
 }
 """The settings, and for each a function that returns a valid value and refuses any other."""
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from pyasynq.core.errors import LoopError
+from pyasynq.runtime.main_guard import check_main_is_guarded
 
 T = TypeVar("T")
 
@@ -35,7 +36,12 @@ class BoundLoop:
     __slots__ = ("_pid", "loop")
 
     def __init__(self) -> None:
-        """Bind to the loop that runs in this thread."""
+        """Bind to the loop that runs in this thread.
+
+        Raises:
+            RuntimeError: If a process for tasks imports the program that runs it.
+        """
+        check_main_is_guarded()
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._pid = os.getpid()
 

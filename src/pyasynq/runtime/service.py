@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from pyasynq.runtime.actor import Actor, Runnable, cancel_and_wait, run_forever
 from pyasynq.runtime.cleanup import run_to_end
+from pyasynq.runtime.main_guard import check_main_is_guarded
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
@@ -60,7 +61,11 @@ class Service:
             drain: Waits for running work, while the actors still run.
             cleanup: Releases the rest, once no actor runs.
             lifespan: Makes a context that stays open until all actors have ended.
+
+        Raises:
+            RuntimeError: If a process for tasks imports the program that runs this.
         """
+        check_main_is_guarded()
         self.state = "active"
         failure: BaseException | None = None
         try:

@@ -15,6 +15,7 @@ from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.run.processor import Processor
 from pyasynq.server.upkeep.batch_recoverer import BatchRecoverer
 from pyasynq.server.upkeep.courier import Courier
+from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
@@ -70,6 +71,9 @@ class QueueActors:
             self.batch_recoverer = BatchRecoverer(
                 broker.batches, queue, clock=clock, outages=outages
             )
+        self.flow_recoverer: FlowRecoverer | None = None
+        if broker.supports("flows"):
+            self.flow_recoverer = FlowRecoverer(broker, queue, clock=clock, outages=outages)
         self.reclaimer: Reclaimer | None = None
         if broker.supports("groups"):
             self.reclaimer = Reclaimer(broker.groups, queue, clock=clock, outages=outages)
@@ -84,6 +88,8 @@ class QueueActors:
             yield self.courier
         if self.batch_recoverer is not None:
             yield self.batch_recoverer
+        if self.flow_recoverer is not None:
+            yield self.flow_recoverer
         if self.reclaimer is not None:
             yield self.reclaimer
         if self.aggregator is not None:

@@ -12,6 +12,7 @@ from pyasynq.server.config import Config
 from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.groups.set_aggregator import SetAggregator
 from pyasynq.server.upkeep.batch_recoverer import BatchRecoverer
+from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
@@ -72,6 +73,7 @@ class QueueSteps:
             clock=clock,
             outages=outages,
         )
+        self._flow_recoverer = FlowRecoverer(broker, queue, clock=clock, outages=outages)
         self._aggregator: _Aggregator | None = None
         if config.group_aggregator is not None:
             self._aggregator = _Aggregator(
@@ -99,6 +101,7 @@ class QueueSteps:
             await self._recoverer.step()
             await self._reclaimer.step()
             await self._batch_recoverer.step()
+            await self._flow_recoverer.step()
             await self._janitor.step()
             self._kept_at = now
 

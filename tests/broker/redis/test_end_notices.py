@@ -120,3 +120,21 @@ async def test_closing_ends_the_wait_on_the_connection(other: RedisBroker, r: Re
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_an_unexpected_error_is_logged_and_the_next_wait_begins_again(
+    broker: RedisBroker,
+    r: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await enqueue(broker, a_pending("a"))
+    with monkeypatch.context() as patch:
+        patch.setattr("pyasynq.broker.redis.end_notices.decode_name", lambda _: 1 // 0)
+        waiting = wait(broker, "a")
+        await wait_until(lambda: count_blocked(r))
+        await end(broker, 1)
+        await wait_until(lambda: "waiting for results failed" in caplog.text)
+        waiting.cancel()
+    [task] = await wait(broker, "a")
+    assert task is not None

@@ -109,7 +109,9 @@ def test_a_stop_needs_a_yes(run_cli: CommandRunner) -> None:
     assert refused.code == 2
     assert 'Stop all servers, "shop"?' in refused.err
     assert run_cli("server", "controls", "-o", "json").json == []
-    assert run_cli("server", "stop", "shop", "--yes").code == 0
+    stopped = run_cli("server", "stop", "shop", "--yes")
+    assert stopped.code == 0
+    assert "lasts: `pyasynq server resume` before you start others" in stopped.err
 
 
 def test_a_mistake_in_a_wish_is_refused(run_cli: CommandRunner) -> None:

@@ -10,6 +10,9 @@ from pyasynq.broker.redis import keys
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, block_s, execute, execute_all
 from pyasynq.core.errors import BrokerError
 from pyasynq.runtime.actor import cancel_and_wait
+from pyasynq.runtime.loggers import get_logger
+
+log: Final = get_logger("pyasynq.client")
 
 ROUND_S: Final = 1.0
 """Longest time for which the connection blocks; then tasks that nobody awaits are dropped."""
@@ -76,6 +79,7 @@ class EndNotices:
         """Make the connection block on the list of the task, too."""
         if self._job is None or self._job.done():
             self._job = asyncio.create_task(self._receive_all())
+            self._job.add_done_callback(_report_failure)
         elif task_id not in self._blocked_on and not self._waking:
             self._waking = True
             await self._push(self._own_list)
@@ -121,6 +125,12 @@ class EndNotices:
             if awaited.unused and not awaited.waiters:
                 del self._awaited[task_id]
             awaited.unused = not awaited.waiters
+
+
+def _report_failure(job: asyncio.Task[None]) -> None:
+    """Log the error of *job*; who waits meanwhile finds out by asking for the task."""
+    if not job.cancelled() and (error := job.exception()) is not None:
+        log.error("waiting for results failed; the next wait begins again", exc_info=error)
 
 
 class _Awaited:

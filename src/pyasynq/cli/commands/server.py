@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from pyasynq.core.wanted_state import ServerControl
     from pyasynq.inspector import Inspector
 
+LASTS: Final = (
+    "what is wanted of a deployment, or of all servers, lasts: `pyasynq server resume` before you "
+    "start others"
+)
+
 HEADINGS: Final = ("Host", "PID", "State", "Active Workers", "Queues", "Started", "ID")
 
 targets_argument: Final = click.argument(
@@ -105,7 +110,9 @@ async def stop_servers(inspector: "Inspector", *, targets: Sequence[str]) -> int
 
     Servers of a stopped deployment that start later end at once, until it is resumed.
     """
-    return await _control_each(inspector, targets, "end", stop=True)
+    code = await _control_each(inspector, targets, "end", stop=True)
+    output.print_message(LASTS)
+    return code
 
 
 @server.command("set")

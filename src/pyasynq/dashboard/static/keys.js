@@ -1,5 +1,5 @@
 // Single keys. What is drawn last comes first; nothing acts while a field or a dialog has the focus.
-import { html, signal, useEffect, useRef } from "./lib.js";
+import { html, signal, useLayoutEffect, useRef } from "./lib.js";
 import { keep, setting } from "./i18n.js";
 
 const PREFIX = "g";
@@ -14,7 +14,8 @@ let prefixed_ms = 0;
 export function useKeys(keys) {
   const latest = useRef();
   latest.current = keys;
-  useEffect(() => {
+  // Before the next event, so that no key of a fast typist is lost.
+  useLayoutEffect(() => {
     const layer = () => latest.current;
     layers.value = [...layers.peek(), layer];
     return () => (layers.value = layers.peek().filter((one) => one !== layer));

@@ -3,7 +3,7 @@ import htm from "./vendor/htm.js";
 import { h } from "./vendor/preact.js";
 
 export { Fragment, render } from "./vendor/preact.js";
-export { useEffect, useId, useMemo, useRef } from "./vendor/preact-hooks.js";
+export { useEffect, useId, useLayoutEffect, useMemo, useRef } from "./vendor/preact-hooks.js";
 export { batch, computed, effect, signal, useComputed, useSignal } from "./vendor/signals.js";
 export const html = htm.bind(h);
 

@@ -1,5 +1,5 @@
 // Small parts of all pages.
-import { cls, html, signal, useEffect, useId, useRef, useSignal } from "./lib.js";
+import { cls, html, signal, useEffect, useId, useLayoutEffect, useRef, useSignal } from "./lib.js";
 import { parts, t } from "./i18n.js";
 import { Key, areOn } from "./keys.js";
 import { number, short } from "./numbers.js";
@@ -329,7 +329,8 @@ function Field({ name, label, type = "text", value = "", hint, options, rows, ..
 export function Dialog() {
   const shown = question.value;
   const element = useRef();
-  useEffect(() => {
+  // Before the next event: the keys of a fast typist belong to the dialog.
+  useLayoutEffect(() => {
     if (shown && !element.current.open) element.current.showModal();
   }, [shown]);
   if (!shown) return null;

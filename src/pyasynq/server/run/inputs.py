@@ -7,13 +7,11 @@ import msgspec
 
 from pyasynq.broker import FlowPort
 from pyasynq.core.call import INPUTS
-from pyasynq.core.codec import HEADER, Codecs
+from pyasynq.core.codec import Codecs
 from pyasynq.core.control import SkipRetry
-from pyasynq.core.flow_record import FlowRecord
-from pyasynq.core.info import TaskInfo
+from pyasynq.core.flow_outputs import open_output
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.report import place_of, unpack_output
-from pyasynq.core.states import TaskState
 
 _decode: Final = msgspec.json.Decoder(dict[str, int]).decode
 
@@ -39,32 +37,16 @@ class Inputs:
             return {}
         numbers = _decode(message.headers[INPUTS])
         outputs = await self._port.outputs(place.queue, place.id, list(numbers.values()))
+        gone = f"flow {place.id!r} of {place.queue!r} is gone, and with it the results it needs"
         if outputs is None:
-            msg = f"flow {place.id!r} of {place.queue!r} is gone, and with it the results it needs"
-            raise SkipRetry(msg)
+            raise SkipRetry(gone)
         found = dict(zip(numbers, outputs, strict=True))
-        read = {name: unpack_output(output or b"") for name, output in found.items()}
-        if not any(codecs for codecs, _ in read.values()):
-            return {name: result or b"null" for name, (_, result) in read.items()}
+        if not any(unpack_output(output or b"")[0] for output in outputs):
+            return {name: unpack_output(it or b"")[1] or b"null" for name, it in found.items()}
         record = await self._port.read(place.queue, place.id)
+        if record is None:
+            raise SkipRetry(gone)
         return {
-            name: self._open(record, numbers[name], codecs, result)
-            for name, (codecs, result) in read.items()
+            name: open_output(self._codecs, record, numbers[name], output) or b"null"
+            for name, output in found.items()
         }
-
-    def _open(self, record: FlowRecord | None, number: int, codecs: str, result: bytes) -> bytes:
-        """Return *result* of step *number*, which was sealed with *codecs*, opened."""
-        if not codecs or record is None:
-            return result or b"null"
-        node = record.spec.nodes[number]
-        sealed = TaskInfo(
-            id=record.task_id(number),
-            queue=node.queue,
-            type=node.type,
-            payload=b"",
-            headers={HEADER: codecs},
-            state=TaskState.COMPLETED,
-            max_retry=0,
-            result=result,
-        )
-        return self._codecs.open_result(sealed)

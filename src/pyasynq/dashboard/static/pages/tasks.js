@@ -1,5 +1,5 @@
 // Which tasks? One search line; what is found can be acted on, one by one or all that match.
-import { cls, html, signal, useEffect, useId, useMemo, useRef, useSignal } from "../lib.js";
+import { cls, html, signal, useEffect, useId, useLayoutEffect, useMemo, useRef, useSignal } from "../lib.js";
 import { get, may } from "../api.js";
 import { parts, t } from "../i18n.js";
 import { actOn, actOnAll, prepare } from "../jobs.js";
@@ -30,14 +30,17 @@ function useSuggestions(field) {
   const found = useSignal(null);
   const timer = useRef(0);
   const latest = useRef(0); // an answer to an earlier text is of no use
-  const close = () => {
+  const forget = () => {
     clearTimeout(timer.current);
-    latest.current += 1;
-    found.value = null;
+    return (latest.current += 1);
   };
+  const show = (suggestions) => {
+    forget(); // what comes later would take the choice away
+    found.value = suggestions;
+  };
+  const close = () => show(null);
   const ask = () => {
-    clearTimeout(timer.current);
-    const mine = (latest.current += 1);
+    const mine = forget();
     timer.current = setTimeout(async () => {
       const { value, selectionStart } = field.current;
       let answer = { items: [] };
@@ -49,18 +52,18 @@ function useSuggestions(field) {
       if (mine === latest.current) found.value = answer.items.length ? { ...answer, at: -1 } : null;
     }, TYPING_MS);
   };
-  return { found, ask, close };
+  return { found, ask, show, close };
 }
 
 function Search({ q, problem }) {
   const field = useRef();
   const id = useId();
-  const { found, ask, close } = useSuggestions(field);
+  const { found, ask, show, close } = useSuggestions(field);
   const search = (text) => {
     close();
     change({ q: text.trim() });
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (field.current.value.trim() !== q) field.current.value = q;
   }, [q]);
   const choose = (item) => {
@@ -79,10 +82,8 @@ function Search({ q, problem }) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && items.length) {
       event.preventDefault();
-      found.value = {
-        ...found.value,
-        at: (found.value.at + step + items.length) % items.length,
-      };
+      const at = (found.value.at + step + items.length) % items.length;
+      show({ ...found.value, at });
     } else if (event.key === "Enter") {
       event.preventDefault();
       const item = items[found.value?.at];

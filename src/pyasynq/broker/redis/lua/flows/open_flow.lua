@@ -10,7 +10,6 @@
 --   flows         zset
 --   flows_ended   zset
 --   flow_timers   zset
--- PRIMARY mail
 -- ARGV
 --   task_prefix   str    start of the keys of this queue's tasks
 --   group_prefix  str    start of the keys of this queue's groups
@@ -32,6 +31,7 @@ if wrong then
 end
 local key = flow_prefix .. id
 if redis.call("EXISTS", key) == 1 then
+  redis.call("ZREM", flows, "")  -- a replica refuses this write; the flow may be gone by now
   return -1
 end
 for i = 1, #each, 1000 do
