@@ -11,6 +11,7 @@ from pyasynq import Client, Clock, DuplicateTaskError, OptionError, SyncClient, 
 from pyasynq.broker import BatchPort, BatchRef, BatchRepair, Broker, Container, RemoveResult
 from pyasynq.client.client import CHUNK
 from pyasynq.client.middleware import CallNext
+from pyasynq.core.batch import Batch, BatchInfo, BatchPlan
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerUnavailableError, PyasynqError
 from pyasynq.core.options import Options
@@ -194,8 +195,22 @@ class Passing:
     async def discard(self, batch: BatchRef) -> bool:
         return await self.pass_on(self._port.discard(batch))
 
-    async def repair(self, queue: str, *, idle_s: int = 60, staged_s: int = 3600) -> BatchRepair:
-        return await self._port.repair(queue, idle_s=idle_s, staged_s=staged_s)
+    async def start(self, batch: BatchRef, total: int, plan: BatchPlan) -> None:
+        await self.pass_on(self._port.start(batch, total, plan))
+
+    async def read(self, queue: str, batch_id: str) -> BatchInfo | None:
+        return await self._port.read(queue, batch_id)
+
+    async def read_all(self, queue: str, start: int, count: int) -> Sequence[BatchInfo]:
+        return await self._port.read_all(queue, start, count)
+
+    async def failed_members(self, queue: str, batch_id: str) -> Sequence[str]:
+        return await self._port.failed_members(queue, batch_id)
+
+    async def repair(
+        self, queue: str, *, idle_s: int = 60, swept_s: int = 300, staged_s: int = 3600
+    ) -> BatchRepair:
+        return await self._port.repair(queue, idle_s=idle_s, swept_s=swept_s, staged_s=staged_s)
 
 
 class Mortal(Passing):
@@ -290,3 +305,55 @@ async def test_the_first_error_is_raised(client: Client, broker: Broker) -> None
     with pytest.raises(PyasynqError, match="'0' is in 'q'"):
         await client.enqueue_all(Task("t", queue="q", task_id=f"{n}") for n in range(MANY))
     await broker.inspection.remove("q", force=True)
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("members", "named"),
+    [
+        ([Task("t"), Task("t", queue="q")], "make a batch for each queue"),
+        ([Task("t", task_id="1")], "a member has an id of its batch"),
+        ([Task("t", group="g")], "it is no member of a batch"),
+    ],
+    ids=["queue", "id", "group"],
+)
+async def test_a_task_that_cannot_be_a_member_refuses_the_batch(
+    members: Sequence[Task], named: str, client: Client, broker: Broker
+) -> None:
+    with pytest.raises(OptionError, match=named):
+        await client.enqueue_batch(Batch([Task("t"), *members]))
+    assert await are_clean(broker, "default")
+
+
+@pytest.mark.parametrize(
+    "follower", [Task("t", task_id="1"), Task("t", unique=timedelta(hours=1))], ids=["id", "lock"]
+)
+async def test_what_follows_a_batch_must_not_be_refused(follower: Task) -> None:
+    with pytest.raises(OptionError, match="it must not be refused"):
+        Batch([], then=follower)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("lives", range(3))
+async def test_a_whole_batch_or_none_is_there_after_a_client_has_died(
+    lives: int, moment: str, client: Client, broker: Broker
+) -> None:
+    real = broker.batches
+    broker.batches = Mortal(real, lives, moment)
+    with pytest.raises(Dies):
+        await client.enqueue_batch(Batch([Task("t", queue="q")] * CHUNK))
+    broker.batches = real
+    await real.repair("q", idle_s=0, staged_s=0)
+    found = await real.read_all("q", 0, 9) if await broker.inspection.queues() else []
+    assert [it.total for it in found] in ([], [CHUNK])
+    assert len(await pending(broker, "q")) == (CHUNK if found else 0)
+    assert found or await are_clean(broker, "q")
+    await broker.inspection.remove("q", force=True)
+
+
+def test_the_sync_client_enqueues_a_batch(redis_url: str) -> None:
+    with SyncClient(redis_url) as client:
+        info = client.enqueue_batch(Batch(Task("t", queue="q") for _ in range(3)))
+    assert (info.queue, info.total, info.state) == ("q", 3, "running")

@@ -6,12 +6,25 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
-from pyasynq.broker import BatchRef
+from pyasynq.broker import BatchRef, Lease
 from pyasynq.broker.redis import RedisBroker, connect, keys
+from pyasynq.core.batch import BatchPlan
 from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.policy import BATCH_IDLE_S, MAX_TASKS
-from tests.broker.redis.stored_keys import LOCK_KEY, PENDING, everything, listed, scored
-from tests.support.factories import LOCK, a_grouped, a_pending, a_scheduled, ids, many_pending, take
+from pyasynq.core.verdict import DONE
+from tests.broker.redis.stored_keys import ACTIVE, LOCK_KEY, PENDING, everything, listed, scored
+from tests.broker.test_counted_batches import a_member, reported
+from tests.support.factories import (
+    LOCK,
+    a_grouped,
+    a_pending,
+    a_scheduled,
+    archived,
+    ids,
+    many_pending,
+    settle,
+    take,
+)
 from tests.support.servers import RedisServer
 
 BATCH = BatchRef(queue="q", id="b", home="q")
@@ -216,3 +229,84 @@ async def test_a_batch_costs_a_decision_and_a_release_more_than_its_tasks(
         await client.enqueue_all([Task("t", queue="q")] * 10)
     calls = (await r.info("commandstats"))["cmdstat_evalsha"]["calls"]
     assert calls == 3
+
+
+# -- batches that count their members --------------------------------------------------------------
+
+
+async def started(broker: RedisBroker, count: int) -> list[Lease]:
+    """Start the batch and take its members."""
+    plan = BatchPlan(then=a_pending("then"), failed=a_pending("then", queue="r"), kept_s=100)
+    await broker.batches.stage(BATCH, [a_member(number) for number in range(count)], first=0)
+    await broker.batches.start(BATCH, count, plan)
+    await broker.batches.release(BATCH)
+    return await take(broker, count)
+
+
+@pytest.mark.parametrize("end", ["batches", "batch:b", "batch_ended:b", "batch_failed:b"])
+async def test_a_broken_record_keeps_no_member_from_ending(
+    end: str, broker: RedisBroker, r: Redis
+) -> None:
+    lease, _ = await started(broker, 2)
+    key = f"asynq:{{q}}:{end}"
+    before = await r.dump(key)
+    await r.set(key, "wrong type") if end != "batch_ended:b" else await r.rpush(key, "wrong type")
+    assert await settle(broker, lease, reported(DONE, 0)) is True
+    (letter,) = await broker.mail.letters("q", 0, 9)
+    assert (letter.to_queue, letter.task_id) == ("q", "b")
+    await r.delete(key)
+    if before is not None:
+        await r.restore(key, 0, before)
+    await r.zadd(keys.mail("q"), {letter.id: 0})
+    assert (await broker.mail.deliver("q")).delivered == 1
+    info = await broker.batches.read("q", "b")
+    assert info is not None
+    assert info.ended == 1
+
+
+async def test_a_full_redis_counts_members_and_creates_what_follows(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    first, second = await started(broker_of_full, 2)
+    await set_full(full)
+    assert await settle(broker_of_full, first, reported(DONE, 0)) is True
+    assert await settle(broker_of_full, second, reported(archived(second), 1, "failed")) is True
+    (letter,) = await broker_of_full.mail.letters("q", 0, 9)
+    assert (letter.to_queue, letter.task_id) == ("r", "then")
+    assert await full.exists(ACTIVE) == 0
+
+
+async def test_a_full_redis_starts_no_batch(broker_of_full: RedisBroker, full: Redis) -> None:
+    await broker_of_full.batches.stage(BATCH, [a_member(0)], first=0)
+    await set_full(full)
+    plan = BatchPlan(then=None, failed=None, kept_s=100)
+    with pytest.raises(BrokerFullError):
+        await broker_of_full.batches.start(BATCH, 1, plan)
+    assert await broker_of_full.batches.discard(BATCH)
+    assert await full.keys("asynq:{q}*") == []
+
+
+async def test_a_batch_that_is_over_expires_and_is_forgotten(broker: RedisBroker, r: Redis) -> None:
+    lease, failing = await started(broker, 2)
+    await settle(broker, failing, reported(archived(failing), 1, "failed"))
+    await settle(broker, lease, reported(DONE, 0))
+    records = [keys.batch("q", "b"), keys.ended_members("q", "b"), keys.failed_members("q", "b")]
+    assert [0 < await r.ttl(key) <= 100 for key in records] == [True, True, True]
+    await r.delete(*records)
+    await r.zadd(BATCHES, {"b": 1})
+    await broker.batches.repair("q")
+    assert await r.exists(BATCHES) == 0
+    await broker.mail.deliver("q")
+
+
+async def test_the_message_of_what_follows_is_read_by_every_reader(
+    broker: RedisBroker, r: Redis
+) -> None:
+    plan = a_pending("then", headers={"trace": "1"}, payload=b"\xff" * 300)
+    await broker.batches.start(BATCH, 0, BatchPlan(then=plan, failed=None, kept_s=100))
+    (lease,) = await take(broker)
+    assert dict(lease.message.headers) == {
+        "trace": "1",
+        "pyasynq:batch": '{"id":"b","queue":"q","failed":0,"total":0}',
+    }
+    assert lease.message.payload == b"\xff" * 300

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from pyasynq.broker import BatchRef, BatchRepair
+from pyasynq.core.batch import BatchInfo, BatchPlan
 from pyasynq.core.compose import Plan
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.runtime.clock import Clock
@@ -18,14 +19,28 @@ class ScriptedPort:
     def __init__(self, *repairs: BatchRepair) -> None:
         self._repairs = iter(repairs)
 
-    async def repair(self, queue: str, *, idle_s: int = 60, staged_s: int = 3600) -> BatchRepair:
-        assert (queue, idle_s, staged_s) == ("q", 60, 3600)
+    async def repair(
+        self, queue: str, *, idle_s: int = 60, swept_s: int = 300, staged_s: int = 3600
+    ) -> BatchRepair:
+        assert (queue, idle_s, swept_s, staged_s) == ("q", 60, 300, 3600)
         return next(self._repairs)
 
     async def stage(self, batch: BatchRef, plans: Sequence[Plan], *, first: int) -> None:
         raise NotImplementedError
 
     async def commit(self, totals: Sequence[tuple[BatchRef, int]]) -> None:
+        raise NotImplementedError
+
+    async def start(self, batch: BatchRef, total: int, plan: BatchPlan) -> None:
+        raise NotImplementedError
+
+    async def read(self, queue: str, batch_id: str) -> BatchInfo | None:
+        raise NotImplementedError
+
+    async def read_all(self, queue: str, start: int, count: int) -> Sequence[BatchInfo]:
+        raise NotImplementedError
+
+    async def failed_members(self, queue: str, batch_id: str) -> Sequence[str]:
         raise NotImplementedError
 
     async def release(self, batch: BatchRef) -> int:
@@ -50,7 +65,9 @@ async def test_nothing_is_said_of_a_queue_in_order(caplog: pytest.LogCaptureFixt
 
 
 async def test_what_is_released_and_deleted_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    _, (released, discarded) = await step(caplog, BatchRepair(released=3, discarded=1))
+    repair = BatchRepair(released=3, discarded=1, noticed=7)
+    _, (released, discarded, noticed) = await step(caplog, repair)
+    assert "7 members of batches of 'q' had ended without a report" in noticed
     assert "3 tasks of 'q' were created together" in released
     assert "1 batches of 'q' are deleted" in discarded
 
