@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyasynq.app import App, PlainTask, TypedTask
-    from pyasynq.client import CallNext, Client, ClientMiddleware, SyncClient
+    from pyasynq.client import (
+        CallNext,
+        Client,
+        ClientMiddleware,
+        Flow,
+        FlowOptions,
+        Step,
+        SyncClient,
+    )
     from pyasynq.core.attempts import Attempt
+    from pyasynq.core.batch import Batch, BatchInfo, BatchOutcome
+    from pyasynq.core.call import Call
     from pyasynq.core.codec import Codec, CodecContext
     from pyasynq.core.control import (
         DeadlinePassedError,
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
         EntryPausedError,
     )
     from pyasynq.core.errors import (
+        BatchNotFoundError,
         BrokerAuthError,
         BrokerError,
         BrokerFullError,
@@ -61,6 +72,8 @@ if TYPE_CHECKING:
         ThreadError,
     )
     from pyasynq.core.extension_errors import CodecError, MiddlewareError, NotEnqueuedError
+    from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError, StepNotFoundError
+    from pyasynq.core.flow_info import FlowInfo, StepInfo
     from pyasynq.core.info import (
         ClusterNode,
         DailyStats,
@@ -91,18 +104,25 @@ if TYPE_CHECKING:
         Server,
         current_task,
     )
+    from pyasynq.server.active_batch import ActiveBatch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActiveBatch",
     "ActiveTask",
     "App",
     "Attempt",
+    "Batch",
+    "BatchInfo",
+    "BatchNotFoundError",
+    "BatchOutcome",
     "BrokerAuthError",
     "BrokerError",
     "BrokerFullError",
     "BrokerReadOnlyError",
     "BrokerUnavailableError",
+    "Call",
     "CallNext",
     "Client",
     "ClientClosedError",
@@ -120,6 +140,11 @@ __all__ = [
     "EntryNotPausedError",
     "EntryPausedError",
     "ErrorGroup",
+    "Flow",
+    "FlowInfo",
+    "FlowNotFoundError",
+    "FlowOptions",
+    "FlowStateError",
     "GroupAggregator",
     "GroupInfo",
     "HandlerNotFoundError",
@@ -168,6 +193,9 @@ __all__ = [
     "ServerStateError",
     "SkipRetry",
     "Snooze",
+    "Step",
+    "StepInfo",
+    "StepNotFoundError",
     "SyncClient",
     "SyncInspector",
     "Task",
@@ -188,7 +216,16 @@ __all__ = [
 
 _HOMES = {
     "app": ("App", "PlainTask", "TypedTask"),
-    "client": ("CallNext", "Client", "ClientMiddleware", "SyncClient"),
+    "client": (
+        "CallNext",
+        "Client",
+        "ClientMiddleware",
+        "Flow",
+        "FlowOptions",
+        "Step",
+        "SyncClient",
+    ),
+    "core.call": ("Call",),
     "core.codec": ("Codec", "CodecContext"),
     "core.control": (
         "DeadlinePassedError",
@@ -214,6 +251,7 @@ _HOMES = {
         "EntryPausedError",
     ),
     "core.errors": (
+        "BatchNotFoundError",
         "BrokerAuthError",
         "BrokerError",
         "BrokerFullError",
@@ -242,6 +280,8 @@ _HOMES = {
         "TaskStateError",
         "ThreadError",
     ),
+    "core.flow_errors": ("FlowNotFoundError", "FlowStateError", "StepNotFoundError"),
+    "core.flow_info": ("FlowInfo", "StepInfo"),
     "core.info": (
         "ClusterNode",
         "DailyStats",
@@ -255,6 +295,7 @@ _HOMES = {
         "WorkerInfo",
     ),
     "core.attempts": ("Attempt",),
+    "core.batch": ("Batch", "BatchInfo", "BatchOutcome"),
     "core.options": ("Options",),
     "core.outcome": ("Outcome",),
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
@@ -265,6 +306,7 @@ _HOMES = {
     "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),
+    "server.active_batch": ("ActiveBatch",),
     "server": (
         "ActiveTask",
         "GroupAggregator",

@@ -34,6 +34,11 @@ class Notes:
         whole, _, _ = self._file.read_text().rpartition("\n")
         return [line.split() for line in whole.splitlines()]
 
+    def count(self) -> int:
+        """Return the number of runs."""
+        with self._file.open("rb") as file:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+
     def kill_last(self) -> None:
         """Kill the process that has noted the last run."""
         with suppress(ProcessLookupError):

@@ -7,7 +7,18 @@ uses must pass. Each mistake has a comment with its error, and an unneeded comme
 from datetime import timedelta
 from typing import assert_type
 
-from pyasynq import ActiveTask, App, Outcome, PlainTask, Task, TaskInfo, TypedTask
+from pyasynq import (
+    ActiveTask,
+    App,
+    Call,
+    FlowInfo,
+    Outcome,
+    PlainTask,
+    Step,
+    Task,
+    TaskInfo,
+    TypedTask,
+)
 
 app = App("redis://127.0.0.1:6379")
 
@@ -55,14 +66,16 @@ async def kinds() -> None:
     with_days: TypedTask[[int], str] = report
     with_words: TypedTask[[list[str]], int] = count
     assert_type(await with_days.enqueue(1), TaskInfo)
-    assert_type(with_words.task([]), Task)
+    assert_type(with_words.task([]), Call[int])
 
 
 async def calls() -> None:
     assert_type(await mail.enqueue("bob", copies=2), TaskInfo)
-    assert_type(mail.options(process_in=timedelta(seconds=1)).task(address="bob"), Task)
+    assert_type(mail.options(process_in=timedelta(seconds=1)).task(address="bob"), Call[str])
     assert_type(await mail("bob"), str)
-    assert_type(count.task(["a"]), Task)
+    assert_type(count.task(["a"]), Call[int])
+    plain: Task = count.task(["a"])
+    assert_type(await app.client.enqueue(plain), TaskInfo)
     assert_type(count(["a"]), int)
     assert_type(await clean(), None)
     assert_type(await report(7), str)
@@ -102,7 +115,31 @@ def followers() -> None:
     app.when("archived", "mail:", refund)
     app.when("expired", "", note)
     with_amount: TypedTask[[int], None] = pay
-    assert_type(with_amount.task(7), Task)
+    assert_type(with_amount.task(7), Call[None])
+
+
+async def flows() -> None:
+    flow = app.flow("import", queue="low", timeout=timedelta(days=1))
+    letters = flow.add(mail.task("bob"))
+    assert_type(letters, Step[str])
+    assert_type(letters.result, str)
+    again = flow.add(mail.task(letters.result, copies=2), after=[letters], name="again")
+    assert_type(flow.add(Task("plain"), after=again, when="ended"), Step[bytes])
+    gate = flow.gate("approval", returns=int, after=flow.all, timeout=timedelta(days=1))
+    assert_type(gate, Step[int])
+    assert_type(flow.gate("plain"), Step[None])
+    flow.add(mail.task("bob", copies=gate.result))
+    assert_type(await flow.enqueue(), FlowInfo)
+    assert_type(await app.chain(mail.task("a"), clean.task()).enqueue(), FlowInfo)
+    assert_type(await app.result(letters), str)
+    assert_type(await app.result(count.task(["a"])), int)
+    assert_type(await app.result("id", queue="low"), object)
+    await app.client.signal(await flow.enqueue(), "approval", 7)
+    flow.add(count.task(letters.result))  # type: ignore[arg-type]
+    flow.add(mail.task(gate.result))  # type: ignore[arg-type]
+    flow.add(mail.task("bob"), when="done")  # type: ignore[call-overload]
+    flow.add(mail.task("bob"), after="again")  # type: ignore[arg-type]
+    app.flow("import", home="low")  # type: ignore[call-arg]
 
 
 async def mistakes() -> None:

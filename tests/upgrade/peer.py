@@ -157,6 +157,36 @@ class Peer:
         """Return the ids of the started runs, in order."""
         return self._began
 
+    async def open_flow(self, *, keeps_tasks: bool) -> None:
+        """Enqueue a flow of two steps, whose tasks may be kept after success.
+
+        Only today's version can.
+        """
+        from pyasynq import Flow
+
+        kept: dict[str, Any] = {"retention": timedelta(hours=1)} if keeps_tasks else {}
+        flow = Flow("import", id="flow")
+        first = flow.add(Task("t", b"first", **kept))
+        flow.add(Task("t", b"second", **kept), after=first)
+        await self._client.enqueue_flow(flow)
+
+    async def look_after_flow(self) -> list[str]:
+        """Look after the flow, as a server does, and return the states of its steps.
+
+        Only today's version can.
+        """
+        from pyasynq import Clock
+        from pyasynq.runtime.actor import OutageLog
+        from pyasynq.server.upkeep import flow_recoverer
+
+        flow_recoverer.IDLE_S = -1  # else it waits for half a minute
+        recoverer = flow_recoverer.FlowRecoverer(
+            self._client.broker, "default", clock=Clock(), outages=OutageLog("Redis")
+        )
+        await recoverer.step()
+        flow = await self._inspector.flow("default", "flow")
+        return [step.state for step in flow.steps]
+
     async def ended(self) -> list[str]:
         """Return the ids of the successful runs, in order."""
         return self._ended

@@ -6,8 +6,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
 
 from pyasynq.app.address import Address, address_of
+from pyasynq.app.batches import MakesBatches
 from pyasynq.app.clients import Clients
 from pyasynq.app.coverage import Coverage
+from pyasynq.app.flow import HasFlows
 from pyasynq.app.followers import maker_of, makers_of
 from pyasynq.app.lifespan import lifespan_context
 from pyasynq.app.typed_task import (
@@ -17,6 +19,7 @@ from pyasynq.app.typed_task import (
     Periodic,
     PlainTask,
     TypedTask,
+    call_without_arguments,
 )
 from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.client import Client, ClientMiddleware, MiddlewareChain, SyncClient
@@ -57,7 +60,7 @@ Make = Callable[["App", str, Callable[..., Any], Options, Executor | None], "Typ
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
 
 
-class App:
+class App(HasFlows, MakesBatches):
     """Tasks, and the client, servers and schedulers for them, declared in one place.
 
     Attributes:
@@ -204,7 +207,7 @@ class App:
                 if isinstance(function, TypedTask)
                 else self.task(function.__name__)(function)
             )
-            call = _call_without_arguments(task)
+            call = call_without_arguments(task)
             definition = PeriodicTask(spec=spec, task=call, options=options, catch_up=catch_up)
             check(definition)
             self.periodic_tasks.append(definition)
@@ -387,11 +390,3 @@ class App:
             log.info("periodic tasks: %d; a scheduler enqueues them (pyasynq scheduler)", count)
         async with self, self._lifespan():
             yield
-
-
-def _call_without_arguments(task: TypedTask[..., Any]) -> Task:
-    try:
-        return task.task()
-    except TypeError as error:
-        msg = f"{error}; app.periodic passes none: add defaults, or use Scheduler.register"
-        raise TypeError(msg) from None

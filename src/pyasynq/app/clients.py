@@ -3,17 +3,21 @@
 import asyncio
 import functools
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from pyasynq.client import Client, SyncClient
+from pyasynq.client import Client, Flow, SyncClient
+from pyasynq.core.batch import Batch, BatchInfo
 from pyasynq.core.errors import OptionError, PyasynqError
+from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.task import Task
 from pyasynq.runtime import calls
 from pyasynq.runtime.forks import notify_on_fork
 from pyasynq.runtime.loops import BoundLoop
+
+T = TypeVar("T")
 
 BLOCKS: Final = (
     "enqueue_sync of {!r} would block the event loop in which it was called: await enqueue there"
@@ -90,12 +94,23 @@ class Clients:
         Raises:
             PyasynqError: In a loop in which the app is open or a handler runs: it would be blocked.
         """
+        return self._call_sync(task.type, lambda client: client.enqueue(task))
+
+    def enqueue_flow_sync(self, flow: Flow) -> FlowInfo:
+        """Enqueue *flow* from code without ``await``; see `enqueue_sync`."""
+        return self._call_sync(flow.name, lambda client: client.enqueue_flow(flow))
+
+    def enqueue_batch_sync(self, batch: Batch) -> BatchInfo:
+        """Enqueue *batch* from code without ``await``; see `enqueue_sync`."""
+        return self._call_sync("a batch", lambda client: client.enqueue_batch(batch))
+
+    def _call_sync(self, name: str, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         if self._of_this_loop() is not None or _in_coroutine_of_handler():
-            raise PyasynqError(BLOCKS.format(task.type))
+            raise PyasynqError(BLOCKS.format(name))
         opened = None if self._lend is not None else self._of_another_loop()
         if opened is None or not opened.bound.is_running():  # it may be in a process that forked
-            return self.sync().enqueue(task)
-        return opened.bound.call_sync(functools.partial(opened.client.enqueue, task))
+            return self.sync().call(make)
+        return opened.bound.call_sync(functools.partial(make, opened.client))
 
     def after_fork(self) -> None:
         """Take a new lock in a child process: another thread may have held the old one."""

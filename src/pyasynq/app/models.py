@@ -13,6 +13,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from pyasynq.core.call import StepResult
+
 _NO_NODES: Final = {"config", "default", "expected", "metadata"}
 """Members of a node of a core schema that are not nodes, but may look like nodes."""
 
@@ -32,6 +34,9 @@ def dump(value: object) -> object:
         TypeError: If it is not a model.
     """
     model_dump = getattr(value, "model_dump", None)
+    if isinstance(value, StepResult):
+        msg = f"the result of the step {value.name!r} can only be an argument as a whole"
+        raise TypeError(msg)
     if model_dump is None:
         msg = f"{type(value).__name__} cannot be sent as JSON"
         raise TypeError(msg)

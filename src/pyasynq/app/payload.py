@@ -17,6 +17,7 @@ import msgspec.inspect
 from pyasynq.app import values
 from pyasynq.app.models import check, dump, with_article
 from pyasynq.app.substitutes import Substitute, load, normalizer_of, substitute_types
+from pyasynq.core.call import StepResult
 from pyasynq.core.control import PayloadError, SkipRetry
 from pyasynq.core.verdict import error_text
 from pyasynq.server import ActiveTask
@@ -51,6 +52,7 @@ class Signature:
         self._type = type
         signature = inspect.signature(function)
         hints = _type_hints(type, function)
+        self.returns: object = hints.get("return", Any)
         parameters = list(signature.parameters.values())
         self.active: list[str] = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
         sent = [p for p in parameters if p.name not in self.active]
@@ -62,6 +64,8 @@ class Signature:
         self._sent = signature.replace(parameters=sent, return_annotation=None)
         self._takes = f"({', '.join(p.name for p in sent)})"
         types = {p.name: _type_in_json(type, p, hints.get(p.name, Any)) for p in sent}
+        self._parameters = sent
+        self._types = types
         self._with_sets = [name for name, known in types.items() if _may_hold_sets(known)]
         self._normalizers = {p.name: normalizer_of(hints.get(p.name, Any)) for p in sent}
         self._codec = _make_codec(type, sent, types)
@@ -74,15 +78,55 @@ class Signature:
             PayloadError: If an argument is not of its type, or cannot be sent; its cause may be an
                 error that a model raised.
         """
+        return self._encode(self._bind(args, kwargs), self._codec)
+
+    def partial_payload(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> tuple[bytes, dict[str, StepResult]]:
+        """Return the payload of a call without the results of steps among its arguments, and those.
+
+        The given arguments are checked one by one; `complete` adds the results when the step
+        begins.
+
+        Raises:
+            TypeError: If they are not the arguments of the function.
+            PayloadError: See `payload`.
+        """
         arguments = self._bind(args, kwargs)
+        results = {name: it for name, it in arguments.items() if isinstance(it, StepResult)}
+        given = {name: it for name, it in arguments.items() if name not in results}
+        if self._positional:
+            return b"", results
+        sent = [parameter for parameter in self._parameters if parameter.name not in results]
+        return self._encode(given, _make_codec(self._type, sent, self._types)), results
+
+    def complete(self, task: ActiveTask) -> bytes:
+        """Return the payload of *task* with the results of the steps that it uses.
+
+        Raises:
+            PayloadError: If the payload is no JSON object.
+        """
+        inputs = task.inputs
+        if not inputs:
+            return task.payload
+        if self._positional:
+            return next(iter(inputs.values()))
+        try:
+            given = msgspec.json.decode(task.payload or b"{}", type=dict[str, msgspec.Raw])
+        except msgspec.DecodeError as error:
+            raise PayloadError(self._type, _text_of(error)) from error
+        results = {name: msgspec.Raw(data) for name, data in inputs.items()}
+        return msgspec.json.encode({**given, **results})
+
+    def _encode(self, arguments: dict[str, object], codec: Codec) -> bytes:
         try:
             sent = self._with_sorted_sets(arguments) if self._with_sets else arguments
-            payload = self._codec.encode(sent)
-            back = self._codec.decode(payload)
+            payload = codec.encode(sent)
+            back = codec.decode(payload)
             return (
                 payload
                 if values.is_unchanged(arguments, back)
-                else self._payload_after_change(arguments, back)
+                else self._payload_after_change(arguments, back, codec)
             )
         except Exception as error:
             raise PayloadError(self._type, _text_of(error)) from error
@@ -105,7 +149,7 @@ class Signature:
         return arguments | {name: _sort_sets(arguments[name]) for name in sets}
 
     def _payload_after_change(
-        self, arguments: Mapping[str, object], back: Mapping[str, object]
+        self, arguments: Mapping[str, object], back: Mapping[str, object], codec: Codec
     ) -> bytes:
         """Return the payload of *arguments*, some of which came *back* different.
 
@@ -119,7 +163,7 @@ class Signature:
         # A list may have come back as a set, or a set as a list.
         sets = [name for name in self._with_sets if name in arguments]
         declared = {name: _restore_sets(arguments[name], back[name]) for name in sets}
-        return self._codec.encode(_sort_sets({**arguments, **declared}))
+        return codec.encode(_sort_sets({**arguments, **declared}))
 
     def arguments(self, payload: bytes) -> dict[str, object]:
         """Return the arguments in *payload* by name.
@@ -153,7 +197,7 @@ class Signature:
         Raises:
             PayloadError: If the payload does not fit; the error names the field.
         """
-        return self.bind_payload(task.payload, task)
+        return self.bind_payload(self.complete(task), task)
 
     def bind_payload(
         self, payload: bytes, task: ActiveTask | None = None

@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import (
     Any,
     Concatenate,
@@ -21,6 +21,8 @@ from typing import (
 from pyasynq.app.clients import Clients
 from pyasynq.app.in_process import call_in_process, check_importable
 from pyasynq.app.payload import Signature, encode_result
+from pyasynq.core.call import Call as StepCall
+from pyasynq.core.call import StepResult
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, check_all, merge
 from pyasynq.core.outcome import Outcome
@@ -115,6 +117,11 @@ class TypedTask(Generic[P, R]):
         return self._options.queue or DEFAULT_QUEUE
 
     @property
+    def result_type(self) -> object:
+        """Type that the function declares for its result; `Any` if it declares none."""
+        return self._signature.returns
+
+    @property
     def clients(self) -> Clients:
         """The clients of its app."""
         return self._app.clients
@@ -136,14 +143,26 @@ class TypedTask(Generic[P, R]):
             given |= dict.fromkeys(missing, current_task())
         return self._function(*args, **given)
 
-    def task(self, *args: P.args, **kwargs: P.kwargs) -> Task:
-        """Return the call as a `Task`, for ``enqueue_many`` or another client.
+    def task(self, *args: P.args, **kwargs: P.kwargs) -> StepCall[R]:
+        """Return the call as a `Task`, for flows, ``enqueue_many`` or another client.
+
+        An argument may be the `Step.result` of a step; then the call can only be a step, too.
 
         Raises:
             PayloadError: If an argument is not of its type.
         """
+        for value in (*args, *kwargs.values()):
+            if type(value) is StepResult:
+                return self._step(args, kwargs)
         payload = self._signature.payload(*args, **kwargs)
-        return Task.with_options(self.type, payload, self._options)
+        return StepCall[R].with_options(self.type, payload, self._options)
+
+    def _step(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> StepCall[R]:
+        """Return a call some of whose arguments are results of steps."""
+        payload, inputs = self._signature.partial_payload(args, kwargs)
+        call = StepCall[R].with_options(self.type, payload, self._options)
+        call.inputs = inputs
+        return call
 
     def from_payload(self, payload: bytes) -> Task:
         """Return the call whose arguments *payload* holds, as `task` would; for operators.
@@ -207,15 +226,18 @@ class TypedTask(Generic[P, R]):
             value = await task.in_thread(functools.partial(self._function, *args, **kwargs))
         if value is not None and task.retention:
             await task.write_result(encode_result(self.type, value))
+        elif value is not None and task.is_part:
+            task.keep_output(encode_result(self.type, value))
         return cast("R", value)
 
     def _process_call(self, task: ActiveTask) -> ProcessCall:
         module, name = self._function.__module__, self._function.__name__
         args, kwargs = self._signature.call(task)  # refuses a payload that does not fit
+        payload = self._signature.complete(task)
         return ProcessCall(
             module=module,
             call=functools.partial(
-                call_in_process, self.type, module, name, task.payload, self._app.clients.broker
+                call_in_process, self.type, module, name, payload, self._app.clients.broker
             ),
             here=functools.partial(self._function, *args, **kwargs),
         )
@@ -228,6 +250,19 @@ class PlainTask(TypedTask[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
         """Run the function here, as tests do; a parameter for the `ActiveTask` is filled in."""
         return cast("R", self._call(*args, **kwargs))
+
+
+def call_without_arguments(task: TypedTask[..., Any]) -> Task:
+    """Return the call of a periodic *task*.
+
+    Raises:
+        TypeError: If it needs arguments.
+    """
+    try:
+        return task.task()
+    except TypeError as error:
+        msg = f"{error}; app.periodic passes none: add defaults, or use Scheduler.register"
+        raise TypeError(msg) from None
 
 
 class Declare(Protocol):

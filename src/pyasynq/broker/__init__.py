@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from pyasynq.broker.ports import Broker
 from pyasynq.broker.ports.audit import AuditEntry, AuditPort
 from pyasynq.broker.ports.backup import BackupPort
+from pyasynq.broker.ports.batches import BatchPort, BatchRef, BatchRepair
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.control import ControlPort
 from pyasynq.broker.ports.creation import (
@@ -25,6 +26,7 @@ from pyasynq.broker.ports.creation import (
 )
 from pyasynq.broker.ports.diagnosis import DiagnosisPort, Heartbeat, NodeReport
 from pyasynq.broker.ports.entries import EntryPort
+from pyasynq.broker.ports.flows import FlowPort, FlowTimer, Neglected
 from pyasynq.broker.ports.groups import (
     AggregationSet,
     GroupedTask,
@@ -68,6 +70,9 @@ __all__ = [
     "AuditEntry",
     "AuditPort",
     "BackupPort",
+    "BatchPort",
+    "BatchRef",
+    "BatchRepair",
     "Broker",
     "BrokerAddress",
     "ClusterPort",
@@ -81,6 +86,8 @@ __all__ = [
     "DiagnosisPort",
     "EntryPort",
     "EntryStart",
+    "FlowPort",
+    "FlowTimer",
     "ForwardResult",
     "GroupPort",
     "GroupRules",
@@ -92,6 +99,7 @@ __all__ = [
     "MailPort",
     "Matches",
     "Move",
+    "Neglected",
     "NewTask",
     "NodeReport",
     "NotCreated",

@@ -105,6 +105,13 @@ async def complete_groups(inspector: "Inspector", ctx: click.Context) -> Items:
 
 
 @_completer
+async def complete_batch_ids(inspector: "Inspector", ctx: click.Context) -> Items:
+    """Offer the batches of the queue ``-q``."""
+    for batch in await inspector.batches(ctx.params["queue"], size=MOST_TASKS):
+        yield CompletionItem(batch.id, help=f"{batch.state} {batch.ended}/{batch.total}")
+
+
+@_completer
 async def complete_task_ids(inspector: "Inspector", ctx: click.Context) -> Items:
     """Offer the tasks of the queue ``-q``, of the state ``-s`` if it was given."""
     queue, state = ctx.params["queue"], ctx.params.get("state")
@@ -113,6 +120,14 @@ async def complete_task_ids(inspector: "Inspector", ctx: click.Context) -> Items
         for group in groups if one is TaskState.AGGREGATING else [None]:
             for task in await inspector.list_tasks(queue, one, group=group, size=MOST_TASKS):
                 yield CompletionItem(task.id, help=f"{task.state.value} {task.type}")
+
+
+@_completer
+async def complete_flow_ids(inspector: "Inspector", ctx: click.Context) -> Items:
+    """Offer the flows of the queue ``-q``."""
+    for state in ("running", "ended"):
+        for flow in await inspector.flows(ctx.params["queue"], state, size=MOST_TASKS):
+            yield CompletionItem(flow.id, help=f"{flow.state} {flow.name}")
 
 
 @_completer

@@ -13,11 +13,13 @@ from click.exceptions import NoArgsIsHelpError
 from pyasynq import __version__
 from pyasynq.cli.command_group import Command, CommandGroup
 from pyasynq.cli.commands import (
+    batch,
     completion,
     cron,
     dash,
     dashboard,
     doctor,
+    flow,
     group,
     metrics,
     queue,
@@ -153,6 +155,8 @@ for _command in (
     queue.queue,
     task.task,
     group.group,
+    batch.batch,
+    flow.flow,
     server.server,
     cron.cron,
     store.store,

@@ -1,7 +1,18 @@
 """Put tasks into queues."""
 
 from pyasynq.client.client import MAX_PAYLOAD, Client
+from pyasynq.client.flow import Flow, FlowOptions, Step
 from pyasynq.client.middleware import CallNext, ClientMiddleware, MiddlewareChain
 from pyasynq.client.sync import SyncClient
 
-__all__ = ["MAX_PAYLOAD", "CallNext", "Client", "ClientMiddleware", "MiddlewareChain", "SyncClient"]
+__all__ = [
+    "MAX_PAYLOAD",
+    "CallNext",
+    "Client",
+    "ClientMiddleware",
+    "Flow",
+    "FlowOptions",
+    "MiddlewareChain",
+    "Step",
+    "SyncClient",
+]

@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any, Self, TypeVar, Unpack
 
 from pyasynq.client.client import MAX_PAYLOAD, Client
+from pyasynq.client.flow import Flow
 from pyasynq.client.middleware import ClientMiddleware
+from pyasynq.core.batch import Batch, BatchInfo
 from pyasynq.core.codec import Codec
 from pyasynq.core.errors import PyasynqError
+from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions
 from pyasynq.core.task import Task
@@ -66,6 +69,24 @@ class SyncClient:
     ) -> list[TaskInfo | PyasynqError]:
         """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
         return self._calls.call(lambda client: client.enqueue_many(tasks, **options))
+
+    def enqueue_all(self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]) -> list[str]:
+        """Enqueue all *tasks*, or none of them; see `Client.enqueue_all`."""
+        return self._calls.call(lambda client: client.enqueue_all(tasks, **options))
+
+    def enqueue_batch(self, batch: Batch) -> BatchInfo:
+        """Enqueue the tasks of *batch*, all or none; see `Client.enqueue_batch`."""
+        return self._calls.call(lambda client: client.enqueue_batch(batch))
+
+    def enqueue_flow(self, flow: Flow) -> FlowInfo:
+        """Store *flow* and start its first steps; see `Client.enqueue_flow`."""
+        return self._calls.call(lambda client: client.enqueue_flow(flow))
+
+    def signal(
+        self, flow: FlowInfo | str, gate: str, value: object = None, *, queue: str | None = None
+    ) -> None:
+        """Let a flow go on that waits, or will wait, at *gate*; see `Client.signal`."""
+        self._calls.call(lambda client: client.signal(flow, gate, value, queue=queue))
 
     def result(
         self,

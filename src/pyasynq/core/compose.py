@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from pyasynq.core.call import INPUTS, inputs_of
 from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
 from pyasynq.core.errors import OptionError
 from pyasynq.core.info import TaskInfo
@@ -122,9 +123,15 @@ def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Pla
         now: Current time, UTC.
         task_id: Id of the task if the options give none.
 
+    Raises:
+        OptionError: If it uses results of steps, but is no step.
+
     Source:
         Protocol sections 4.2 and 5.2 (asynq v0.26.0 ``Client.EnqueueContext``, ``composeOptions``).
     """
+    if inputs_of(task) and INPUTS not in options.headers:
+        allowed = "a step of its flow, because it uses results of other steps (flow.add)"
+        raise OptionError("task", task, allowed)
     message = TaskMessage(
         type=task.type,
         payload=task.payload,

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from pyasynq.core.compose import Plan
 from pyasynq.core.control import DeadlinePassedError, Snooze
 from pyasynq.core.message import TaskMessage, instant
 from pyasynq.core.options import Options
 from pyasynq.core.outcome import Event, Outcome
+from pyasynq.core.report import Entry
 from pyasynq.core.task import Task
 from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict, decisive_error
 
@@ -99,6 +99,6 @@ def options_after(headers: Mapping[str, str], task: Task) -> Options:
     return msgspec.structs.replace(task.options, headers=merged)
 
 
-def follow_up(verdict: Verdict, *, then: tuple[Plan, ...], outcome: Outcome | None) -> Verdict:
+def follow_up(verdict: Verdict, *, then: tuple[Entry, ...], outcome: Outcome | None) -> Verdict:
     """Return *verdict* with what comes after it."""
     return msgspec.structs.replace(verdict, then=then, outcome=outcome)

@@ -24,6 +24,7 @@ PyasynqError
 ├── QueueNotPausedError               the queue is not paused
 ├── TaskNotFoundError                 the queue has no task with this id
 │   └── ResultExpiredError            it was there, but its retention is over
+├── BatchNotFoundError                the queue has no batch with this id
 ├── TaskStateError                    not allowed in the state the task is in
 ├── TaskFailedError                   the task whose result is awaited was archived
 ├── ServerStateError                  a server was started twice, or has ended
@@ -266,6 +267,21 @@ class ResultExpiredError(TaskNotFoundError):
         self.args: tuple[Any, ...] = (
             f"no result: {task_id!r} is not, or no longer, in {queue!r}; retention keeps it longer",
         )
+
+
+class BatchNotFoundError(PyasynqError):
+    """The queue has no batch with this id, or no longer.
+
+    Attributes:
+        queue: Name of the queue.
+        batch_id: Id of the batch.
+    """
+
+    def __init__(self, queue: str, batch_id: str) -> None:
+        """Name the *queue* and the *batch_id* that is not in it."""
+        self.queue = queue
+        self.batch_id = batch_id
+        super().__init__(f"batch not found: {batch_id!r} is not, or no longer, in {queue!r}")
 
 
 class TaskStateError(PyasynqError):

@@ -61,6 +61,24 @@ MAX_SET: Final = 1000
 END_NOTICE_TTL_S: Final = 60
 """Seconds for which clients that wait for a result can read that the task has ended."""
 
+BATCH_IDLE_S: Final = 60
+"""Seconds without a change after which servers go on with a batch in place of its client."""
+
+BATCH_SWEEP_S: Final = 300
+"""Seconds without a change after which servers look for members of a batch that have ended.
+
+Go's workers and operators end tasks without a report.
+"""
+
+BATCH_STAGED_S: Final = 3600
+"""Seconds without a change after which tasks are deleted that were to be created together.
+
+Their client has gone before it decided that they run.
+"""
+
+DECISION_S: Final = 7 * 86_400
+"""Seconds for which it is kept that tasks of several queues run, so that each queue can ask."""
+
 MAX_TASKS: Final = 128
 """Tasks that one call handles, so that others do not wait long for the broker."""
 

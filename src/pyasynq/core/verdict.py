@@ -11,7 +11,6 @@ from typing import Final, TypeAlias, TypeVar, cast
 import msgspec
 
 from pyasynq.core.attempts import AttemptRecord
-from pyasynq.core.compose import Plan
 from pyasynq.core.control import (
     DeadlinePassedError,
     LeaseExpiredError,
@@ -25,6 +24,7 @@ from pyasynq.core.control import (
 from pyasynq.core.message import TaskMessage, with_outcome
 from pyasynq.core.options import LATEST, LONGEST
 from pyasynq.core.outcome import Outcome
+from pyasynq.core.report import Entry
 
 E = TypeVar("E", bound=BaseException)
 
@@ -33,12 +33,12 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     """What comes after a verdict is written.
 
     Attributes:
-        then: New tasks. The broker creates them in the step that writes the verdict, and only if
-            the lease is still held. Only a verdict that ends the task has some.
+        then: New tasks and reports. The broker carries them out in the step that writes the
+            verdict, and only if the lease is still held. Only one that ends the task has some.
         outcome: What the worker's own hooks get once it is written; None if there are none.
     """
 
-    then: tuple[Plan, ...] = ()
+    then: tuple[Entry, ...] = ()
     outcome: Outcome | None = None
 
 

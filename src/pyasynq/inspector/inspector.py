@@ -25,12 +25,14 @@ from pyasynq.core.info import (
 )
 from pyasynq.core.options import check_instant, check_name
 from pyasynq.core.states import Action, TaskState
+from pyasynq.inspector.batches import BatchInspector
 from pyasynq.inspector.entries import EntryInspector
 from pyasynq.inspector.filters import Criteria, Filter, TaskChanges, container_of
+from pyasynq.inspector.flows import FlowInspector
 from pyasynq.inspector.server_control import ServerController
 
 
-class Inspector(EntryInspector, ServerController):
+class Inspector(EntryInspector, FlowInspector, BatchInspector, ServerController):
     """Reads queues and tasks, and changes them; coroutines of one event loop may share it.
 
     No call blocks the broker for more than some milliseconds, however long a queue is.

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final, Self, Unpack
 
 from pyasynq.broker import Progress
+from pyasynq.core.batch import BatchInfo
 from pyasynq.core.codec import Codec
+from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.info import (
     ClusterNode,
     DailyStats,
@@ -24,6 +26,7 @@ from pyasynq.core.states import TaskState
 from pyasynq.core.wanted_state import ServerControl
 from pyasynq.inspector.errors import ErrorGroup
 from pyasynq.inspector.filters import Criteria, TaskChanges
+from pyasynq.inspector.flows import Listed
 from pyasynq.inspector.inspector import Inspector
 from pyasynq.inspector.reader import PAGE_SIZE
 from pyasynq.runtime.sync_calls import SyncCalls
@@ -292,3 +295,43 @@ class SyncInspector:
     def mail(self, queue: str, *, page: int = 1, size: int = PAGE_SIZE) -> list[MailInfo]:
         """Return one page of the mail of *queue*; see `Inspector.mail`."""
         return self._calls.call(lambda it: it.mail(queue, page=page, size=size))
+
+    def batches(self, queue: str, *, page: int = 1, size: int = PAGE_SIZE) -> list[BatchInfo]:
+        """Return one page of the batches of *queue*; see `Inspector.batches`."""
+        return self._calls.call(lambda it: it.batches(queue, page=page, size=size))
+
+    def batch(self, queue: str, batch_id: str) -> BatchInfo:
+        """Return one batch; see `Inspector.batch`."""
+        return self._calls.call(lambda it: it.batch(queue, batch_id))
+
+    def failed_members(self, queue: str, batch_id: str) -> list[str]:
+        """Return the ids of failed members; see `Inspector.failed_members`."""
+        return self._calls.call(lambda it: it.failed_members(queue, batch_id))
+
+    # -- flows -------------------------------------------------------------------------------------
+
+    def flows(
+        self, queue: str, state: Listed = "running", *, page: int = 1, size: int = PAGE_SIZE
+    ) -> Sequence[FlowInfo]:
+        """Return one page of the flows of *queue*; see `Inspector.flows`."""
+        return self._calls.call(lambda it: it.flows(queue, state, page=page, size=size))
+
+    def flow(self, queue: str, flow_id: str) -> FlowInfo:
+        """Return a flow with its steps; see `Inspector.flow`."""
+        return self._calls.call(lambda it: it.flow(queue, flow_id))
+
+    def cancel_flow(self, queue: str, flow_id: str) -> FlowInfo:
+        """Start nothing more of a flow; see `Inspector.cancel_flow`."""
+        return self._calls.call(lambda it: it.cancel_flow(queue, flow_id))
+
+    def retry_flow(self, queue: str, flow_id: str) -> FlowInfo:
+        """Run again what has failed in a flow; see `Inspector.retry_flow`."""
+        return self._calls.call(lambda it: it.retry_flow(queue, flow_id))
+
+    def skip_step(self, queue: str, flow_id: str, step: str) -> FlowInfo:
+        """Let a flow go on as if *step* had succeeded; see `Inspector.skip_step`."""
+        return self._calls.call(lambda it: it.skip_step(queue, flow_id, step))
+
+    def signal(self, queue: str, flow_id: str, gate: str, value: object = None) -> None:
+        """Let a flow go on at *gate*; see `Client.signal`."""
+        self._calls.call(lambda it: it.signal(queue, flow_id, gate, value))

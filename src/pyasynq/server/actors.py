@@ -9,6 +9,7 @@ from typing import Final
 from pyasynq.broker import Broker, Lease
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.queue_weights import names_in
+from pyasynq.core.report import is_for_others
 from pyasynq.core.verdict import Verdict
 from pyasynq.runtime.actor import OutageLog, Runnable, run_forever
 from pyasynq.runtime.loggers import get_logger
@@ -71,7 +72,13 @@ class ServerActors:
         self.completer: Completer = Completer(
             broker.work, clock=clock, outages=outages, on_written=self._on_written
         )
-        self.runner: Runner = Runner(handler, broker.work, self.completer, config)
+        self.runner: Runner = Runner(
+            handler,
+            broker.work,
+            self.completer,
+            config,
+            flows=broker.flows if broker.supports("flows") else None,
+        )
         self.processor: Processor = Processor(
             self.runner, broker.work, self.completer, config, outages
         )
@@ -150,7 +157,7 @@ class ServerActors:
             self.notifier.add(verdict.outcome)
         if verdict.then:
             self._followed += 1
-            if any(plan.message.queue != lease.queue for plan in verdict.then):
+            if any(is_for_others(entry, lease.queue) for entry in verdict.then):
                 self.queues.deliver(lease.queue)
 
     def _historians(self, broker: Broker) -> list[Historian]:

@@ -8,21 +8,26 @@ import functools
 import inspect
 import math
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
-from pyasynq.core.control import NotAwaitedError, ResultError
+from pyasynq.core.codec import HEADER as CODECS
+from pyasynq.core.continuation import OWN_HEADERS
+from pyasynq.core.control import NotAwaitedError, ResultError, SkipRetry
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
+from pyasynq.core.report import MOST_OUTPUT, pack_output, place_of
 from pyasynq.core.task import Task, check_task
 from pyasynq.runtime import calls
 from pyasynq.runtime.calls import must_await
+from pyasynq.server.active_batch import ActiveBatch, batch_of, batch_outcome_of
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, WorkPort
+    from pyasynq.core.batch import BatchOutcome
     from pyasynq.core.codec import Codecs
     from pyasynq.runtime.loops import BoundLoop
     from pyasynq.runtime.processes import ProcessCall, Processes
@@ -34,8 +39,17 @@ T = TypeVar("T")
 MOST_ADDED: Final = 100
 """Tasks that one run may add; they are created in one step."""
 
-AddedTask: TypeAlias = tuple[Task, contextvars.Context]
-"""A task that a handler has added, and the context in which it did."""
+
+class AddedTask(NamedTuple):
+    """A task that a handler has added, the context in which it did, and whether to its batch."""
+
+    task: Task
+    context: contextvars.Context
+    is_member: bool
+
+
+NO_INPUTS: Final[Mapping[str, bytes]] = {}
+"""The inputs of a task that uses no results of steps."""
 
 TOO_LATE: Final = ()
 """In place of the tasks that a handler adds: its run has ended."""
@@ -49,8 +63,10 @@ class ActiveTask:
         ends_at: End of its time on the monotonic clock, seconds; later after a wait for a thread.
         overdue: True once its timeout or deadline has passed.
         thread: Id of the thread that runs its plain function; None while none does.
-        added: What `then` has added; None without any, `TOO_LATE` after the run.
+        added: What the handler has added; None without any, `TOO_LATE` after the run.
         forgotten: A call that the handler did not await, which fails the run; None without one.
+        output: What `keep_output` has kept, as `core.report.pack_output` returns it.
+        inputs: Results of other steps that this step uses, by the names of its parameters.
     """
 
     __slots__ = (
@@ -68,6 +84,8 @@ class ActiveTask:
         "cancelled",
         "ends_at",
         "forgotten",
+        "inputs",
+        "output",
         "overdue",
         "thread",
     )
@@ -107,6 +125,8 @@ class ActiveTask:
         self.thread: int | None = None
         self.forgotten: NotAwaitedError | None = None
         self.added: list[AddedTask] | tuple[()] | None = None
+        self.output: bytes = b""
+        self.inputs: Mapping[str, bytes] = NO_INPUTS
 
     @property
     def id(self) -> str:
@@ -125,8 +145,9 @@ class ActiveTask:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Text metadata that came with the task."""
-        return dict(self._message.headers)
+        """Text metadata that came with the task, without what pyasynq has added."""
+        headers = self._message.headers.items()
+        return {name: text for name, text in headers if not name.startswith(OWN_HEADERS)}
 
     @property
     def queue(self) -> str:
@@ -161,11 +182,37 @@ class ActiveTask:
         longest_s = int(LONGEST.total_seconds())
         return timedelta(seconds=min(ttl_s, longest_s)) if ttl_s > 0 else None
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a step of a flow."""
+        place = place_of(self._lease.message)
+        return place is not None and place.kind == "flow"
+
+    @property
+    def batch(self) -> ActiveBatch:
+        """The batch of which it is a member.
+
+        Raises:
+            PyasynqError: If it is no member of a batch.
+        """
+        add = functools.partial(self._add, is_member=True)
+        return batch_of(self._lease.message, self, add)
+
+    @property
+    def batch_outcome(self) -> BatchOutcome:
+        """How the batch has ended that it follows.
+
+        Raises:
+            PyasynqError: If it follows no batch.
+        """
+        return batch_outcome_of(self._lease.message, self)
+
     @must_await
     async def write_result(self, result: bytes) -> None:
         """Store *result* with the task; a second one replaces the first.
 
-        It can be read while the task runs, and after success for its retention.
+        It can be read while the task runs, and after success for its retention. The result of a
+        step is also what other steps of its flow get.
 
         Raises:
             ResultError: If this worker no longer holds the task.
@@ -176,6 +223,24 @@ class ActiveTask:
             await self._loop.call(functools.partial(self.write_result, result))
         elif not await self._port.write_result(self._lease, self._seal_result(result)):
             raise ResultError(self.id)
+        elif self.is_part:
+            self.keep_output(result)
+
+    def keep_output(self, result: bytes) -> None:
+        """Report *result* to the flow of this step together with the success of its run.
+
+        Raises:
+            SkipRetry: If it is too large.
+            CodecError: If the task is sealed, and a codec cannot seal its result.
+        """
+        if len(result) > MOST_OUTPUT:
+            msg = (
+                f"{self.type!r} is done, but its result has {len(result)} bytes; a flow takes "
+                f"{MOST_OUTPUT} of a step: store it elsewhere, and return where"
+            )
+            raise SkipRetry(msg)
+        names = self._lease.message.headers.get(CODECS, "")
+        self.output = pack_output(names, self._seal_result(result) if names else result)
 
     def then(self, *tasks: Task) -> None:
         """Enqueue *tasks* together with the success of this run, or not at all.
@@ -191,12 +256,16 @@ class ActiveTask:
             OptionError: If one is not a `Task`, or the run has added more than 100.
             PyasynqError: If the run has ended.
         """
+        self._add(tasks, is_member=False)
+
+    def _add(self, tasks: Sequence[Task], *, is_member: bool) -> None:
         for task in tasks:
             check_task(task)
         if self.added is TOO_LATE:
             msg = f"{self!r} has ended: add the tasks that follow before its handler returns"
             raise PyasynqError(msg)
-        added = [*(self.added or ()), *((task, contextvars.copy_context()) for task in tasks)]
+        new = [AddedTask(task, contextvars.copy_context(), is_member) for task in tasks]
+        added = [*(self.added or ()), *new]
         if len(added) > MOST_ADDED:
             allowed = f"at most {MOST_ADDED} in a run (let one of them enqueue the others)"
             raise OptionError("tasks", len(added), allowed)

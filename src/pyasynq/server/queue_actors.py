@@ -13,7 +13,9 @@ from pyasynq.server.config import Config
 from pyasynq.server.groups.aggregator import Aggregator
 from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.run.processor import Processor
+from pyasynq.server.upkeep.batch_recoverer import BatchRecoverer
 from pyasynq.server.upkeep.courier import Courier
+from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
@@ -64,6 +66,14 @@ class QueueActors:
         self.courier: Courier | None = None
         if broker.supports("mail"):
             self.courier = Courier(broker.mail, queue, clock=clock, outages=outages)
+        self.batch_recoverer: BatchRecoverer | None = None
+        if broker.supports("batches"):
+            self.batch_recoverer = BatchRecoverer(
+                broker.batches, queue, clock=clock, outages=outages
+            )
+        self.flow_recoverer: FlowRecoverer | None = None
+        if broker.supports("flows"):
+            self.flow_recoverer = FlowRecoverer(broker, queue, clock=clock, outages=outages)
         self.reclaimer: Reclaimer | None = None
         if broker.supports("groups"):
             self.reclaimer = Reclaimer(broker.groups, queue, clock=clock, outages=outages)
@@ -76,6 +86,10 @@ class QueueActors:
         yield from (self.recoverer, self.forwarder, self.janitor)
         if self.courier is not None:
             yield self.courier
+        if self.batch_recoverer is not None:
+            yield self.batch_recoverer
+        if self.flow_recoverer is not None:
+            yield self.flow_recoverer
         if self.reclaimer is not None:
             yield self.reclaimer
         if self.aggregator is not None:

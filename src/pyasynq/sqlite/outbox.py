@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from pyasynq.broker.sqlite.user_transactions import Waiters, Written, create_within
-from pyasynq.client.client import new_ids
+from pyasynq.client.ids import new_ids
 from pyasynq.client.writer import OutboxOptions, TaskWriter
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions, Options

@@ -11,6 +11,8 @@ from pyasynq.runtime.actor import OutageLog
 from pyasynq.server.config import Config
 from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.groups.set_aggregator import SetAggregator
+from pyasynq.server.upkeep.batch_recoverer import BatchRecoverer
+from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
@@ -62,6 +64,7 @@ class QueueSteps:
             broker.upkeep, queue, longest_s=math.inf, clock=clock, outages=outages
         )
         self._reclaimer = Reclaimer(broker.groups, queue, clock=clock, outages=outages)
+        self._batch_recoverer = BatchRecoverer(broker.batches, queue, clock=clock, outages=outages)
         self._janitor = Janitor(
             broker.upkeep,
             queue,
@@ -70,6 +73,7 @@ class QueueSteps:
             clock=clock,
             outages=outages,
         )
+        self._flow_recoverer = FlowRecoverer(broker, queue, clock=clock, outages=outages)
         self._aggregator: _Aggregator | None = None
         if config.group_aggregator is not None:
             self._aggregator = _Aggregator(
@@ -96,6 +100,8 @@ class QueueSteps:
         if now != self._kept_at:
             await self._recoverer.step()
             await self._reclaimer.step()
+            await self._batch_recoverer.step()
+            await self._flow_recoverer.step()
             await self._janitor.step()
             self._kept_at = now
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import Executor
 
-from pyasynq.broker import Lease, WorkPort
+from pyasynq.broker import Broker, Lease
 from pyasynq.core.verdict import Verdict
 from pyasynq.server import ActiveTask, AsyncHandler, Mux
 from pyasynq.server.config import Config
@@ -19,12 +19,14 @@ class SingleRun(Runner):
         verdict: The verdict on the task; None without a run.
     """
 
-    def __init__(self, mux: Mux, port: WorkPort, config: Config, executor: Executor) -> None:
+    def __init__(self, mux: Mux, broker: Broker, config: Config, executor: Executor) -> None:
         """Run with the handlers of *mux*; plain functions run in *executor*."""
         self.error: Exception | None = None
         self.value: object = None
         self.verdict: Verdict | None = None
-        super().__init__(mux.around(self._keep_value), port, self, config, executor=executor)
+        handler = mux.around(self._keep_value)
+        port, flows = broker.work, broker.flows
+        super().__init__(handler, port, self, config, flows=flows, executor=executor)
 
     async def run(self, lease: Lease) -> None:
         """Run the task of *lease*; a cancellation interrupts it, and it is to be put back."""

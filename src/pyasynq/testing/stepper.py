@@ -199,7 +199,7 @@ class Stepper:
 
     async def _run(self, lease: Lease) -> Ran:
         info = info_of_message(lease.message, state=TaskState.ACTIVE)
-        run = SingleRun(self._mux, self._broker.work, self._config, self._executor)
+        run = SingleRun(self._mux, self._broker, self._config, self._executor)
         try:
             await run.run(lease)
         finally:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from pyasynq.broker.ports.audit import AuditPort
 from pyasynq.broker.ports.backup import BackupPort
+from pyasynq.broker.ports.batches import BatchPort
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.control import ControlPort
 from pyasynq.broker.ports.creation import CreationPort
 from pyasynq.broker.ports.diagnosis import DiagnosisPort
 from pyasynq.broker.ports.entries import EntryPort
+from pyasynq.broker.ports.flows import FlowPort
 from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.history import HistoryPort
 from pyasynq.broker.ports.inspection import InspectionPort
@@ -34,12 +36,14 @@ __all__ = [
     "OPTIONAL",
     "AuditPort",
     "BackupPort",
+    "BatchPort",
     "Broker",
     "ClusterPort",
     "ControlPort",
     "CreationPort",
     "DiagnosisPort",
     "EntryPort",
+    "FlowPort",
     "GroupPort",
     "HistoryPort",
     "InspectionPort",
@@ -61,6 +65,8 @@ OPTIONAL: Final = {
     "semaphores": "semaphores",
     "receipts": "an outbox",
     "mail": "mail between queues",
+    "batches": "batches of tasks",
+    "flows": "flows",
     "history": "a history of runs",
     "control": "control of servers",
     "audit": "an audit",
@@ -92,6 +98,8 @@ class Broker(ABC):
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         mail: Deliver tasks to other queues, if `settle` cannot create them there.
+        batches: Create tasks all together.
+        flows: Store flows, and take them on.
         history: Counts and durations of runs.
         control: What operators want of servers.
         audit: The actions of operators.
@@ -115,6 +123,8 @@ class Broker(ABC):
     semaphores: SemaphorePort
     receipts: ReceiptPort
     mail: MailPort
+    batches: BatchPort
+    flows: FlowPort
     history: HistoryPort
     control: ControlPort
     audit: AuditPort

@@ -145,3 +145,11 @@ class WorkPort(Protocol):
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         """Store *result* beside the task; False if the lease is lost."""
         ...
+
+    async def reserve_members(self, queue: str, batch_id: str, count: int) -> int | None:
+        """Return the first of *count* numbers for members that are added to a batch of *queue*.
+
+        They are counted from when `settle` takes the report that adds them. None if there is no
+        such batch, or it takes no members.
+        """
+        ...

@@ -3,12 +3,14 @@
 from pyasynq.broker import ports
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.audit import RedisAudit
+from pyasynq.broker.redis.batches import RedisBatches
 from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.control import RedisControl
 from pyasynq.broker.redis.creation import RedisCreation
 from pyasynq.broker.redis.diagnosis import RedisDiagnosis
 from pyasynq.broker.redis.entries import RedisEntries
+from pyasynq.broker.redis.flows import RedisFlows
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.history import RedisHistory
 from pyasynq.broker.redis.inspection import RedisInspection
@@ -47,14 +49,16 @@ class RedisBroker(ports.Broker):
         self._results = results = RedisResults(driver, clock)
         groups = RedisGroups(driver)
         creation = RedisCreation(driver, registry.register, clock)
+        batches = RedisBatches(driver, creation)
         self.name: str = "Redis"
         self.creation: ports.CreationPort = creation
         self.work: ports.WorkPort = RedisWork(driver, clock)
         self.upkeep: ports.UpkeepPort = RedisUpkeep(driver, clock)
         self.registry: ports.RegistryPort = registry
-        self.inspection: ports.InspectionPort = RedisInspection(driver, groups, clock)
+        self.inspection: ports.InspectionPort = RedisInspection(driver, groups, batches, clock)
         self.results: ports.ResultPort = results
         self.groups: ports.GroupPort = groups
+        self.batches: ports.BatchPort = batches
         self._add_other_ports(driver, clock, creation)
 
     def _add_other_ports(self, driver: Driver, clock: Clock, creation: RedisCreation) -> None:
@@ -63,7 +67,8 @@ class RedisBroker(ports.Broker):
         self.entries: ports.EntryPort = RedisEntries(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
         self.receipts: ports.ReceiptPort = receipts
-        self.mail: ports.MailPort = RedisMail(driver, creation, receipts, clock)
+        self.mail: ports.MailPort = (mail := RedisMail(driver, creation, receipts, clock))
+        self.flows: ports.FlowPort = RedisFlows(driver, creation, mail)
         self.history: ports.HistoryPort = RedisHistory(driver, clock)
         self.control: ports.ControlPort = RedisControl(driver)
         self.audit: ports.AuditPort = RedisAudit(driver)

@@ -7,9 +7,12 @@ from datetime import timedelta
 from typing import Final, cast
 
 from pyasynq.broker.ports.inspection import Container, Progress, RemoveResult
+from pyasynq.broker.records import decode_name
 from pyasynq.broker.redis import keys, pipeline, shared_keys
 from pyasynq.broker.redis.actions import RedisActions
-from pyasynq.broker.redis.connection import execute
+from pyasynq.broker.redis.batches import RedisBatches
+from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.read import RedisRead
 from pyasynq.core.errors import BrokerError
@@ -17,9 +20,13 @@ from pyasynq.core.policy import MAX_BULK
 from pyasynq.core.run_stats import KEPT_S
 from pyasynq.core.states import Action, TaskState
 from pyasynq.runtime.cleanup import run_to_end
+from pyasynq.runtime.clock import Clock
 
 DAYS: Final = 92
 """Days of counters to delete: they live for 90, and other machines may be a day ahead."""
+
+FLOWS_AT_ONCE: Final = 20
+"""Flows that one call deletes; each may have a thousand steps."""
 
 EMPTIED_FIRST: Final = (
     TaskState.SCHEDULED,
@@ -34,6 +41,13 @@ _RESULTS: Final = {1: RemoveResult.DONE, 0: RemoveResult.NOT_EMPTY, -1: RemoveRe
 
 class RedisInspection(RedisRead, RedisActions):
     """All that an inspector needs, over one client."""
+
+    def __init__(
+        self, driver: Driver, groups: RedisGroups, batches: RedisBatches, clock: Clock
+    ) -> None:
+        """Send calls over *driver*; *groups* and *batches* find their tasks."""
+        super().__init__(driver, groups, clock)
+        self._batches = batches
 
     async def remove(
         self, queue: str, *, force: bool, progress: Progress | None = None
@@ -72,7 +86,10 @@ class RedisInspection(RedisRead, RedisActions):
         info = await self.queue_info(queue, memory=False)
         if info.active:
             return RemoveResult.ACTIVE
-        return None if force or not info.size else RemoveResult.NOT_EMPTY
+        if force:
+            return None
+        flows = await execute(self._driver, "ZCARD", keys.flows(queue))
+        return RemoveResult.NOT_EMPTY if info.size or flows else None
 
     async def _remove(self, queue: str, deleted: "_Deleted", *, force: bool) -> RemoveResult:
         """Remove *queue*, which must be paused, so that no worker takes a task."""
@@ -86,6 +103,9 @@ class RedisInspection(RedisRead, RedisActions):
         if force:
             await self._empty_all(queue, (TaskState.PENDING,), deleted)
             await execute(self._driver, "UNLINK", keys.mail(queue), keys.mail_bodies(queue))
+            await self._delete_flows(queue, keys.flows(queue))
+        await self._delete_flows(queue, keys.ended_flows(queue))
+        await self._batches.remove(queue, force=force)
         removed = await self._remove_rest(queue)
         if removed is RemoveResult.DONE:
             await self._deregister(queue)
@@ -117,6 +137,16 @@ class RedisInspection(RedisRead, RedisActions):
         for _ in range(0, size, MAX_BULK):
             deleted.add(await self.apply(Action.DELETE, container, MAX_BULK))
 
+    async def _delete_flows(self, queue: str, register: str) -> None:
+        """Delete the flows whose ids are in *register* now; flows that come meanwhile may stay."""
+        count = cast("int", await execute(self._driver, "ZCARD", register))
+        for _ in range(0, count, FLOWS_AT_ONCE):
+            found = await execute(self._driver, "ZRANGE", register, 0, FLOWS_AT_ONCE - 1)
+            ids = [decode_name(flow_id) for flow_id in cast("list[bytes]", found)]
+            if ids:
+                await execute(self._driver, "UNLINK", *(keys.flow(queue, it) for it in ids))
+                await execute(self._driver, "ZREM", register, *ids)
+
     async def _remove_rest(self, queue: str) -> RemoveResult:
         today = self._clock.now().date() + timedelta(days=1)
         days = [f"{today - timedelta(days=n)}" for n in range(DAYS)]
@@ -129,8 +159,12 @@ class RedisInspection(RedisRead, RedisActions):
             },
             groups=keys.groups(queue),
             aggregation_sets=keys.aggregation_sets(queue),
+            batches=keys.batches(queue),
             mail=keys.mail(queue),
             mail_bodies=keys.mail_bodies(queue),
+            flows=keys.flows(queue),
+            flows_ended=keys.ended_flows(queue),
+            flow_timers=keys.flow_timers(queue),
             lease=keys.lease(queue),
             paused=keys.paused(queue),
             group_search=keys.group_search(queue),

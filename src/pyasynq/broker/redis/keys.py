@@ -153,6 +153,128 @@ def mail_bodies(queue: str) -> str:
     return f"asynq:{{{queue}}}:mail_bodies"
 
 
+def flow(queue: str, flow_id: str = "") -> str:
+    """Return the key of the record of a flow (hash; expires some time after the flow has ended).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        `open_flow`, `change_flow`; every script that ends a step's task, and `receive_reports`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flow:{flow_id}"
+
+
+def flows(queue: str) -> str:
+    """Return the key of the ids of flows that run (sorted set by the second of the last change).
+
+    Written by:
+        the scripts that write the record of a flow; `look_after_flows`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flows"
+
+
+def ended_flows(queue: str) -> str:
+    """Return the key of the ids of flows that have ended (sorted set by the second they expire).
+
+    Written by:
+        the scripts that write the record of a flow; `look_after_flows`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flows_ended"
+
+
+def flow_timers(queue: str) -> str:
+    """Return the key of the timeouts of flows and gates (sorted set by the second they are over).
+
+    A member is the number of the gate, or -1 for the flow, and the id of the flow.
+
+    Written by:
+        the scripts that write the record of a flow; `look_after_flows`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flow_timers"
+
+
+def batches(queue: str) -> str:
+    """Return the key of the batches of tasks (sorted set of ids).
+
+    The scores are the Unix seconds of the last change, or of the end of what is over.
+
+    Written by:
+        the scripts in ``batches``
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batches"
+
+
+def batch(queue: str, batch_id: str = "") -> str:
+    """Return the key of the record of a batch (hash).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        the scripts in ``batches``; those that end tasks, `receive_reports`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch:{batch_id}"
+
+
+def staged_tasks(queue: str, batch_id: str = "") -> str:
+    """Return the key of the tasks of a batch that are not released (list of MessagePack).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        `stage_tasks`, `release_tasks`, `discard_batch`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch_staged:{batch_id}"
+
+
+def ended_members(queue: str, batch_id: str = "") -> str:
+    """Return the key of the members of a batch that have ended (string, a bit for each number).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        the scripts that end tasks, `receive_reports`, `reserve_members`, `sweep_batch`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch_ended:{batch_id}"
+
+
+def failed_members(queue: str, batch_id: str = "") -> str:
+    """Return the key of the numbers of a batch's members that have failed (set, up to 10,000).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        the scripts that end tasks, `receive_reports`, `sweep_batch`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch_failed:{batch_id}"
+
+
 def groups(queue: str) -> str:
     """Return the key of the names of groups with waiting tasks (set).
 

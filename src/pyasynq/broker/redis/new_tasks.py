@@ -1,4 +1,4 @@
-"""New tasks as values of the script `create`, and as mail that waits for it."""
+"""New tasks as values of the script `create`."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -9,14 +9,11 @@ import msgspec
 from pyasynq.broker.ports.creation import NewTask, Receipt, ReplacesSet, Tick
 from pyasynq.broker.redis import keys
 from pyasynq.broker.redis.lua import create as scripts
-from pyasynq.broker.redis.scripts import Call, Each, blob, pack
+from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.compose import Pending, Plan, Scheduled
 from pyasynq.core.message import encode, unique_key
 from pyasynq.core.policy import CREDIBLE_S, EARLY_S
 from pyasynq.core.states import TaskState
-from pyasynq.runtime.loggers import get_logger
-
-log: Final = get_logger("pyasynq.broker")
 
 EachValues: TypeAlias = tuple[str, msgspec.Raw, *tuple[Each, ...]]
 """A task's values for the EACH of the script; only the first two if the others are unset."""
@@ -25,20 +22,7 @@ PLAIN: Final = 2
 """Number of values of a task that only goes to pending."""
 
 _UNSET: Final = (False,) * (len(scripts.create.each) - PLAIN)
-
-_REFUSALS: Final = {0: "a task with this id exists", -1: "another task holds its lock"}
-
-
-class MailBody(msgspec.Struct, frozen=True, array_like=True):
-    """A task in the mail: its queue, and its first values for the EACH of the script."""
-
-    queue: str
-    id: str
-    message: msgspec.Raw
-    lock: str | bool
-    ttl_s: int | bool
-    at_s: int | bool
-    group: str | bool
+"""The other values of such a task."""
 
 
 def create_call(queue: str, rows: Sequence[EachValues]) -> Call:
@@ -90,18 +74,7 @@ def _guard_values(task: NewTask) -> Each:
             return "tick", last, known_s, at_s, ttl_s, EARLY_S, CREDIBLE_S
 
 
-def mail_body(plan: Plan) -> bytes:
-    """Return a `MailBody` for the task of *plan*, encoded."""
-    values: tuple[Each, ...] = each_values(NewTask(plan))
-    complete = values + _UNSET if len(values) == PLAIN else values
-    return pack((plan.message.queue, *complete[:-1]))
-
-
-def log_refusal(queue: str, task_id: str, answer: int) -> None:
-    """Log why a task that follows another one was not created; nobody waits for the answer."""
-    log.warning(
-        "a task follows another one, but %s was not created in %r: %s",
-        task_id,
-        queue,
-        _REFUSALS[answer],
-    )
+def complete_values(plan: Plan) -> EachValues:
+    """Return all values of the task of *plan* for the script's EACH, except for a guard."""
+    task_id, message, *others = each_values(NewTask(plan))
+    return task_id, message, *(others or _UNSET)[:-1]

@@ -38,6 +38,8 @@ _SECTION: Final = re.compile(
 _TASKS: Final = ("each", "stride")
 _NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
 _TYPE: Final = re.compile(r"^--   (\w+) +(\w+)", re.MULTILINE)
+_TEXT_STARTS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+"""Bytes before a text in MessagePack, by the first; before a short one there is only one."""
 _REMOVALS: Final = {"zset": "ZREM", "set": "SREM", "hash": "HDEL"}
 
 
@@ -47,8 +49,9 @@ def blob(data: bytes) -> msgspec.Raw:
 
 
 def unblob(raw: msgspec.Raw) -> bytes:
-    """Return the bytes that `blob` was given."""
-    return bytes(raw)[5:]
+    """Return the bytes that `blob` was given, also if Redis has packed them again."""
+    data = bytes(raw)
+    return data[_TEXT_STARTS.get(data[0], 1) :]
 
 
 def pack(each: Sequence[Each]) -> bytes:

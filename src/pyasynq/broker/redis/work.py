@@ -9,8 +9,10 @@ from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.records import decode_name, read_message, restore_run_history
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, block_s, execute
+from pyasynq.broker.redis.letters import body_of, log_refusal
+from pyasynq.broker.redis.lua import batches as batch_scripts
 from pyasynq.broker.redis.lua import work as scripts
-from pyasynq.broker.redis.new_tasks import log_refusal, mail_body
+from pyasynq.broker.redis.reports import receiver_values
 from pyasynq.broker.redis.scripts import Call, Each, blob, pack
 from pyasynq.broker.redis.task_records import ATTEMPT_FIELDS
 from pyasynq.core.errors import BrokerError
@@ -24,6 +26,7 @@ from pyasynq.core.policy import (
     MOST_ARCHIVED,
     STATISTICS_S,
 )
+from pyasynq.core.report import Entry, Report, queue_of
 from pyasynq.core.states import TaskState
 from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.runtime.clock import Clock
@@ -41,7 +44,7 @@ WITHOUT_MESSAGE: Final = (Done, Requeue)
 """Verdicts without a message."""
 
 FOLLOWER_SIZE: Final = MAX_BYTES // MAX_TASKS
-"""What a task that follows counts at least, bytes: `MAX_TASKS` of them fill a call."""
+"""What an entry that follows counts at least, bytes: `MAX_TASKS` of them fill a call."""
 
 Settled: TypeAlias = tuple[Lease, Verdict]
 
@@ -163,6 +166,16 @@ class RedisWork:
         )
         return await pipeline.run(self._driver, call) == [1]
 
+    async def reserve_members(self, queue: str, batch_id: str, count: int) -> int | None:
+        """Return the first of *count* numbers for new members; None if the batch takes none."""
+        call = batch_scripts.reserve_members(
+            batch=keys.batch(queue, batch_id),
+            ended=keys.ended_members(queue, batch_id),
+            count=count,
+        )
+        first = cast("int", await pipeline.run(self._driver, call))
+        return None if first < 0 else first
+
 
 def _dequeue_call(queue: str, count: int, owner: str, lease_s: float, max_bytes: int) -> Call:
     return scripts.dequeue(
@@ -223,16 +236,23 @@ def _read_histories(numbers: Sequence[int]) -> dict[int, tuple[int, int | None, 
 
 
 def _size(verdict: Verdict) -> int:
-    """Return the bytes that *verdict* carries; a task that follows counts as `FOLLOWER_SIZE` more.
+    """Return the bytes that *verdict* carries; what follows it counts as `FOLLOWER_SIZE` more.
 
-    So the number of tasks that one call creates has a bound, too.
+    So the number of entries that one call carries out has a bound, too.
     """
     size = 0
     if not isinstance(verdict, WITHOUT_MESSAGE) and verdict.message is not None:
         size = verdict.message.ByteSize()
     if verdict.then:
-        size += sum(plan.message.ByteSize() + FOLLOWER_SIZE for plan in verdict.then)
+        size += sum(_entry_size(entry) + FOLLOWER_SIZE for entry in verdict.then)
     return size
+
+
+def _entry_size(entry: Entry) -> int:
+    if isinstance(entry, Report):
+        added = sum(plan.message.ByteSize() + FOLLOWER_SIZE for plan in entry.added)
+        return len(entry.output) + added
+    return entry.message.ByteSize()
 
 
 def _settle_call(settled: Sequence[Settled], now: datetime) -> Call:
@@ -283,29 +303,21 @@ def _waiters(queue: str) -> dict[str, CommandArg]:
 def _continuation(queue: str, settled: Sequence[Settled]) -> dict[str, CommandArg]:
     """Return keys and arguments of the script `continued`."""
     following: list[Each] = []
+    mail_id = str(uuid.uuid4())  # one for all: the script numbers the letters of a call
     for position, (_, verdict) in enumerate(settled, 1):
-        for plan in verdict.then:
-            is_here = plan.message.queue == queue
-            following += (position, str(uuid.uuid4()), is_here, blob(mail_body(plan)))
-    return {
-        "pending": keys.container(queue, TaskState.PENDING),
-        "scheduled": keys.container(queue, TaskState.SCHEDULED),
-        "groups": keys.groups(queue),
-        "mail": keys.mail(queue),
-        "mail_bodies": keys.mail_bodies(queue),
-        "group_prefix": keys.group(queue),
-        "following": pack(following),
-    }
+        for entry in verdict.then:
+            is_here = queue_of(entry) == queue
+            following += (position, mail_id, is_here, blob(body_of(entry)))
+    return receiver_values(queue) | {"following": pack(following)}
 
 
 def _log_refusals(settled: Sequence[Settled], reply: Sequence[int]) -> None:
-    """Log which tasks `continued` has not created: pairs behind the answers for *settled*."""
+    """Log what `continued` has not carried out: pairs behind the answers for *settled*."""
     pairs = reply[len(settled) :]
     if pairs:
-        plans = [plan for _, verdict in settled for plan in verdict.then]
+        entries = [entry for _, verdict in settled for entry in verdict.then]
         for number, answer in zip(pairs[::2], pairs[1::2], strict=True):
-            message = plans[number - 1].message
-            log_refusal(message.queue, message.id, answer)
+            log_refusal(entries[number - 1], answer)
 
 
 def _verdict_values(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:

@@ -6,10 +6,12 @@ from typing import Final
 from pyasynq.broker import ports
 from pyasynq.broker.sqlite.audit import SqliteAudit
 from pyasynq.broker.sqlite.backup import SqliteBackup
+from pyasynq.broker.sqlite.batches import SqliteBatches
 from pyasynq.broker.sqlite.control import SqliteControl
 from pyasynq.broker.sqlite.creation import SqliteCreation
 from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
 from pyasynq.broker.sqlite.entries import SqliteEntries
+from pyasynq.broker.sqlite.flows import SqliteFlows
 from pyasynq.broker.sqlite.groups import SqliteGroups
 from pyasynq.broker.sqlite.history import SqliteHistory
 from pyasynq.broker.sqlite.inspection import SqliteInspection
@@ -81,10 +83,12 @@ class SqliteBroker(ports.Broker):
         self.inspection: ports.InspectionPort = SqliteInspection(store)
         self.results: ports.ResultPort = SqliteResults(store)
         self.groups: ports.GroupPort = SqliteGroups(store)
+        self.batches: ports.BatchPort = SqliteBatches(store)
         self.schedules: ports.SchedulePort = SqliteSchedules(store)
         self.entries: ports.EntryPort = SqliteEntries(store)
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
+        self.flows: ports.FlowPort = SqliteFlows(store)
         self.history: ports.HistoryPort = SqliteHistory(store)
         self.control: ports.ControlPort = SqliteControl(store)
         self.audit: ports.AuditPort = SqliteAudit(store)

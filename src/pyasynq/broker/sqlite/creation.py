@@ -15,20 +15,25 @@ from pyasynq.broker.ports.creation import (
     Tick,
     TickResult,
 )
-from pyasynq.broker.sqlite.schema import AGGREGATING, PENDING, SCHEDULED, STAGED
+from pyasynq.broker.sqlite.schema import AGGREGATING, HELD, PENDING, SCHEDULED, STAGED
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import MICROS, delete, next_place
 from pyasynq.broker.sqlite.wake import pending_topic
-from pyasynq.core.compose import Lock, Pending, Scheduled
-from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
+from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
+from pyasynq.core.errors import (
+    BrokerError,
+    DuplicateTaskError,
+    PyasynqError,
+    TaskIDConflictError,
+)
 from pyasynq.core.message import TaskMessage, encode, unique_key
 from pyasynq.core.policy import CREDIBLE_S, EARLY_S, MAX_BYTES
 
 MAX_NEW: Final = 256
 """Tasks of one transaction: what `Client.enqueue_many` writes at once needs a single sync."""
 
-INSERT: Final = """INSERT INTO pyasynq_task(queue, id, state, at, message, group_name)
-    VALUES (?, ?, ?, ?, ?, ?)"""
+INSERT: Final = """INSERT INTO pyasynq_task(queue, id, state, at, message, group_name, set_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
 
 
 class SqliteCreation:
@@ -61,6 +66,21 @@ def create(tx: Transaction, tasks: Sequence[NewTask]) -> list[Created]:
     return answers
 
 
+def stage(tx: Transaction, plans: Sequence[Plan], batch_id: str) -> None:
+    """Create tasks that nobody takes before the batch is released.
+
+    Raises:
+        TaskIDConflictError: If one of the ids is taken.
+        DuplicateTaskError: If one of the locks is held.
+    """
+    batch = _Batch(tx, [NewTask(plan) for plan in plans], batch_id)
+    for plan in plans:
+        answer = batch.answer(NewTask(plan))
+        if isinstance(answer, PyasynqError):
+            raise answer
+    batch.insert()
+
+
 def _create_batch(tasks: Sequence[NewTask], tx: Transaction) -> list[Created]:
     return create(tx, tasks)
 
@@ -79,8 +99,12 @@ def _batches(tasks: Sequence[NewTask]) -> Iterator[Sequence[NewTask]]:
 class _Batch:
     """The tasks of one transaction; their rows are inserted together at its end."""
 
-    def __init__(self, tx: Transaction, tasks: Sequence[NewTask]) -> None:
+    def __init__(
+        self, tx: Transaction, tasks: Sequence[NewTask], batch_id: str | None = None
+    ) -> None:
+        """Create *tasks*; if they belong to a batch, hold them until it is released."""
         self._tx = tx
+        self._batch_id = batch_id
         self._rows: list[Row] = []
         self._queues: dict[str, int] = {}
         self._places: dict[str, int] = {}
@@ -117,15 +141,23 @@ class _Batch:
         if plan.lock is not None and not self._lock(message, plan.lock, replaced):
             return DuplicateTaskError(name, message.type)
         taken.add(message.id)
-        group = message.group_key or None
-        if isinstance(plan, Pending):
-            state, at, group = PENDING, self._place(name), None
-        elif isinstance(plan, Scheduled):
-            state, at = SCHEDULED, plan.at_s * MICROS
-        else:
-            state, at = AGGREGATING, self._tx.now_us
-        self._rows.append((self._queues[name], message.id, state, at, encode(message), group))
+        group = None if isinstance(plan, Pending) else message.group_key or None
+        state, at = self._state_of(plan)
+        row = (self._queues[name], message.id, state, at, encode(message), group, self._batch_id)
+        self._rows.append(row)
         return None
+
+    def _state_of(self, plan: Plan) -> tuple[int, int]:
+        """Return the state of the task, and its place or time there; see `schema` for held ones."""
+        if self._batch_id is not None:
+            return HELD, plan.at_s * MICROS if isinstance(plan, Scheduled) else 0
+        match plan:
+            case Pending():
+                return PENDING, self._place(plan.message.queue)
+            case Scheduled():
+                return SCHEDULED, plan.at_s * MICROS
+            case Grouped():
+                return AGGREGATING, self._tx.now_us
 
     def _place(self, name: str) -> int:
         """Return the next place in a queue, and have its workers woken."""

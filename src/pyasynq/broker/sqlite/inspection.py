@@ -85,7 +85,8 @@ def _take_name(queue: str, tx: Transaction, *, force: bool) -> int | RemoveResul
     if tx.row("SELECT 1 FROM pyasynq_lease WHERE queue = ? LIMIT 1", number) is not None:
         return RemoveResult.ACTIVE
     has_tasks = tx.row("SELECT 1 FROM pyasynq_task WHERE queue = ? LIMIT 1", number) is not None
-    if has_tasks and not force:
+    sql = "SELECT 1 FROM pyasynq_flow WHERE queue = ? AND ended_s = 0 LIMIT 1"
+    if not force and (has_tasks or tx.row(sql, number) is not None):
         return RemoveResult.NOT_EMPTY
     tx.execute("UPDATE pyasynq_queue SET name = NULL WHERE id = ?", (number,))
     return number

@@ -14,7 +14,7 @@ from typing import Final
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.states import TaskState
 
-VERSION: Final = 2
+VERSION: Final = 4
 
 PENDING: Final = 2
 ACTIVE: Final = 3
@@ -24,7 +24,11 @@ ARCHIVED: Final = 6
 COMPLETED: Final = 7
 AGGREGATING: Final = 8
 STAGED: Final = 9
+HELD: Final = 10
 """States of a task; a staged task is aggregating, too, but belongs to an aggregation set.
+
+A held one belongs to a batch that is not released yet; its set is the batch. It is scheduled if it
+has a time, in its group if it has one, or else pending, but nobody finds it there.
 
 SQLite stores these numbers in one byte, but 0 and 1 in none. A change of state must not change the
 size of a row: then SQLite changes one byte in place, else it writes the whole message again.
@@ -39,6 +43,7 @@ STATES: Final = {
     COMPLETED: TaskState.COMPLETED,
     AGGREGATING: TaskState.AGGREGATING,
     STAGED: TaskState.AGGREGATING,
+    HELD: TaskState.PENDING,
 }
 
 IS_WAITING: Final = "state NOT IN (2, 3)"
@@ -108,7 +113,46 @@ OPERATOR_TABLES: Final = (
     "CREATE TABLE pyasynq_audit(seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES, OPERATOR_TABLES)
+FLOW_TABLES: Final = (
+    # marks has a letter for each step; see core.flow. ended_s, ends and due are 0 without that:
+    # ends is when the flow is deleted, due when it is cancelled. changed_s also moves when somebody
+    # has looked after it.
+    """CREATE TABLE pyasynq_flow(seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, id TEXT NOT NULL,
+        spec BLOB NOT NULL, state TEXT NOT NULL, marks TEXT NOT NULL, version INTEGER NOT NULL,
+        created_s INTEGER NOT NULL, changed_s INTEGER NOT NULL, ended_s INTEGER NOT NULL,
+        ends INTEGER NOT NULL, due INTEGER NOT NULL, reason TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX pyasynq_flow_id ON pyasynq_flow(queue, id)",
+    "CREATE INDEX pyasynq_flow_open ON pyasynq_flow(queue, changed_s) WHERE ended_s = 0",
+    "CREATE INDEX pyasynq_flow_ends ON pyasynq_flow(ends) WHERE ends > 0",
+    # due is when a gate that is open is over.
+    """CREATE TABLE pyasynq_flow_step(flow INTEGER, number INTEGER, plan BLOB, output BLOB,
+        error TEXT, times INTEGER, due INTEGER, PRIMARY KEY(flow, number)) WITHOUT ROWID""",
+    "CREATE INDEX pyasynq_flow_step_due ON pyasynq_flow_step(due) WHERE due > 0",
+)
+
+BATCH_TABLES: Final = (
+    # Tasks that are created together. staged is the number of those that were added, changed the
+    # time of the last change, ends when it is deleted. The last columns are for batches, which
+    # count their members: numbers were given out, swept is the next to be looked at, followers are
+    # the tasks that follow.
+    """CREATE TABLE pyasynq_batch(seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, id TEXT NOT NULL,
+        state TEXT NOT NULL, staged INTEGER NOT NULL, changed INTEGER NOT NULL, ends INTEGER,
+        total INTEGER, open INTEGER, failed INTEGER, numbers INTEGER, swept INTEGER,
+        made INTEGER, ended INTEGER, kept INTEGER, followers BLOB)""",
+    "CREATE UNIQUE INDEX pyasynq_batch_id ON pyasynq_batch(queue, id)",
+    # A row for each member that has ended; outcome is 0 for a success, 1 for a failure, 2 for a
+    # number that is reserved.
+    """CREATE TABLE pyasynq_ended(batch INTEGER, number INTEGER, outcome INTEGER NOT NULL,
+        PRIMARY KEY(batch, number)) WITHOUT ROWID""",
+    "CREATE INDEX pyasynq_task_held ON pyasynq_task(queue, set_id) WHERE state = 10",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    TABLES,
+    OPERATOR_TABLES,
+    FLOW_TABLES,
+    BATCH_TABLES,
+)
 """For each version the statements that lead to it from the version before."""
 
 

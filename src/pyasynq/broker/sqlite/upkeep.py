@@ -1,7 +1,11 @@
 """Keep queues in order."""
 
+from typing import Final
+
 from pyasynq.broker.ports.upkeep import ForwardResult
 from pyasynq.broker.ports.work import DequeueResult
+from pyasynq.broker.sqlite.batch_members import forget_batch
+from pyasynq.broker.sqlite.flows import delete_flows
 from pyasynq.broker.sqlite.schema import AGGREGATING, COMPLETED, IS_WAITING, RETRY, SCHEDULED
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.tasks import (
@@ -21,6 +25,10 @@ RECOVERER = ""
 
 KEEP_CANCELATIONS_S = 60
 """Seconds for which a cancelation is kept; servers look more often."""
+
+
+FLOWS_AT_ONCE: Final = 10
+"""Flows of a removed queue that one transaction deletes; each may have a thousand steps."""
 
 
 class SqliteUpkeep:
@@ -137,11 +145,20 @@ def _delete_outdated(tx: Transaction, limit: int) -> None:
 
 
 def empty_removed(tx: Transaction, queue: int, limit: int) -> int:
-    """Delete up to *limit* tasks of a removed queue, at the end also the rest; return how many."""
+    """Delete up to *limit* tasks of a removed queue, at the end also the rest; return how many.
+
+    Flows count as well, and so do rows of batches.
+    """
     rows = tx.rows("SELECT seq FROM pyasynq_task WHERE queue = ? LIMIT ?", queue, limit)
     delete_rows(tx, [seq for (seq,) in rows])
-    if len(rows) < limit:
-        for table in ("day", "lock", "set", "receipt", "tick", "lease", "runs"):
-            tx.execute(f"DELETE FROM pyasynq_{table} WHERE queue = ?", (queue,))
-        tx.execute("DELETE FROM pyasynq_queue WHERE id = ?", (queue,))
+    if len(rows) == limit:
+        return limit
+    if flows := delete_flows(tx, queue, FLOWS_AT_ONCE):
+        return len(rows) + flows
+    batch = tx.row("SELECT seq FROM pyasynq_batch WHERE queue = ? LIMIT 1", queue)
+    if batch is not None:
+        return len(rows) + max(forget_batch(tx, batch[0], limit), 1)
+    for table in ("day", "lock", "set", "receipt", "tick", "lease", "runs"):
+        tx.execute(f"DELETE FROM pyasynq_{table} WHERE queue = ?", (queue,))
+    tx.execute("DELETE FROM pyasynq_queue WHERE id = ?", (queue,))
     return len(rows)

@@ -9,7 +9,9 @@ import msgspec
 
 from pyasynq.broker.ports.creation import NewTask
 from pyasynq.broker.ports.work import DequeueResult, Lease
+from pyasynq.broker.sqlite.batch_members import reserve_members
 from pyasynq.broker.sqlite.creation import MAX_NEW, create
+from pyasynq.broker.sqlite.reports import receive
 from pyasynq.broker.sqlite.schema import ACTIVE, ARCHIVED, COMPLETED, PENDING, RETRY
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import (
@@ -29,6 +31,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES, MAX_TASKS
+from pyasynq.core.report import Entry, Report
 from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.runtime.loggers import get_logger
 
@@ -132,6 +135,10 @@ class SqliteWork:
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         """Store *result* beside the task; False if the lease is lost."""
         return await self._update(lease, "result = ?", result)
+
+    async def reserve_members(self, queue: str, batch_id: str, count: int) -> int | None:
+        """Return the first of *count* numbers for new members; None if the batch takes none."""
+        return await self._store.write(lambda tx: reserve_members(tx, queue, batch_id, count))
 
     async def _update(self, lease: Lease, assignment: str, value: object) -> bool:
         def update(tx: Transaction) -> bool:
@@ -277,8 +284,16 @@ def _settle(settled: Sequence[Settled], tx: Transaction) -> list[bool]:
         by_queue.setdefault(one[0].queue, []).append(one)
     for name, some in by_queue.items():
         _settle_queue(tx, tx.register(name), name, some)
-    _create_followers(tx, [plan for _, verdict in ours for plan in verdict.then])
+    _carry_out(tx, [entry for _, verdict in ours for entry in verdict.then])
     return held
+
+
+def _carry_out(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """Create the tasks that follow, and take reports to their records."""
+    _create_followers(tx, [entry for entry in entries if not isinstance(entry, Report)])
+    for entry in entries:
+        if isinstance(entry, Report):
+            receive(tx, entry)
 
 
 def _create_followers(tx: Transaction, plans: Sequence[Plan]) -> None:

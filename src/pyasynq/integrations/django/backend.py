@@ -9,7 +9,7 @@ from django.core import checks
 from django.db import transaction
 from django.utils import timezone
 
-from pyasynq.client.client import new_ids
+from pyasynq.client.ids import new_ids
 from pyasynq.core.errors import OptionError, QueueNotFoundError, TaskNotFoundError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import DEFAULT_QUEUE, check_all, check_known

@@ -5,7 +5,7 @@ from typing import Unpack
 
 from django.db import transaction
 
-from pyasynq.client.client import new_ids
+from pyasynq.client.ids import new_ids
 from pyasynq.core.options import EnqueueOptions, check_all, merge
 from pyasynq.core.task import Task, check_task
 from pyasynq.integrations.django.project import project_app

@@ -1,12 +1,16 @@
-"""Add to a verdict what follows it: the tasks of the handler and of the hooks."""
+"""Add to a verdict what follows it: the tasks of the handler and of the hooks, and a report."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from pyasynq.broker import Lease
-from pyasynq.client.client import MAX_PAYLOAD, new_ids
+import msgspec
+
+from pyasynq.broker import Lease, WorkPort
+from pyasynq.client.client import MAX_PAYLOAD
+from pyasynq.client.ids import new_ids
+from pyasynq.core.batch import make_member, member_id
 from pyasynq.core.compose import Composer, Plan
 from pyasynq.core.continuation import (
     event_of,
@@ -19,8 +23,9 @@ from pyasynq.core.extension_errors import CodecError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import Options
 from pyasynq.core.outcome import Event, Outcome
+from pyasynq.core.report import HEADER, Entry, Place, Report, place_of, report_on
 from pyasynq.core.task import Task, check_task
-from pyasynq.core.verdict import Verdict
+from pyasynq.core.verdict import Archive, Verdict
 from pyasynq.runtime.callbacks import call_guarded, calls_callback
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
@@ -42,32 +47,64 @@ class Continuations:
         self._composer = Composer(config.codecs)
         self._limited = Composer(config.codecs, max_payload=MAX_PAYLOAD)
 
-    async def compose(self, added: Sequence[AddedTask]) -> tuple[Plan, ...]:
-        """Return the plans for the tasks that a handler has *added*.
+    async def compose(
+        self, added: Sequence[AddedTask], lease: Lease, port: WorkPort
+    ) -> tuple[Plan, ...]:
+        """Return the plans for the tasks that the handler of *lease* has *added*.
 
-        They pass through the client middleware, each in the context in which it was added.
+        They pass through the client middleware, each in the context in which it was added. Those
+        for its batch get their numbers from *port*.
 
         Raises:
-            OptionError: If a task is too large.
+            OptionError: If a task is too large, or cannot be a member of the batch.
+            BrokerError: If the broker gives no numbers.
             CodecError: If a codec cannot seal it.
             Exception: Any error of a middleware.
         """
+        members = await self._members(added, lease, port)
+        plans: list[Plan] = []
+        for it in added:
+            if not it.is_member:
+                plans.append(await self._compose(it, new_ids(1)[0]))
+            elif (place := next(members, None)) is not None:
+                plan = await self._compose(it, member_id(place.id, place.member))
+                make_member(plan.message, place)
+                plans.append(plan)
+        return tuple(plans)
+
+    async def _members(
+        self, added: Sequence[AddedTask], lease: Lease, port: WorkPort
+    ) -> Iterator[Place]:
+        """Return the places of the tasks that are added to the batch of *lease*."""
+        count = sum(it.is_member for it in added)
+        place = place_of(lease.message)
+        if not count or place is None:
+            return iter(())
+        first = await port.reserve_members(place.queue, place.id, count)
+        if first is None:
+            log.warning("%r adds %d tasks to batch %s, which is gone", lease, count, place.id)
+            return iter(())
+        return (
+            msgspec.structs.replace(place, member=number) for number in range(first, first + count)
+        )
+
+    async def _compose(self, added: AddedTask, task_id: str) -> Plan:
         plans: list[Plan] = []
 
         async def end(task: Task, options: Options) -> TaskInfo:
-            (task_id,) = new_ids(1)
             now = self._clock.now()
             composed = self._limited.compose(task, options, now=now, task_id=task_id)
             plans.append(composed.plan)
             return composed.info()
 
-        for task, context in added:
-            if not self._middleware:
-                await end(task, task.options)
-                continue
+        task = added.task
+        if self._middleware:
             call = self._middleware.enqueue(task, task.options, end)
-            await call_guarded("client middleware", asyncio.create_task(call, context=context))
-        return tuple(plans)
+            job = asyncio.create_task(call, context=added.context)
+            await call_guarded("client middleware", job)
+        else:
+            await end(task, task.options)
+        return plans[0]
 
     def after_run(
         self,
@@ -76,6 +113,7 @@ class Continuations:
         error: Exception | None = None,
         *,
         added: tuple[Plan, ...] = (),
+        output: bytes = b"",
     ) -> Verdict:
         """Return *verdict* with what follows it.
 
@@ -84,21 +122,32 @@ class Continuations:
             verdict: The verdict on it.
             error: Why the run failed; None if it succeeded.
             added: What the handler has added; only for a success.
+            output: What the handler has returned, encoded; only for a success.
         """
-        event = event_of(lease.message, verdict, error) if self._hooks.exist else None
-        return self._follow_up(lease, verdict, event, added, taken_at_s=lease.taken_at_s)
+        place = place_of(lease.message)
+        if not (self._hooks.exist or place):
+            return follow_up(verdict, then=added, outcome=None) if added else verdict
+        event = event_of(lease.message, verdict, error)
+        members = tuple(plan for plan in added if HEADER in plan.message.headers)
+        others = tuple(plan for plan in added if HEADER not in plan.message.headers)
+        then = others + _reports(place, event, verdict, output, members)
+        return self._follow_up(lease, verdict, event, then, taken_at_s=lease.taken_at_s)
 
     def after_recovery(self, lease: Lease, verdict: Verdict) -> Verdict:
         """Return *verdict* on a task whose worker is gone with what follows it."""
-        event = recovery_of(verdict) if self._hooks.exist else None
-        return self._follow_up(lease, verdict, event, (), taken_at_s=None)
+        place = place_of(lease.message)
+        if not (self._hooks.exist or place):
+            return verdict
+        event = recovery_of(verdict)
+        then = _reports(place, event, verdict)
+        return self._follow_up(lease, verdict, event, then, taken_at_s=None)
 
     def _follow_up(
         self,
         lease: Lease,
         verdict: Verdict,
         event: Event | None,
-        added: tuple[Plan, ...],
+        then: tuple[Entry, ...],
         *,
         taken_at_s: float | None,
     ) -> Verdict:
@@ -106,7 +155,7 @@ class Continuations:
         makers = self._hooks.makers(event, kind) if event else ()
         is_local = event is not None and bool(self._hooks.functions(event, kind))
         if event is None or not (makers or is_local):
-            return follow_up(verdict, then=added, outcome=None) if added else verdict
+            return follow_up(verdict, then=then, outcome=None) if then else verdict
         outcome = outcome_of(
             lease.message,
             verdict,
@@ -116,7 +165,7 @@ class Continuations:
             now=self._clock.now(),
         )
         made = [plan for make in makers if (plan := self._make(lease, make, outcome))]
-        return follow_up(verdict, then=(*added, *made), outcome=outcome if is_local else None)
+        return follow_up(verdict, then=(*then, *made), outcome=outcome if is_local else None)
 
     def _payload(self, lease: Lease) -> bytes | None:
         with suppress(CodecError):
@@ -143,3 +192,19 @@ class Continuations:
         except BaseException:  # exit() must not end the worker
             log.exception("no task follows %r, which has %s", lease, outcome.outcome)
             return None
+
+
+def _reports(
+    place: Place | None,
+    event: Event | None,
+    verdict: Verdict,
+    output: bytes = b"",
+    added: tuple[Plan, ...] = (),
+) -> tuple[Report, ...]:
+    """Return the report on a task at *place*, if it has one and has ended."""
+    if place is None or event is None:
+        return ()
+    told = verdict.message if isinstance(verdict, Archive) else None
+    error = told.error_msg if told is not None else ""
+    report = report_on(place, event, output=output, error=error, added=added)
+    return () if report is None else (report,)

@@ -7,7 +7,8 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Final, Protocol
 
-from pyasynq.broker import Lease, WorkPort
+from pyasynq.broker import FlowPort, Lease, WorkPort
+from pyasynq.core.call import INPUTS
 from pyasynq.core.codec import HEADER
 from pyasynq.core.control import LeaseExpiredError
 from pyasynq.core.errors import BrokerError
@@ -30,6 +31,7 @@ from pyasynq.server.run.handler_errors import (
     is_cancellation,
     replace_error,
 )
+from pyasynq.server.run.inputs import Inputs
 from pyasynq.server.run.run_counter import RunCounter
 from pyasynq.server.run.run_log import RunLog
 from pyasynq.server.run.slots import FAILING, Job, Run, Slots, Stop, stop_error
@@ -70,6 +72,7 @@ class Runner:
         completer: Completer,
         config: Config,
         *,
+        flows: FlowPort | None = None,
         executor: Executor | None = None,
     ) -> None:
         """Run tasks with *handler*.
@@ -79,6 +82,7 @@ class Runner:
             port: Writes results.
             completer: Takes the verdicts.
             config: Settings of the server.
+            flows: Has the results that steps use; None if the broker has no flows.
             executor: Runs plain functions, also those of processes; None for threads and processes
                 of its own.
         """
@@ -93,6 +97,7 @@ class Runner:
         self._policy = config.policy()
         self._hooks = config.hooks
         self._continuations = Continuations(config)
+        self._inputs = None if flows is None else Inputs(flows, config.codecs)
         self._attempts = AttemptRecorder(config)
         self._run_log = RunLog(config.clock)
         self._deadlines = Deadlines(
@@ -178,8 +183,10 @@ class Runner:
         if message.retention > 0:
             now = self._config.clock.now()
             verdict = decide(message, None, now=now, policy=self._policy)
-        if run.then or self._hooks.exist:
-            verdict = self._continuations.after_run(lease, verdict, added=run.then)
+        if run.then or self._hooks.exist or message.headers:
+            verdict = self._continuations.after_run(
+                lease, verdict, added=run.then, output=run.active.output
+            )
         self._completer.add(lease, verdict)
         if self._logs_successes:
             self._run_log.log_success(run, took_s=took_s)
@@ -241,19 +248,27 @@ class Runner:
         try:
             if run.lease.crashes:
                 await self._mark_started(run)
-            if HEADER in run.lease.message.headers:
-                run.active.unseal(self._config.codecs)
+            if run.lease.message.headers:
+                await self._prepare(run)
             answer = await self._handler(run.active)
             if answer is not None:
                 check_awaited(answer)
             added, run.active.added = run.active.added, TOO_LATE
             if added:
-                run.then = await self._continuations.compose(added)
+                run.then = await self._continuations.compose(added, run.lease, self._port)
         except BaseException as error:  # as `call_guarded` does; that costs a coroutine
             if isinstance(error, KeyboardInterrupt) or is_coroutine_closing(error, run.job):
                 raise
             return await self._failure_of(run, error)
         return run.active.forgotten
+
+    async def _prepare(self, run: Run) -> None:
+        """Open the payload of a task, and read the results of other steps that it uses."""
+        headers = run.lease.message.headers
+        if HEADER in headers:
+            run.active.unseal(self._config.codecs)
+        if INPUTS in headers and self._inputs is not None:
+            run.active.inputs = await self._inputs.read(run.lease.message)
 
     async def _failure_of(self, run: Run, error: BaseException) -> Exception:
         """Return the error of the task: *error*, or the reason why its handler was stopped."""

@@ -2,7 +2,7 @@
 -- only, even if several callers try or a caller dies: the script writes the guard's data and the
 -- task in one step.
 --
--- USES clock now_ns locks placement
+-- USES clock now_ns locks containers placement
 -- KEYS
 --   pending       list
 -- ARGV

@@ -1,12 +1,14 @@
 -- Place new tasks: check, take their locks, write them and put them into their containers.
 --
--- NEEDS now_ns now_s pending task_prefix scheduled groups group_prefix
+-- NEEDS now_ns pending task_prefix scheduled groups group_prefix containers
 -- GIVES placement
 
 -- Return two functions: place, for each task, and finish, to be called once after the last task.
--- They are made only if a call needs them, because that takes time.
-local function placement()
-  local ready, due, joined, checked, wrote = {}, {}, {}, {}, false
+-- They are made only if a call needs them, because that takes time. If staged is the key of a list,
+-- the tasks wait there, each as an array of the values that add takes, instead of in containers.
+local function placement(staged)
+  local checked, staging, wrote = {}, {}, false
+  local add, fill = containers()
 
   -- Return Redis' error as text if a key has a wrong type, else false; command must read that type.
   local function type_error(command, key)
@@ -43,26 +45,23 @@ local function placement()
   local function write(id, message, lock, at_s, group)
     local state = at_s and "scheduled" or group and "aggregating" or "pending"
     local fields = {"msg", message, "state", state}
-    local function add(name, value)
+    local function set(name, value)
       fields[#fields + 1] = name
       fields[#fields + 1] = value
     end
     if lock then
-      add("unique_key", lock)
+      set("unique_key", lock)
     end
     if group then
-      add("group", group)
+      set("group", group)
     end
-    if at_s then
-      due[#due + 1] = at_s
-      due[#due + 1] = id
-    elseif group then
-      joined[group] = joined[group] or {}
-      table.insert(joined[group], now_s)
-      table.insert(joined[group], id)
+    if state == "pending" then
+      set("pending_since", now_ns)
+    end
+    if staged then
+      staging[#staging + 1] = cmsgpack.pack({ id, at_s, group })
     else
-      add("pending_since", now_ns)
-      ready[#ready + 1] = id
+      add(id, at_s, group)
     end
     redis.call("HSET", task_prefix .. id, unpack(fields))
     wrote = true
@@ -85,18 +84,12 @@ local function placement()
     return 1
   end
 
-  -- Put the ids of the created tasks into their containers; return whether there are any.
+  -- Put the ids of the created tasks where they wait; return whether there are any.
   local function finish()
-    if #ready > 0 then
-      redis.call("LPUSH", pending, unpack(ready))
+    if #staging > 0 then
+      redis.call("LPUSH", staged, unpack(staging))
     end
-    if #due > 0 then
-      redis.call("ZADD", scheduled, unpack(due))
-    end
-    for group, scored in pairs(joined) do
-      redis.call("ZADD", group_prefix .. group, unpack(scored))
-      redis.call("SADD", groups, group)
-    end
+    fill()
     return wrote
   end
 

@@ -1,7 +1,7 @@
 -- Store tasks for other queues as mail; check the types of its keys before anything is written.
 --
 -- NEEDS mail mail_bodies now_s now_ns
--- GIVES post
+-- GIVES post posted
 
 redis.call("ZCARD", mail)
 redis.call("HLEN", mail_bodies)

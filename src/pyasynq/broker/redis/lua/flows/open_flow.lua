@@ -1,0 +1,47 @@
+-- Store a flow and start its first steps.
+--
+-- USES clock now_ns containers placement post flows
+-- KEYS
+--   pending       list
+--   scheduled     zset
+--   groups        set
+--   mail          zset
+--   mail_bodies   hash
+--   flows         zset
+--   flows_ended   zset
+--   flow_timers   zset
+-- ARGV
+--   task_prefix   str    start of the keys of this queue's tasks
+--   group_prefix  str    start of the keys of this queue's groups
+--   flow_prefix   str    start of the keys of this queue's flows
+--   id            str    id of the flow
+--   starts        bytes  numbers of these steps, an array in MessagePack
+--   timeout_s     int    seconds after which the flow is cancelled, or 0
+-- EACH
+--   field         str    a field of the record
+--   value         bytes  its value
+-- RETURNS
+--   the number of letters that this has posted, or -1 if the flow is stored already
+-- SOURCE
+--   none: asynq has no flows
+
+local _, wrong = load_flow(id)
+if wrong then
+  return redis.error_reply(wrong)
+end
+local key = flow_prefix .. id
+if redis.call("EXISTS", key) == 1 then
+  redis.call("ZREM", flows, "")  -- a replica refuses this write; the flow may be gone by now
+  return -1
+end
+for i = 1, #each, 1000 do
+  redis.call("HSET", key, unpack(each, i, math.min(i + 999, #each)))
+end
+redis.call("HSET", key, "created_s", now_s)
+if tonumber(timeout_s) > 0 then
+  redis.call("ZADD", flow_timers, now_s + timeout_s, "-1:" .. id)
+end
+local place, finish = placement()
+go_on(place, load_flow(id), cmsgpack.unpack(starts), {})
+finish()
+return posted

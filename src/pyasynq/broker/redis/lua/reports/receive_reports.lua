@@ -1,0 +1,38 @@
+-- Take reports that came by mail to the records of this queue.
+--
+-- USES clock now_ns containers placement post receive flows flow_reports count_members
+-- KEYS
+--   pending       list
+--   scheduled     zset
+--   groups        set
+--   mail          zset
+--   mail_bodies   hash
+--   batches       zset
+--   flows         zset
+--   flows_ended   zset
+--   flow_timers   zset
+-- PRIMARY mail
+-- ARGV
+--   task_prefix   str    start of the keys of this queue's tasks
+--   group_prefix  str    start of the keys of this queue's groups
+--   batch_prefix  str    start of the keys of this queue's batches
+--   ended_prefix  str    start of the keys of their members that have ended
+--   failed_prefix str    start of the keys of their members that have failed
+--   flow_prefix   str    start of the keys of this queue's flows
+-- EACH
+--   body          array  0, the queue, and the values for receive
+-- RETURNS
+--   the number of letters that this has posted, then for each report 1, 0 if its record is gone, or
+--   Redis' error
+-- SOURCE
+--   none: asynq has no such records
+
+local place, finish = placement()
+local answers = { 0 }
+for i = 1, #each, stride do
+  answers[#answers + 1] = receive(each[i], place)
+end
+count_members(place)
+finish()
+answers[1] = posted
+return answers

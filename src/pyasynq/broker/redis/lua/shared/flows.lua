@@ -1,0 +1,155 @@
+-- Keep the records of flows, and take them on when steps end. See core.flow, which does the same.
+--
+-- NEEDS flow_prefix flows flows_ended flow_timers now_s post
+-- GIVES load_flow mark_of set_mark go_on
+
+-- A record is a hash. Its fields: spec, what never changes, which only Python reads; state; marks, a
+-- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
+-- version; created_s, ended_s; keep_s, keep_failed_s; reason. And for each step, by its number:
+--   n:  MessagePack: when, the steps before it, the steps after it, whether it is a gate, whether its
+--       task is for this queue, and the seconds of its delay, or for which a gate waits
+--   b:  body of its task (see continued)
+--   o:  its output, e: why it has failed, t: how often it was retried
+
+-- Return the flow as a table; or nil, and Redis' error if a key has a wrong type.
+local function load_flow(id)
+  for _, zset in ipairs({ flows, flows_ended, flow_timers }) do
+    local size = redis.pcall("ZCARD", zset)
+    if type(size) == "table" then
+      return nil, size.err
+    end
+  end
+  local key = flow_prefix .. id
+  local found = redis.pcall("HMGET", key, "state", "marks", "version")
+  if found.err then
+    return nil, found.err
+  end
+  if not found[2] then
+    return nil
+  end
+  return { id = id, key = key, state = found[1], marks = found[2], version = found[3], nodes = {} }
+end
+
+local function mark_of(flow, number)
+  return string.sub(flow.marks, number + 1, number + 1)
+end
+
+local function set_mark(flow, number, mark)
+  flow.marks = string.sub(flow.marks, 1, number) .. mark .. string.sub(flow.marks, number + 2)
+end
+
+local function node_of(flow, number)
+  local node = flow.nodes[number]
+  if not node then
+    node = cmsgpack.unpack(redis.call("HGET", flow.key, "n:" .. number))
+    flow.nodes[number] = node
+  end
+  return node
+end
+
+-- Return the mark of a step that waits: r if it may start, else why it does not.
+local function mark_for(flow, node)
+  local when, lost, skipped = node[1], false, false
+  for _, before in ipairs(node[2]) do
+    local mark = mark_of(flow, before)
+    if mark == "w" or mark == "r" then
+      return "w"
+    end
+    lost = lost or mark == "f" or mark == "u"
+    skipped = skipped or mark == "x"
+  end
+  if when == "ended" then
+    return "r"
+  elseif when == "failed" then
+    return lost and "r" or "x"
+  end
+  return lost and "u" or skipped and "x" or "r"
+end
+
+local REFUSED = {
+  [0] = "its task was refused: a task with this id exists",
+  [-1] = "its task was refused: another task holds its unique lock",
+}
+
+-- Create the task of a step, here or by mail. Return nil, or why it has failed.
+local function create_step(place, flow, number, node)
+  local body = redis.call("HGET", flow.key, "b:" .. number)
+  local values = cmsgpack.unpack(body)
+  if node[6] > 0 then
+    values[6] = now_s + node[6]
+    body = cmsgpack.pack(values)
+  end
+  local answer = node[5] and place(unpack(values, 2, 7))
+  if type(answer) ~= "number" then
+    post(flow.id .. "-" .. number, body)
+  elseif answer ~= 1 then
+    return REFUSED[answer]
+  end
+end
+
+-- Start a step; return nil if it runs, else the mark with which it has ended at once.
+local function start(place, flow, number)
+  local node = node_of(flow, number)
+  if node[4] then
+    if redis.call("HEXISTS", flow.key, "o:" .. number) == 1 then
+      return "s"  -- its signal came before
+    end
+    if node[6] > 0 then
+      redis.call("ZADD", flow_timers, now_s + node[6], number .. ":" .. flow.id)
+    end
+    return nil
+  end
+  local problem = create_step(place, flow, number, node)
+  if problem then
+    redis.call("HSET", flow.key, "e:" .. number, problem)
+    return "f"
+  end
+end
+
+-- Write the marks; if no step is open, the flow has ended.
+local function write(flow)
+  if flow.state == "running" and not string.find(flow.marks, "[wr]") then
+    flow.state = string.find(flow.marks, "f") and "failed" or "succeeded"
+  end
+  redis.call("HSET", flow.key, "marks", flow.marks, "state", flow.state)
+  redis.call("HINCRBY", flow.key, "version", 1)
+  if flow.state == "running" then
+    redis.call("ZADD", flows, now_s, flow.id)
+  elseif redis.call("HSETNX", flow.key, "ended_s", now_s) == 1 then
+    local keep = flow.state == "succeeded" and "keep_s" or "keep_failed_s"
+    local keep_s = tonumber(redis.call("HGET", flow.key, keep))
+    redis.call("EXPIRE", flow.key, keep_s)
+    redis.call("ZREM", flows, flow.id)
+    redis.call("ZADD", flows_ended, now_s + keep_s, flow.id)
+    redis.call("ZREM", flow_timers, "-1:" .. flow.id)
+  end
+end
+
+-- Start the steps *starts*, take the flow on after the steps *ended*, and write it.
+local function go_on(place, flow, starts, ended)
+  local function begin(number)
+    local mark = start(place, flow, number)
+    set_mark(flow, number, mark or "r")
+    if mark then
+      ended[#ended + 1] = number
+    end
+  end
+
+  for _, number in ipairs(starts) do
+    begin(number)
+  end
+  while #ended > 0 do
+    for _, number in ipairs(node_of(flow, table.remove(ended))[3]) do
+      if mark_of(flow, number) == "w" then
+        local mark = mark_for(flow, node_of(flow, number))
+        if mark == "r" then
+          begin(number)
+        elseif mark ~= "w" then
+          set_mark(flow, number, mark)
+          ended[#ended + 1] = number
+        end
+      end
+    end
+  end
+  write(flow)
+end

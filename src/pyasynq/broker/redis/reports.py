@@ -1,0 +1,50 @@
+"""Take reports of tasks that have ended to the records that they are part of."""
+
+from collections.abc import Sequence
+
+from pyasynq.broker.redis import keys
+from pyasynq.broker.redis.connection import CommandArg
+from pyasynq.broker.redis.lua import reports as scripts
+from pyasynq.broker.redis.scripts import Call, Each
+from pyasynq.core.states import TaskState
+
+
+def receiver_values(queue: str) -> dict[str, CommandArg]:
+    """Return the keys and arguments by which scripts carry out entries in *queue*."""
+    return flow_values(queue) | batch_values(queue)
+
+
+def flow_values(queue: str) -> dict[str, CommandArg]:
+    """Return the keys and arguments by which scripts take flows of *queue* on."""
+    return _placement_values(queue) | {
+        "flows": keys.flows(queue),
+        "flows_ended": keys.ended_flows(queue),
+        "flow_timers": keys.flow_timers(queue),
+        "flow_prefix": keys.flow(queue),
+    }
+
+
+def batch_values(queue: str) -> dict[str, CommandArg]:
+    """Return the keys and arguments by which scripts count the members of batches of *queue*."""
+    return _placement_values(queue) | {
+        "batches": keys.batches(queue),
+        "batch_prefix": keys.batch(queue),
+        "ended_prefix": keys.ended_members(queue),
+        "failed_prefix": keys.failed_members(queue),
+    }
+
+
+def _placement_values(queue: str) -> dict[str, CommandArg]:
+    return {
+        "pending": keys.container(queue, TaskState.PENDING),
+        "scheduled": keys.container(queue, TaskState.SCHEDULED),
+        "groups": keys.groups(queue),
+        "mail": keys.mail(queue),
+        "mail_bodies": keys.mail_bodies(queue),
+        "group_prefix": keys.group(queue),
+    }
+
+
+def receive_call(queue: str, bodies: Sequence[tuple[Each, ...]]) -> Call:
+    """Return the call that takes reports to the records of *queue*; see `report_values`."""
+    return scripts.receive_reports(bodies, task_prefix=keys.task(queue), **receiver_values(queue))

@@ -1,0 +1,162 @@
+"""Count the members of batches that have ended, and create the task that follows the last."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from pyasynq.broker.ports.creation import NewTask
+from pyasynq.broker.sqlite.creation import create
+from pyasynq.broker.sqlite.store import Transaction
+from pyasynq.core.batch import OUTCOME, BatchOutcome, BatchPlan
+from pyasynq.core.compose import Grouped, Pending, Plan, Scheduled
+from pyasynq.core.message import decode, encode
+from pyasynq.core.report import Report, place_of
+from pyasynq.runtime.loggers import get_logger
+
+log: Final = get_logger("pyasynq.broker")
+
+STAGING: Final = "staging"
+RUNNING: Final = "running"
+
+SUCCEEDED: Final = 0
+FAILED: Final = 1
+RESERVED: Final = 2
+"""Outcomes of numbers; a reserved one belongs to no member yet."""
+
+
+class _Follower(msgspec.Struct, frozen=True, array_like=True):
+    """A task that follows a batch, as it is stored."""
+
+    message: bytes
+    at_s: int | None
+    is_grouped: bool
+
+
+class _Followers(msgspec.Struct, frozen=True, array_like=True):
+    """The tasks that follow a batch: one of them is created."""
+
+    then: _Follower | None
+    failed: _Follower | None
+
+
+class Record(NamedTuple):
+    """A batch that counts its members."""
+
+    seq: int
+    state: str
+    total: int
+    open: int
+    failed: int
+    numbers: int
+
+
+_decode_followers: Final = msgspec.msgpack.Decoder(_Followers).decode
+
+
+def pack_followers(plan: BatchPlan) -> bytes:
+    """Return what follows a batch, encoded."""
+    return msgspec.msgpack.encode(_Followers(_pack(plan.then), _pack(plan.failed)))
+
+
+def _pack(plan: Plan | None) -> _Follower | None:
+    if plan is None:
+        return None
+    at_s = plan.at_s if isinstance(plan, Scheduled) else None
+    return _Follower(encode(plan.message), at_s, isinstance(plan, Grouped))
+
+
+def find_record(tx: Transaction, queue: int | None, batch_id: str) -> Record | None:
+    """Return the record of a batch; None if there is none, or it counts no members."""
+    sql = """SELECT seq, state, total, open, failed, numbers FROM pyasynq_batch
+        WHERE queue = ? AND id = ? AND open IS NOT NULL"""
+    row = tx.row(sql, queue, batch_id)
+    return None if row is None else Record(*row)
+
+
+def count_member(tx: Transaction, report: Report) -> bool:
+    """Count the member of *report*, unless it was counted; False if there is no such batch."""
+    place = report.place
+    record = find_record(tx, tx.queue_id(place.queue), place.id)
+    if record is None:
+        return False
+    outcome = FAILED if report.result == "failed" else SUCCEEDED
+    sql = "INSERT OR IGNORE INTO pyasynq_ended VALUES (?, ?, ?)"
+    if record.state != RUNNING or not tx.execute(sql, (record.seq, place.member, outcome)).rowcount:
+        return True
+    sql = """UPDATE pyasynq_batch SET open = open - 1, failed = failed + ?, changed = ?
+        WHERE seq = ?"""
+    tx.execute(sql, (outcome, tx.now_us, record.seq))
+    for plan in report.added:
+        _add_member(tx, record.seq, plan)
+    end_if_over(tx, place.queue, place.id)
+    return True
+
+
+def _add_member(tx: Transaction, batch: int, plan: Plan) -> None:
+    place = place_of(plan.message)
+    (refusal,) = create(tx, [NewTask(plan)])
+    if place is None or refusal is not None:
+        log.warning("a task is added to a batch, but was not created: %s", refusal)
+        return
+    tx.execute("DELETE FROM pyasynq_ended WHERE batch = ? AND number = ?", (batch, place.member))
+    tx.execute(
+        "UPDATE pyasynq_batch SET total = total + 1, open = open + 1 WHERE seq = ?", (batch,)
+    )
+
+
+def reserve_members(tx: Transaction, queue: str, batch_id: str, count: int) -> int | None:
+    """Return the first of *count* numbers for new members; None if the batch takes none.
+
+    Until they are added, they count as ended.
+    """
+    record = find_record(tx, tx.queue_id(queue), batch_id)
+    if record is None or record.state != RUNNING:
+        return None
+    sql = "UPDATE pyasynq_batch SET numbers = numbers + ? WHERE seq = ?"
+    tx.execute(sql, (count, record.seq))
+    numbers = range(record.numbers, record.numbers + count)
+    sql = "INSERT INTO pyasynq_ended VALUES (?, ?, ?)"
+    tx.executemany(sql, [(record.seq, number, RESERVED) for number in numbers])
+    return record.numbers
+
+
+def end_if_over(tx: Transaction, queue: str, batch_id: str) -> None:
+    """End a batch that has no open members: create the task that follows it."""
+    number = tx.queue_id(queue)
+    record = find_record(tx, number, batch_id)
+    if record is None or record.open or record.state != RUNNING:
+        return
+    state = "failed" if record.failed else "succeeded"
+    sql = """UPDATE pyasynq_batch SET state = ?, ended = ?, changed = ?, ends = ? + kept
+        WHERE seq = ?"""
+    tx.execute(sql, (state, tx.now_us, tx.now_us, tx.now_us, record.seq))
+    sql = "SELECT followers FROM pyasynq_batch WHERE seq = ?"
+    ((stored,),) = tx.rows(sql, record.seq)
+    followers = _decode_followers(stored)
+    follower = followers.failed if record.failed else followers.then
+    if follower is None:
+        return
+    outcome = BatchOutcome(id=batch_id, queue=queue, total=record.total, failed=record.failed)
+    (refusal,) = create(tx, [NewTask(_unpack(follower, outcome))])
+    if refusal is not None:
+        log.warning("batch %s has ended, but what follows was not created: %s", batch_id, refusal)
+
+
+def _unpack(follower: _Follower, outcome: BatchOutcome) -> Plan:
+    message = decode(follower.message)
+    message.headers[OUTCOME] = msgspec.json.encode(outcome).decode()
+    if follower.at_s is not None:
+        return Scheduled(message=message, lock=None, at_s=follower.at_s)
+    if follower.is_grouped:
+        return Grouped(message=message, lock=None)
+    return Pending(message=message, lock=None)
+
+
+def forget_batch(tx: Transaction, seq: int, limit: int) -> int:
+    """Delete up to *limit* rows of a batch, at the end also its record; return how many."""
+    sql = "SELECT number FROM pyasynq_ended WHERE batch = ? LIMIT ?"
+    rows = [(seq, number) for (number,) in tx.rows(sql, seq, limit)]
+    tx.executemany("DELETE FROM pyasynq_ended WHERE batch = ? AND number = ?", rows)
+    if len(rows) < limit:
+        tx.execute("DELETE FROM pyasynq_batch WHERE seq = ?", (seq,))
+    return len(rows)

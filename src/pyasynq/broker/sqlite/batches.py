@@ -1,0 +1,309 @@
+"""Tasks that are created together, or not at all, and batches, which count theirs.
+
+They are held in a state of their own until one transaction decides that all of them run, whatever
+their queues are; then they are released in steps.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from pyasynq.broker.ports.batches import BatchRef, BatchRepair
+from pyasynq.broker.sqlite.batch_members import (
+    FAILED,
+    RUNNING,
+    STAGING,
+    count_member,
+    end_if_over,
+    find_record,
+    forget_batch,
+    pack_followers,
+)
+from pyasynq.broker.sqlite.creation import MAX_NEW, stage
+from pyasynq.broker.sqlite.schema import AGGREGATING, ARCHIVED, COMPLETED, HELD, SCHEDULED
+from pyasynq.broker.sqlite.store import Store, Transaction
+from pyasynq.broker.sqlite.tasks import MICROS, append, delete
+from pyasynq.core.batch import BatchInfo, BatchPlan, member_id
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import instant
+from pyasynq.core.policy import BATCH_IDLE_S, BATCH_STAGED_S, BATCH_SWEEP_S, MAX_BULK
+from pyasynq.core.report import Place, Report
+
+FOUND: Final = 100
+"""Batches that one look finds."""
+
+SWEPT: Final = 10 * MAX_BULK
+"""Members of one batch that a repair looks at."""
+
+INSERT: Final = """INSERT INTO pyasynq_batch(queue, id, state, staged, changed)
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT (queue, id) DO UPDATE
+    SET staged = excluded.staged, changed = excluded.changed"""
+
+DISCARDED: Final = "discarded"
+
+
+class SqliteBatches:
+    """The port for batches."""
+
+    def __init__(self, store: Store) -> None:
+        """Run transactions in *store*."""
+        self._store = store
+
+    async def stage(self, batch: BatchRef, plans: Sequence[Plan], *, first: int) -> None:
+        """Create tasks that nobody takes before they are released; see `BatchPort`."""
+        for start in range(0, max(len(plans), 1), MAX_NEW):
+            some = plans[start : start + MAX_NEW]
+            await self._store.accept(partial(_stage, batch, some, first + start))
+            await asyncio.sleep(0)
+
+    async def commit(self, totals: Sequence[tuple[BatchRef, int]]) -> None:
+        """Decide that the staged tasks of all these queues are to run."""
+        await self._store.accept(partial(_commit, totals))
+
+    async def start(self, batch: BatchRef, total: int, plan: BatchPlan) -> None:
+        """Decide that the *total* staged tasks of *batch* are to run, and are counted."""
+        await self._store.accept(partial(_start, batch, total, plan))
+
+    async def read(self, queue: str, batch_id: str) -> BatchInfo | None:
+        """Return a batch whose tasks are counted; None if there is no such batch."""
+        found = await self._store.read(lambda tx: _read(tx, queue, "AND id = ?", batch_id))
+        return found[0] if found else None
+
+    async def read_all(self, queue: str, start: int, count: int) -> Sequence[BatchInfo]:
+        """Return up to *count* batches of *queue*; see `BatchPort`."""
+        rest = "ORDER BY ends, changed LIMIT ? OFFSET ?"
+        return await self._store.read(lambda tx: _read(tx, queue, rest, count, start))
+
+    async def failed_members(self, queue: str, batch_id: str) -> Sequence[str]:
+        """Return the ids of the members that have failed, at most 10,000, in their order."""
+        sql = f"""SELECT e.number FROM pyasynq_ended e JOIN pyasynq_batch b ON b.seq = e.batch
+            WHERE b.queue = ? AND b.id = ? AND e.outcome = {FAILED} ORDER BY e.number LIMIT 10000"""
+        rows = await self._store.read(lambda tx: tx.rows(sql, tx.queue_id(queue), batch_id))
+        return [member_id(batch_id, number) for (number,) in rows]
+
+    async def release(self, batch: BatchRef) -> int:
+        """Give up to `MAX_BULK` staged tasks to the workers; return how many these were."""
+        return await self._store.write(partial(_release, batch))
+
+    async def discard(self, batch: BatchRef) -> bool:
+        """Delete the staged tasks of a queue, in steps; False if they are to run."""
+        while True:
+            deleted = await self._store.write(partial(_discard, batch))
+            if deleted < MAX_BULK:
+                return deleted >= 0
+            await asyncio.sleep(0)
+
+    async def repair(
+        self,
+        queue: str,
+        *,
+        idle_s: int = BATCH_IDLE_S,
+        swept_s: int = BATCH_SWEEP_S,
+        staged_s: int = BATCH_STAGED_S,
+    ) -> BatchRepair:
+        """Go on with up to 100 batches of *queue* whose clients have gone."""
+        released = discarded = noticed = 0
+        for found in await self._store.read(partial(_find, queue, idle_s)):
+            batch = BatchRef(queue=queue, id=found.id, home=queue)
+            if found.state == RUNNING and found.is_held:
+                while more := await self.release(batch):
+                    released += more
+                    await asyncio.sleep(0)
+            elif found.state == RUNNING:
+                if found.idle_s >= swept_s:
+                    noticed += await self._sweep(batch)
+            elif found.state in {STAGING, DISCARDED}:
+                if found.idle_s >= staged_s:
+                    discarded += await self.discard(batch)
+            else:
+                await self._forget(batch)
+        return BatchRepair(released=released, discarded=discarded, noticed=noticed)
+
+    async def _sweep(self, batch: BatchRef) -> int:
+        """Count members that were ended by hand; look at up to `SWEPT` of them."""
+        noticed = 0
+        for _ in range(0, SWEPT, MAX_BULK):
+            some, more = await self._store.write(partial(_sweep, batch))
+            noticed += some
+            if not more:
+                break
+            await asyncio.sleep(0)
+        return noticed
+
+    async def _forget(self, batch: BatchRef) -> None:
+        """Delete a batch that is over, in steps."""
+        while True:
+            if await self._store.write(partial(_forget, batch)) < MAX_BULK:
+                return
+            await asyncio.sleep(0)
+
+
+def _start(batch: BatchRef, total: int, plan: BatchPlan, tx: Transaction) -> None:
+    queue = tx.register(batch.queue)
+    if find_record(tx, queue, batch.id) is not None:
+        return  # the caller did not get the answer
+    if not total:
+        row = (queue, batch.id, STAGING, 0, tx.now_us)
+        tx.execute(INSERT, row)
+    sql = f"""UPDATE pyasynq_batch SET state = '{RUNNING}', changed = ?, total = staged,
+        open = staged, failed = 0, numbers = staged, swept = 0, made = ?, kept = ?, followers = ?
+        WHERE queue = ? AND id = ? AND state = '{STAGING}' AND staged = ?"""
+    values = (tx.now_us, tx.now_us, plan.kept_s * MICROS, pack_followers(plan))
+    if not tx.execute(sql, (*values, queue, batch.id, total)).rowcount:
+        raise _gone(batch)
+    end_if_over(tx, batch.queue, batch.id)
+
+
+def _sweep(batch: BatchRef, tx: Transaction) -> tuple[int, bool]:
+    """Count members that were ended by hand; return how many, and whether more are to be seen."""
+    queue = tx.queue_id(batch.queue)
+    record = find_record(tx, queue, batch.id)
+    if record is None or record.state != RUNNING:
+        return 0, False
+    ((first,),) = tx.rows("SELECT swept FROM pyasynq_batch WHERE seq = ?", record.seq)
+    stop = min(first + MAX_BULK, record.numbers)
+    sql = "SELECT number FROM pyasynq_ended WHERE batch = ? AND number >= ? AND number < ?"
+    ended = {number for (number,) in tx.rows(sql, record.seq, first, stop)}
+    noticed = 0
+    for number in (number for number in range(first, stop) if number not in ended):
+        sql = "SELECT state FROM pyasynq_task WHERE queue = ? AND id = ?"
+        task = tx.row(sql, queue, member_id(batch.id, number))
+        if task is None or task[0] in {COMPLETED, ARCHIVED}:
+            result = "succeeded" if task is not None and task[0] == COMPLETED else "failed"
+            place = Place(kind="batch", queue=batch.queue, id=batch.id, member=number)
+            noticed += count_member(tx, Report(place=place, result=result))
+    is_over = stop == record.numbers
+    sql = "UPDATE pyasynq_batch SET swept = ?, changed = iif(?, ?, changed) WHERE seq = ?"
+    tx.execute(sql, (0 if is_over else stop, is_over, tx.now_us, record.seq))
+    return noticed, not is_over
+
+
+def _forget(batch: BatchRef, tx: Transaction) -> int:
+    """Delete up to `MAX_BULK` rows of a batch, at the end also its record; return how many."""
+    sql = "SELECT seq FROM pyasynq_batch WHERE queue = ? AND id = ?"
+    found = tx.row(sql, tx.queue_id(batch.queue), batch.id)
+    return 0 if found is None else forget_batch(tx, found[0], MAX_BULK)
+
+
+def _stage(batch: BatchRef, plans: Sequence[Plan], first: int, tx: Transaction) -> None:
+    queue = tx.register(batch.queue)
+    sql = "SELECT state, staged FROM pyasynq_batch WHERE queue = ? AND id = ?"
+    state, known = tx.row(sql, queue, batch.id) or (STAGING, 0)
+    if plans and state == STAGING and known == first + len(plans):
+        return  # the caller did not get the answer
+    if state != STAGING or known != first:
+        raise _gone(batch)
+    stage(tx, plans, batch.id)
+    row = (queue, batch.id, STAGING, first + len(plans), tx.now_us)
+    tx.execute(INSERT, row)
+
+
+def _read(tx: Transaction, queue: str, rest: str, *values: object) -> list[BatchInfo]:
+    """Return batches that count their members; *rest* is the end of the query."""
+    sql = f"""SELECT id, state, total, open, failed, made, ended FROM pyasynq_batch
+        WHERE queue = ? AND open IS NOT NULL {rest}"""
+    return [
+        BatchInfo(
+            id=batch_id,
+            queue=queue,
+            state=state,
+            total=total,
+            ended=total - left,
+            failed=failed,
+            created_at=instant(made / MICROS),
+            ended_at=None if ended is None else instant(ended / MICROS),
+        )
+        for batch_id, state, total, left, failed, made, ended in tx.rows(
+            sql, tx.queue_id(queue), *values
+        )
+    ]
+
+
+def _commit(totals: Sequence[tuple[BatchRef, int]], tx: Transaction) -> None:
+    for batch, total in totals:
+        sql = f"""UPDATE pyasynq_batch SET state = '{RUNNING}', changed = ?
+            WHERE queue = ? AND id = ? AND state != '{DISCARDED}' AND staged = ?"""
+        values = (tx.now_us, tx.queue_id(batch.queue), batch.id, total)
+        if not tx.execute(sql, values).rowcount:
+            raise _gone(batch)
+
+
+def _release(batch: BatchRef, tx: Transaction) -> int:
+    queue = tx.queue_id(batch.queue)
+    if queue is None or _state(tx, queue, batch) != RUNNING:
+        return 0
+    sql = f"""SELECT seq, at, group_name FROM pyasynq_task
+        WHERE queue = ? AND state = {HELD} AND set_id = ? ORDER BY seq LIMIT ?"""
+    rows = tx.rows(sql, queue, batch.id, MAX_BULK)
+    sql = f"UPDATE pyasynq_task SET state = {SCHEDULED}, set_id = NULL WHERE seq = ?"
+    tx.executemany(sql, [(seq,) for seq, at, _ in rows if at])
+    sql = f"UPDATE pyasynq_task SET state = {AGGREGATING}, at = ?, set_id = NULL WHERE seq = ?"
+    tx.executemany(sql, [(tx.now_us, seq) for seq, at, group in rows if group and not at])
+    ready = [seq for seq, at, group in rows if not (at or group)]
+    append(tx, queue, batch.queue, ready, also=", set_id = NULL")
+    _note_change(tx, queue, batch, is_last=len(rows) < MAX_BULK)
+    return len(rows)
+
+
+def _discard(batch: BatchRef, tx: Transaction) -> int:
+    """Delete up to `MAX_BULK` held tasks; return how many these were, or -1 if they are to run."""
+    queue = tx.queue_id(batch.queue)
+    if queue is None:
+        return 0
+    if _state(tx, queue, batch) not in {None, STAGING, DISCARDED}:
+        return -1
+    sql = f"""SELECT seq, id, message FROM pyasynq_task
+        WHERE queue = ? AND state = {HELD} AND set_id = ? LIMIT ?"""
+    rows = tx.rows(sql, queue, batch.id, MAX_BULK)
+    delete(tx, queue, rows)
+    sql = "UPDATE pyasynq_batch SET state = ? WHERE queue = ? AND id = ?"
+    tx.execute(sql, (DISCARDED, queue, batch.id))
+    _note_change(tx, queue, batch, is_last=len(rows) < MAX_BULK)
+    return len(rows)
+
+
+def _note_change(tx: Transaction, queue: int, batch: BatchRef, *, is_last: bool) -> None:
+    """Delete a record that counts no members after its last change, else note the time."""
+    if is_last and find_record(tx, queue, batch.id) is None:
+        tx.execute("DELETE FROM pyasynq_batch WHERE queue = ? AND id = ?", (queue, batch.id))
+    else:
+        sql = "UPDATE pyasynq_batch SET changed = ? WHERE queue = ? AND id = ?"
+        tx.execute(sql, (tx.now_us, queue, batch.id))
+
+
+def _state(tx: Transaction, queue: int, batch: BatchRef) -> str | None:
+    sql = "SELECT state FROM pyasynq_batch WHERE queue = ? AND id = ?"
+    found = tx.row(sql, queue, batch.id)
+    return None if found is None else found[0]
+
+
+class _Found(NamedTuple):
+    """A batch that nothing has changed for *idle_s* seconds, or that is over."""
+
+    id: str
+    state: str
+    idle_s: float
+    is_held: bool
+
+
+def _find(name: str, idle_s: int, tx: Transaction) -> list[_Found]:
+    """Return batches without a change for *idle_s* seconds, the oldest first, and those over."""
+    sql = f"""SELECT id, state, changed, EXISTS (SELECT 1 FROM pyasynq_task t
+        WHERE t.queue = b.queue AND t.set_id = b.id AND t.state = {HELD})
+        FROM pyasynq_batch b WHERE queue = ? AND coalesce(ends, changed + ?) <= ?
+        ORDER BY changed LIMIT {FOUND}"""
+    rows = tx.rows(sql, tx.queue_id(name), idle_s * MICROS, tx.now_us)
+    return [
+        _Found(batch_id, state, (tx.now_us - changed) / MICROS, bool(is_held))
+        for batch_id, state, changed, is_held in rows
+    ]
+
+
+def _gone(batch: BatchRef) -> BrokerError:
+    minutes = BATCH_STAGED_S // 60
+    return BrokerError(
+        f"SQLite: the tasks that were to be created together in {batch.queue!r} are gone: the "
+        f"queue was deleted, or nothing was added for {minutes} minutes; none of them runs"
+    )

@@ -1,0 +1,314 @@
+"""Build flows: steps, and what they wait for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
+
+from pyasynq.client.ids import new_ids
+from pyasynq.core.call import Call, StepResult, inputs_of
+from pyasynq.core.errors import OptionError
+from pyasynq.core.flow import MAX_EDGES, MAX_STEPS, When
+from pyasynq.core.options import (
+    DEFAULT_QUEUE,
+    check_known,
+    check_name,
+    check_timeout,
+    whole_seconds,
+)
+from pyasynq.core.task import Task, check_task
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+KEEP: Final = timedelta(days=1)
+KEEP_FAILED: Final = timedelta(days=7)
+"""How long a flow is kept after its end, and after an end other than a success."""
+
+WHENS: Final[Sequence[When]] = ("succeeded", "failed", "ended")
+
+
+class FlowOptions(TypedDict, total=False):
+    """Keywords of a flow.
+
+    Keys:
+        queue: Its home: the queue with which it is stored; ``default`` if not given. Workers must
+            serve it. A flow whose steps are all of this queue is the cheapest.
+        id: Its id; a new one if not given. A flow with the id of one that is stored already is not
+            stored again.
+        timeout: When it is cancelled, counted from the enqueueing; None for never.
+        keep: How long it and its results are kept after it has succeeded; a day if not given.
+        keep_failed: The same after another end, in which time it can be retried; 7 days if not
+            given.
+    """
+
+    queue: str
+    id: str
+    timeout: timedelta | None
+    keep: timedelta
+    keep_failed: timedelta
+
+
+class Step(Generic[R]):
+    """A step of a flow, whose result has the type ``R``.
+
+    Attributes:
+        flow: Its flow.
+        number: Its number in the flow, from 0.
+        name: Its name.
+    """
+
+    __slots__ = ("flow", "name", "number")
+
+    def __init__(self, flow: "Flow", number: int, name: str) -> None:
+        """Refer to step *number* of *flow*."""
+        self.flow: Flow = flow
+        self.number: int = number
+        self.name: str = name
+
+    @property
+    def result(self) -> R:
+        """What the step returns, as an argument of another step: a stand-in until that begins.
+
+        A step that uses it waits for this step. It must be an argument as a whole, not a part of
+        one.
+        """
+        return cast("R", StepResult(self.flow, self.number, self.name))
+
+    def __repr__(self) -> str:
+        """Show the name."""
+        return f"<Step {self.name!r}>"
+
+
+AnyStep: TypeAlias = Step[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A step before the flow is enqueued.
+
+    Attributes:
+        name: Its name.
+        task: Its task; None for a gate.
+        when: How the steps before it must have ended.
+        after: Numbers of those steps.
+        timeout_s: Seconds for which a gate waits; 0 without end.
+    """
+
+    name: str
+    task: Task | None
+    when: When
+    after: tuple[int, ...]
+    timeout_s: int = 0
+
+
+class Flow:
+    """Steps that run in an order, as one unit.
+
+    A step runs when the steps before it have ended as it wants. `Client.enqueue_flow` stores the
+    flow and starts the first steps.
+
+    Attributes:
+        id: Its id, unique in its queue.
+        name: Its name, for operators.
+        queue: Its home: the queue with which it is stored. Its steps may be in other queues.
+        drafts: Its steps.
+        timeout_s: Seconds after which it is cancelled; 0 for never.
+        keep_s: Seconds for which it is kept after a success.
+        keep_failed_s: Seconds for which it is kept after another end.
+    """
+
+    def __init__(self, name: str, **options: Unpack[FlowOptions]) -> None:
+        """Make a flow without steps; see `FlowOptions`.
+
+        Raises:
+            OptionError: If the name or an option is not allowed.
+            TypeError: If an option is unknown.
+        """
+        check_known(options, FlowOptions.__annotations__)
+        self.name: str = check_name("name", name)
+        self.queue: str = check_name("queue", options.get("queue", DEFAULT_QUEUE))
+        self.id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
+        timeout = options.get("timeout")
+        self.timeout_s: int = 0 if timeout is None else _seconds(timeout)
+        self.keep_s: int = _seconds(options.get("keep", KEEP))
+        self.keep_failed_s: int = _seconds(options.get("keep_failed", KEEP_FAILED))
+        self.drafts: list[Draft] = []
+        self._steps: list[AnyStep] = []
+        self._numbers: dict[str, int] = {}
+        self._edges = 0
+
+    @overload
+    def add(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self,
+        task: Call[R],
+        *,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        when: When = "succeeded",
+        name: str | None = None,
+    ) -> Step[R]: ...
+    @overload
+    def add(
+        self,
+        task: Task,
+        *,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        when: When = "succeeded",
+        name: str | None = None,
+    ) -> Step[bytes]: ...
+    def add(
+        self,
+        task: Task,
+        *,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        when: When = "succeeded",
+        name: str | None = None,
+    ) -> AnyStep:
+        """Add a step that runs *task*, and return it.
+
+        Args:
+            task: The task. Its ``process_in`` counts from the moment at which the step may run. An
+                argument may be the `Step.result` of another step.
+            after: Steps to wait for, beside those whose results are arguments.
+            when: ``succeeded``: it runs if all of them have succeeded. ``failed``: if one has
+                failed, or was not run because something before it has failed. ``ended``: in any
+                case.
+            name: Its name; None for the type of the task, with a number if that is taken.
+
+        Raises:
+            OptionError: If the name is taken, a step is of another flow, *when* cannot be, the task
+                has a group or an id, or the flow is too large.
+        """
+        check_task(task)
+        if when not in WHENS:
+            raise OptionError("when", when, "'succeeded', 'failed' or 'ended'")
+        if task.options.group is not None:
+            raise OptionError("group", task.options.group, "left out: a step is in no group")
+        if task.options.task_id is not None:
+            raise OptionError("task_id", task.options.task_id, "left out: its flow gives the id")
+        before = {self._number_of(step) for step in _steps(after)}
+        for result in inputs_of(task).values():
+            if result.flow is not self:
+                raise OptionError("task", task, "one that uses results of the same flow")
+            if when != "succeeded":
+                raise OptionError("when", when, "'succeeded' for a step that uses a result")
+            before.add(result.number)
+        if when == "failed" and not before:
+            raise OptionError("after", (), "steps that may fail, for a step with when='failed'")
+        draft = Draft(
+            name=self._free_name(task.type, name), task=task, when=when, after=tuple(sorted(before))
+        )
+        return self._append(draft)
+
+    @overload
+    def gate(
+        self,
+        name: str,
+        *,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        timeout: timedelta | None = None,
+    ) -> Step[None]: ...
+    @overload
+    def gate(
+        self,
+        name: str,
+        *,
+        returns: type[S],
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        timeout: timedelta | None = None,
+    ) -> Step[S]: ...
+    def gate(
+        self,
+        name: str,
+        *,
+        returns: type[object] | None = None,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        timeout: timedelta | None = None,
+    ) -> AnyStep:
+        """Add a step that waits for a signal instead of running a task, and return it.
+
+        It succeeds with `Client.signal`. A signal that comes before the steps before it have ended
+        is kept.
+
+        Args:
+            name: Its name, for the signal.
+            returns: Type of the signal's value, if another step uses it.
+            after: Steps that must have succeeded before.
+            timeout: Time after which it fails, counted from the moment at which it waits; None for
+                never.
+
+        Raises:
+            OptionError: If the name is taken, or an option is not allowed.
+        """
+        before = {self._number_of(step) for step in _steps(after)}
+        timeout_s = 0 if timeout is None else _seconds(timeout)
+        draft = Draft(
+            name=self._free_name("", name),
+            task=None,
+            when="succeeded",
+            after=tuple(sorted(before)),
+            timeout_s=timeout_s,
+        )
+        return self._append(draft)
+
+    @property
+    def all(self) -> tuple[AnyStep, ...]:
+        """All steps so far, for a step that follows them."""
+        return tuple(self._steps)
+
+    def __repr__(self) -> str:
+        """Show name, number of steps and id."""
+        return f"<Flow {self.name!r}, {len(self.drafts)} steps, {self.id} in {self.queue!r}>"
+
+    def _append(self, draft: Draft) -> AnyStep:
+        if len(self.drafts) == MAX_STEPS:
+            raise OptionError("steps", MAX_STEPS + 1, f"at most {MAX_STEPS} in a flow")
+        self._edges += len(draft.after)
+        if self._edges > MAX_EDGES:
+            allowed = f"at most {MAX_EDGES}, all steps together (a step between can join many)"
+            raise OptionError("after", self._edges, allowed)
+        step: AnyStep = Step(self, len(self.drafts), draft.name)
+        self._numbers[draft.name] = step.number
+        self.drafts.append(draft)
+        self._steps.append(step)
+        return step
+
+    def _number_of(self, step: object) -> int:
+        if getattr(step, "flow", None) is not self:
+            allowed = "steps of the same flow, as its add returned them"
+            raise OptionError("after", step, allowed)
+        return cast("AnyStep", step).number
+
+    def _free_name(self, type: str, name: str | None) -> str:
+        if name is not None:
+            if check_name("name", name) in self._numbers:
+                raise OptionError("name", name, "one that no other step of the flow has")
+            return name
+        free, count = type, 1
+        while free in self._numbers:
+            count += 1
+            free = f"{type}-{count}"
+        return free
+
+
+def chain(flow: Flow, tasks: Iterable[Task]) -> None:
+    """Add *tasks* to *flow*, each after the one before.
+
+    Raises:
+        OptionError: See `Flow.add`.
+    """
+    last: AnyStep | None = None
+    for task in tasks:
+        last = flow.add(task, after=() if last is None else last)
+
+
+def _steps(after: object) -> Iterable[object]:
+    if isinstance(after, Step):
+        return (cast("object", after),)
+    if not isinstance(after, Iterable):
+        raise OptionError("after", after, "a step, or a list of steps")
+    return cast("Iterable[object]", after)
+
+
+def _seconds(duration: timedelta) -> int:
+    return max(1, whole_seconds(check_timeout(duration)))

@@ -1,0 +1,211 @@
+"""Act on flows: signal, cancel, retry, skip.
+
+Each action reads the flow, decides, and writes, unless the flow has changed meanwhile; then again.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from pyasynq.broker import Broker
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import OptionError
+from pyasynq.core.flow import (
+    FAILED,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    WAITING,
+    Moves,
+    advance,
+    cancel,
+    retry,
+)
+from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError, StepNotFoundError
+from pyasynq.core.flow_info import FlowInfo
+from pyasynq.core.flow_record import FlowChange, FlowRecord, task_id
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.options import DEFAULT_QUEUE, check_name
+from pyasynq.core.report import HEADER, Place, Report, header_of, pack_output, place_of
+from pyasynq.core.states import Action, TaskState
+
+NULL: Final = pack_output("", b"null")
+"""The output of a step that was skipped by hand."""
+
+Decide = Callable[[FlowRecord], FlowChange]
+
+
+class FlowControl:
+    """Acts on the flows of a broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        """Act on the flows of *broker*."""
+        self._broker = broker
+
+    async def signal(self, queue: str, flow_id: str, gate: str, value: object) -> None:
+        """Let a flow go on at *gate*; see `Client.signal`."""
+        output = pack_output("", msgspec.json.encode(value))
+
+        async def signal(record: FlowRecord) -> FlowChange:
+            number = _number_of(record, gate, gates=True)
+            mark = record.marks[number]
+            if mark == RUNNING:
+                moves = advance(record.spec.nodes, record.marks, number, SUCCEEDED)
+            elif mark == WAITING and not await self._has_output(record, number):
+                moves = _unmoved(record)
+            else:
+                raise FlowStateError(queue, flow_id, _gate_is_over(gate, mark))
+            return FlowChange(moves=moves, outputs={number: output})
+
+        while True:
+            record = await self._read(queue, flow_id)
+            if record.state != "running":
+                raise FlowStateError(queue, flow_id, f"it is {record.state}, and awaits no signal")
+            if await self._broker.flows.change(record, await signal(record)):
+                return
+
+    async def cancel(self, queue: str, flow_id: str, reason: str) -> FlowRecord:
+        """Start nothing more of a flow, delete its waiting tasks and stop those that run."""
+
+        def decide(record: FlowRecord) -> FlowChange:
+            if record.state != "running":
+                raise FlowStateError(queue, flow_id, f"it is {record.state}; it does not run")
+            moves = cancel(record.spec.nodes, record.marks)
+            return FlowChange(moves=moves, state="cancelled", reason=reason)
+
+        record = await self._change(queue, flow_id, decide)
+        for number, mark in enumerate(record.marks):
+            if mark == RUNNING and not record.spec.nodes[number].is_gate:
+                await self._stop(record, number)
+        return await self._read(queue, flow_id)
+
+    async def retry(self, queue: str, flow_id: str) -> FlowRecord:
+        """Run again what has failed in a flow that has ended, and then what comes after it."""
+        while True:
+            record = await self._read(queue, flow_id)
+            if record.state not in {"failed", "cancelled"}:
+                reason = f"it is {record.state}; only one that has failed, or was cancelled, can be"
+                raise FlowStateError(queue, flow_id, f"{reason} retried")
+            if await self._broker.flows.change(record, await self._retry(record)):
+                return await self._read(queue, flow_id)
+
+    async def skip(self, queue: str, flow_id: str, step: str) -> FlowRecord:
+        """Go on as if *step* had succeeded, with the result null."""
+
+        def decide(record: FlowRecord) -> FlowChange:
+            number = _number_of(record, step, gates=False)
+            if record.state != "running":
+                raise FlowStateError(queue, flow_id, f"it is {record.state}; it does not run")
+            if record.marks[number] not in {WAITING, RUNNING}:
+                raise FlowStateError(queue, flow_id, f"the step {step!r} has ended")
+            moves = advance(record.spec.nodes, record.marks, number, SUCCEEDED)
+            return FlowChange(moves=moves, outputs={number: NULL})
+
+        record = await self._change(queue, flow_id, decide)
+        number = _number_of(record, step, gates=False)
+        if record.marks[number] == RUNNING and not record.spec.nodes[number].is_gate:
+            await self._stop(record, number)
+        return await self._read(queue, flow_id)
+
+    async def time_out(self, queue: str, flow_id: str, number: int) -> None:
+        """Let the gate *number* fail, if it still waits."""
+        record = await self._read(queue, flow_id)
+        if record.state != "running" or record.marks[number] != RUNNING:
+            return
+        moves = advance(record.spec.nodes, record.marks, number, FAILED)
+        errors = {number: "no signal came in time"}
+        await self._broker.flows.change(record, FlowChange(moves=moves, errors=errors))
+
+    async def _retry(self, record: FlowRecord) -> FlowChange:
+        cancelled = record.state == "cancelled"
+        moves = retry(record.spec.nodes, record.marks, was_cancelled=cancelled)
+        again = (FAILED, SKIPPED) if cancelled else (FAILED,)
+        numbers = [n for n, mark in enumerate(record.marks) if mark in again]
+        found = await self._broker.flows.plans(record.queue, record.id, numbers)
+        times = {n: record.times.get(n, 0) + 1 for n in numbers}
+        plans = {
+            n: _again(plan, record.spec.nodes[n].task_id, times[n])
+            for n, plan in zip(numbers, found, strict=True)
+            if plan is not None
+        }
+        return FlowChange(
+            moves=moves,
+            errors=dict.fromkeys(numbers, ""),
+            plans=plans,
+            times={n: times[n] for n in plans},
+        )
+
+    async def _change(self, queue: str, flow_id: str, decide: Decide) -> FlowRecord:
+        """Change a flow as *decide* says; return it as it was before."""
+        while True:
+            record = await self._read(queue, flow_id)
+            if await self._broker.flows.change(record, decide(record)):
+                return record
+
+    async def _read(self, queue: str, flow_id: str) -> FlowRecord:
+        record = await self._broker.flows.read(queue, flow_id)
+        if record is None:
+            raise FlowNotFoundError(queue, flow_id)
+        return record
+
+    async def _has_output(self, record: FlowRecord, number: int) -> bool:
+        outputs = await self._broker.flows.outputs(record.queue, record.id, [number])
+        return outputs is not None and outputs[0] is not None
+
+    async def _stop(self, record: FlowRecord, number: int) -> None:
+        """Delete the task of a step if it waits, and cancel it if it runs."""
+        queue, step_id = record.spec.nodes[number].queue, record.task_id(number)
+        found = await self._broker.inspection.task(queue, step_id)
+        if found is None:
+            return
+        if found.container.state is TaskState.ACTIVE:
+            await self._broker.registry.cancel(step_id)
+        elif found.container.state in {TaskState.PENDING, TaskState.SCHEDULED, TaskState.RETRY}:
+            await self._broker.inspection.apply(Action.DELETE, found.container, [step_id])
+            times = record.times.get(number, 0)
+            place = Place(kind="flow", queue=record.queue, id=record.id, node=number, member=times)
+            await self._broker.flows.report([Report(place=place, result="skipped")])
+
+
+def home_and_id(flow: object, queue: str | None) -> tuple[str, str]:
+    """Return home and id of *flow*, which is a `FlowInfo` or an id.
+
+    Raises:
+        OptionError: If it is neither.
+    """
+    if isinstance(flow, FlowInfo):
+        if queue not in {None, flow.queue}:
+            raise OptionError("queue", queue, f"left out, or {flow.queue!r} as the flow says")
+        return flow.queue, flow.id
+    if not isinstance(flow, str):
+        raise OptionError("flow", flow, "a FlowInfo (what enqueue_flow returned), or an id")
+    home = DEFAULT_QUEUE if queue is None else queue
+    return check_name("queue", home), check_name("flow", flow)
+
+
+def _number_of(record: FlowRecord, step: str, *, gates: bool) -> int:
+    number = record.spec.number_of(step)
+    if number is None or (gates and not record.spec.nodes[number].is_gate):
+        known = [node.name for node in record.spec.nodes if node.is_gate or not gates]
+        raise StepNotFoundError(record.queue, record.id, step, known)
+    return number
+
+
+def _unmoved(record: FlowRecord) -> Moves:
+    return Moves(record.marks, ())
+
+
+def _gate_is_over(gate: str, mark: str) -> str:
+    return f"the gate {gate!r} " + ("has its signal" if mark == WAITING else "has ended")
+
+
+def _again(plan: Plan, first_id: str, times: int) -> Plan:
+    """Return *plan* for another try: its task has another id, and its reports count again."""
+    message = TaskMessage()
+    message.CopyFrom(plan.message)
+    message.id = task_id(first_id, times)
+    place = place_of(message)
+    if place is not None:
+        message.headers[HEADER] = header_of(msgspec.structs.replace(place, member=times))
+    return msgspec.structs.replace(plan, message=message)

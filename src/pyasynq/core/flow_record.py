@@ -1,0 +1,147 @@
+"""What a broker stores of a flow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from pyasynq.core.compose import Plan
+from pyasynq.core.flow import FAILED, STEP_STATES, FlowState, Moves, Node
+from pyasynq.core.flow_info import FlowInfo, StepInfo
+from pyasynq.core.message import instant
+
+FLOW: Final = -1
+"""In place of the number of a step: the flow itself."""
+
+
+class FlowSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What never changes of a flow.
+
+    Attributes:
+        name: Its name.
+        nodes: Its steps.
+        timeout_s: Seconds after which it is cancelled; 0 for never.
+        keep_s: Seconds for which it is kept after it has succeeded.
+        keep_failed_s: Seconds for which it is kept after any other end.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    timeout_s: int = 0
+    keep_s: int
+    keep_failed_s: int
+
+    def number_of(self, name: str) -> int | None:
+        """Return the number of the step *name*; None if there is no such step."""
+        return next((n for n, node in enumerate(self.nodes) if node.name == name), None)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether its steps are in more than one queue."""
+        return len({node.queue for node in self.nodes}) > 1
+
+
+class NewFlow(msgspec.Struct, frozen=True, kw_only=True):
+    """A flow to be stored and begun.
+
+    Attributes:
+        queue: Its home.
+        id: Its id.
+        spec: Its steps.
+        plans: The plan for the task of each step; None for a gate.
+        moves: How it begins.
+    """
+
+    queue: str
+    id: str
+    spec: FlowSpec
+    plans: Sequence[Plan | None]
+    moves: Moves
+
+
+class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A flow as it is stored.
+
+    Attributes:
+        queue: Its home.
+        id: Its id.
+        spec: Its steps.
+        state: Its state.
+        marks: The mark of each step.
+        version: Grows with each change.
+        created_s: When it was stored, Unix seconds.
+        ended_s: When it ended, Unix seconds; 0 while it runs.
+        reason: Why it was cancelled; empty if it was not.
+        errors: Why steps have failed, by their numbers.
+        times: How often steps were retried, by their numbers; those that were not are left out.
+    """
+
+    queue: str
+    id: str
+    spec: FlowSpec
+    state: FlowState
+    marks: str
+    version: int
+    created_s: int
+    ended_s: int = 0
+    reason: str = ""
+    errors: Mapping[int, str] = {}
+    times: Mapping[int, int] = {}
+
+    def task_id(self, number: int) -> str:
+        """Return the id of the task of a step; each time that it is retried it has another one."""
+        return task_id(self.spec.nodes[number].task_id, self.times.get(number, 0))
+
+    def info(self) -> FlowInfo:
+        """Return the flow as users see it."""
+        nodes = self.spec.nodes
+        return FlowInfo(
+            id=self.id,
+            queue=self.queue,
+            name=self.spec.name,
+            state=self.state,
+            steps=tuple(self._step(number) for number in range(len(nodes))),
+            created_at=instant(self.created_s),
+            ended_at=instant(self.ended_s) if self.ended_s else None,
+            reason=self.reason or None,
+        )
+
+    def _step(self, number: int) -> StepInfo:
+        node, mark = self.spec.nodes[number], self.marks[number]
+        return StepInfo(
+            name=node.name,
+            state=STEP_STATES[mark],
+            type=node.type or None,
+            queue=node.queue,
+            task_id=None if node.is_gate else self.task_id(number),
+            when=node.when,
+            after=tuple(self.spec.nodes[before].name for before in node.after),
+            error=self.errors.get(number) if mark == FAILED else None,
+        )
+
+
+class FlowChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a flow that depends on its present record.
+
+    Attributes:
+        moves: The new marks, and the steps that start.
+        state: The new state; a running flow whose steps have all ended ends, whatever this says.
+        reason: Why it is cancelled; empty if it is not.
+        outputs: Outputs of gates, by their numbers. A gate that has one ends when it begins.
+        errors: Why steps fail, by their numbers; empty to forget the error.
+        plans: New plans for the tasks of steps, by their numbers.
+        times: How often those were retried.
+    """
+
+    moves: Moves
+    state: FlowState = "running"
+    reason: str = ""
+    outputs: Mapping[int, bytes] = {}
+    errors: Mapping[int, str] = {}
+    plans: Mapping[int, Plan] = {}
+    times: Mapping[int, int] = {}
+
+
+def task_id(first: str, times: int) -> str:
+    """Return the id of a step's task, which was *first* before the step was retried."""
+    return f"{first}:{times}" if times else first

@@ -1,0 +1,52 @@
+"""Read the results of other steps that a step uses."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from pyasynq.broker import FlowPort
+from pyasynq.core.call import INPUTS
+from pyasynq.core.codec import Codecs
+from pyasynq.core.control import SkipRetry
+from pyasynq.core.flow_outputs import open_output
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.report import place_of, unpack_output
+
+_decode: Final = msgspec.json.Decoder(dict[str, int]).decode
+
+
+class Inputs:
+    """Reads the inputs of steps."""
+
+    def __init__(self, port: FlowPort, codecs: Codecs) -> None:
+        """Read from *port*; open sealed results with *codecs*."""
+        self._port = port
+        self._codecs = codecs
+
+    async def read(self, message: TaskMessage) -> Mapping[str, bytes]:
+        """Return the results that the step of *message* uses, by the names of its parameters.
+
+        Raises:
+            SkipRetry: If the flow is gone.
+            CodecError: If a result cannot be opened.
+            BrokerError: If the broker does not answer.
+        """
+        place = place_of(message)
+        if place is None:
+            return {}
+        numbers = _decode(message.headers[INPUTS])
+        outputs = await self._port.outputs(place.queue, place.id, list(numbers.values()))
+        gone = f"flow {place.id!r} of {place.queue!r} is gone, and with it the results it needs"
+        if outputs is None:
+            raise SkipRetry(gone)
+        found = dict(zip(numbers, outputs, strict=True))
+        if not any(unpack_output(output or b"")[0] for output in outputs):
+            return {name: unpack_output(it or b"")[1] or b"null" for name, it in found.items()}
+        record = await self._port.read(place.queue, place.id)
+        if record is None:
+            raise SkipRetry(gone)
+        return {
+            name: open_output(self._codecs, record, numbers[name], output) or b"null"
+            for name, output in found.items()
+        }

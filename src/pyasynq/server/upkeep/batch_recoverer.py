@@ -1,0 +1,43 @@
+"""Go on with batches of tasks whose clients have gone."""
+
+from typing import Final
+
+from pyasynq.broker import BatchPort
+from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
+
+log: Final = get_logger("pyasynq.server")
+
+PERIOD_S: Final = 30.0
+
+
+class BatchRecoverer(Actor):
+    """Releases or deletes the staged tasks of one queue that their clients have left."""
+
+    def __init__(self, port: BatchPort, queue: str, *, clock: Clock, outages: OutageLog) -> None:
+        """Look after the batches of *queue*."""
+        super().__init__(clock=clock, outages=outages)
+        self.name: str = f"batch recoverer of {queue!r}"
+        self._port = port
+        self._queue = queue
+        self._broken: set[str] = set()
+
+    async def step(self) -> float:
+        """Go on with the batches that nobody has changed for some time."""
+        done = await self._port.repair(self._queue)
+        if done.released:
+            text = "%d tasks of %r were created together, and are released in place of their client"
+            log.info(text, done.released, self._queue)
+        if done.discarded:
+            text = (
+                "%d batches of %r are deleted: their clients have gone before all tasks were there"
+            )
+            log.warning(text, done.discarded, self._queue)
+        if done.noticed:
+            text = "%d members of batches of %r had ended without a report, and are counted now"
+            log.info(text, done.noticed, self._queue)
+        for batch_id in sorted({*done.broken} - self._broken):
+            log.error("the record of batch %s in %r cannot be read", batch_id, self._queue)
+        self._broken = {*done.broken}
+        return PERIOD_S

@@ -1,0 +1,130 @@
+"""Look after flows: what is over its time, and steps whose end nobody has reported.
+
+A worker that knows flows reports the end of a step in the step that settles its task. Workers that
+do not (of Go, or of earlier versions) end the task alone, and an operator may archive or delete it.
+Then the state of the task tells how the step has ended.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from pyasynq.broker import Broker, FlowTimer, StoredTask
+from pyasynq.client.flow_control import FlowControl
+from pyasynq.core.codec import HEADER
+from pyasynq.core.errors import PoisonError
+from pyasynq.core.flow import RUNNING
+from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
+from pyasynq.core.flow_record import FLOW, FlowRecord
+from pyasynq.core.outcome import Event
+from pyasynq.core.report import Place, Report, pack_output, report_on
+from pyasynq.core.states import TaskState
+from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
+
+log: Final = get_logger("pyasynq.server")
+
+PERIOD_S: Final = 5.0
+
+IDLE_S: Final = 30
+"""Seconds without a change after which the tasks of a flow are looked at."""
+
+MOST: Final = 32
+"""Flows, and timers, of one step."""
+
+GONE: Final = (
+    "its task is gone: a worker that knows no flows has ended it, or somebody has deleted it"
+)
+OUT_OF_TIME: Final = "its timeout has passed"
+
+
+class FlowRecoverer(Actor):
+    """Looks after the flows that are stored with one queue."""
+
+    def __init__(self, broker: Broker, queue: str, *, clock: Clock, outages: OutageLog) -> None:
+        """Look after the flows of *queue*."""
+        super().__init__(clock=clock, outages=outages)
+        self.name: str = f"flow recoverer of {queue!r}"
+        self._broker = broker
+        self._control = FlowControl(broker)
+        self._queue = queue
+
+    async def step(self) -> float:
+        """End what is over its time, and report the ends of steps that nobody has reported."""
+        flows = self._broker.flows
+        neglected = await flows.look_after(self._queue, idle_s=IDLE_S, count=MOST)
+        for timer in neglected.timers:
+            await self._time_out(timer)
+        for flow_id in neglected.idle:
+            record = await flows.read(self._queue, flow_id)
+            if record is not None:
+                await self._look_at(record)
+        return PERIOD_S
+
+    async def _time_out(self, timer: FlowTimer) -> None:
+        with suppress(FlowNotFoundError, FlowStateError):  # it has ended meanwhile
+            if timer.node == FLOW:
+                await self._control.cancel(self._queue, timer.id, OUT_OF_TIME)
+                log.warning("flow %s of %r is cancelled: %s", timer.id, self._queue, OUT_OF_TIME)
+            else:
+                await self._control.time_out(self._queue, timer.id, timer.node)
+
+    async def _look_at(self, record: FlowRecord) -> None:
+        for number, mark in enumerate(record.marks):
+            if mark != RUNNING or record.spec.nodes[number].is_gate:
+                continue
+            report = await self._report_on(record, number)
+            if report is not None:
+                name = record.spec.nodes[number].name
+                log.info("step %s of flow %s: %s, as its task says", name, record.id, report.result)
+                await self._broker.flows.report([report])
+
+    async def _report_on(self, record: FlowRecord, number: int) -> Report | None:
+        """Return the report on a running step whose task has ended; None if it has not.
+
+        The order of the looks matters: a task may be on its way in the mail of the flow's home, and
+        a report in that of the task's queue. Each letter is written in one step with what it
+        follows.
+        """
+        queue = record.spec.nodes[number].queue
+        is_apart = queue != record.queue
+        if is_apart and await self._has_mail(record.queue):
+            return None
+        try:
+            task = await self._broker.inspection.task(queue, record.task_id(number))
+        except PoisonError:
+            return None
+        if task is not None:
+            return _report_by_state(_place(record, number), task)
+        if is_apart and await self._has_mail(queue):
+            return None
+        now = await self._broker.flows.read(record.queue, record.id)
+        if now is None or now.marks[number] != RUNNING or now.times != record.times:
+            return None
+        return report_on(_place(record, number), "archived", error=GONE)
+
+    async def _has_mail(self, queue: str) -> bool:
+        return self._broker.supports("mail") and bool(await self._broker.mail.letters(queue, 0, 1))
+
+
+def _place(record: FlowRecord, number: int) -> Place:
+    times = record.times.get(number, 0)
+    return Place(kind="flow", queue=record.queue, id=record.id, node=number, member=times)
+
+
+_EVENTS: Final[dict[TaskState, Event]] = {
+    TaskState.COMPLETED: "succeeded",
+    TaskState.ARCHIVED: "archived",
+}
+
+
+def _report_by_state(place: Place, task: StoredTask) -> Report | None:
+    event = _EVENTS.get(task.container.state)
+    if event is None:
+        return None
+    info = task.info
+    if info is None:
+        return report_on(place, event, error="its message cannot be read")
+    result = info.result
+    output = pack_output(info.headers.get(HEADER, ""), result) if result else b""
+    return report_on(place, event, output=output, error=info.last_error or "")

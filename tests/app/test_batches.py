@@ -1,0 +1,103 @@
+"""Batches of an app: one task follows when all members have ended, whatever they did."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pyasynq import (
+    ActiveTask,
+    App,
+    BatchOutcome,
+    Clock,
+    Inspector,
+    RevokeTask,
+    SkipRetry,
+)
+from pyasynq.broker import Broker
+from tests.support.brokers import KINDS, broker_of
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(params=KINDS)
+async def broker(
+    request: pytest.FixtureRequest, redis_server: RedisServer
+) -> AsyncIterator[Broker]:
+    async with broker_of(request.param, redis_server, Clock()) as broker:
+        yield broker
+
+
+class Bench:
+    """An app whose tasks note what they do."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.ran: list[int] = []
+        self.followed: list[tuple[str, BatchOutcome]] = []
+        self.app = app = App(broker, queues={"default": 1, "low": 1}, concurrency=5)
+
+        @app.task("work", max_retry=0)
+        async def work(task: ActiveTask, number: int, children: int = 0) -> None:
+            task.batch.add(*[work.task(number=number * 10 + n) for n in range(1, children + 1)])
+            self.ran.append(number)
+            if number == 13:
+                raise SkipRetry("unlucky")
+            if number == 14:
+                raise RevokeTask
+
+        @app.task("done", queue="low")
+        async def done(task: ActiveTask) -> None:
+            self.followed.append(("done", task.batch_outcome))
+
+        @app.task("alarm")
+        async def alarm(task: ActiveTask) -> None:
+            self.followed.append(("alarm", task.batch_outcome))
+
+        self.work, self.done, self.alarm = work, done, alarm
+
+    async def run(self, numbers: range, *, children: int = 0) -> str:
+        """Enqueue a batch and run it to the end; return its id."""
+        tasks = [self.work.task(number=number, children=children) for number in numbers]
+        batch = self.app.batch(tasks, then=self.done.task(), failed=self.alarm.task())
+        async with self.app:
+            info = await batch.enqueue()
+            async with self.app.server().running():
+                await wait_until(lambda: self.followed)
+        return info.id
+
+
+async def test_a_task_follows_when_all_members_have_succeeded(broker: Broker) -> None:
+    bench = Bench(broker)
+    batch_id = await bench.run(range(10))
+    assert sorted(bench.ran) == [*range(10)]
+    ((name, outcome),) = bench.followed
+    assert (name, outcome) == (
+        "done",
+        BatchOutcome(id=batch_id, queue="default", total=10, failed=0),
+    )
+
+
+async def test_another_task_follows_when_a_member_has_failed(broker: Broker) -> None:
+    bench = Bench(broker)
+    batch_id = await bench.run(range(10, 20))
+    ((name, outcome),) = bench.followed
+    assert name == "alarm"
+    assert (outcome.total, outcome.failed, outcome.succeeded) == (10, 1, 9)
+    async with Inspector(broker) as inspector:
+        info = await inspector.batch("default", batch_id)
+        assert (info.state, info.total, info.ended, info.failed) == ("failed", 10, 10, 1)
+        assert await inspector.failed_members("default", batch_id) == [f"{batch_id}:3"]
+
+
+async def test_a_member_adds_members(broker: Broker) -> None:
+    bench = Bench(broker)
+    await bench.run(range(1, 3), children=3)
+    assert sorted(bench.ran) == [1, 2, 11, 12, 13, 21, 22, 23]
+    ((name, outcome),) = bench.followed
+    assert (name, outcome.total, outcome.failed) == ("alarm", 8, 1)
+
+
+async def test_what_follows_an_empty_batch_runs_at_once(broker: Broker) -> None:
+    bench = Bench(broker)
+    await bench.run(range(0))
+    ((name, outcome),) = bench.followed
+    assert (name, outcome.total) == ("done", 0)

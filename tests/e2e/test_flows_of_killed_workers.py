@@ -1,0 +1,122 @@
+"""Workers are killed at any moment: each flow ends as its graph says, each step with one task."""
+
+import logging
+import os
+import random
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pyasynq import Client, Flow, Inspector
+from pyasynq.core.flow import STEP_STATES
+from pyasynq.core.flow_info import FlowInfo
+from tests.cli.processes import worker
+from tests.e2e.apps.flowing import step
+from tests.support.flow_model import QUEUES, Graph, a_graph, outcomes
+from tests.support.waiting import wait_until
+
+APP = "tests.e2e.apps.flowing:app"
+IS_CAMPAIGN = "PYASYNQ_CAMPAIGN" in os.environ
+FLOWS, KILLS = (1000, 100) if IS_CAMPAIGN else (60, 6)
+PATIENCE_S = 1200 if IS_CAMPAIGN else 60
+
+log = logging.getLogger(__name__)
+
+
+@pytest.fixture(params=["redis", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/tasks.db"
+    return str(request.getfixturevalue("own_redis").url)
+
+
+def runs_in(notes: Path) -> list[list[str]]:
+    """Return id and process of each run, without an unfinished line."""
+    whole, _, _ = notes.read_text().rpartition("\n")
+    return [line.split() for line in whole.splitlines()]
+
+
+def flow_of(number: int, graph: Graph) -> Flow:
+    """Return a flow of *graph*, whose steps are named by their numbers."""
+    flow = Flow("random", id=f"{number}", queue=QUEUES[number % len(QUEUES)])
+    for (when, after), end, queue in zip(graph.steps, graph.ends, graph.queues, strict=True):
+        before = [flow.all[it] for it in after]
+        task = step.options(queue=queue).task(end, [])
+        flow.add(task, after=before, when=when, name=f"{len(flow.all)}")
+    return flow
+
+
+async def ended_flows(url: str) -> dict[int, FlowInfo]:
+    """Return the flows that have ended, by their numbers."""
+    async with Inspector(url) as inspector:
+        found = [flow for q in QUEUES for flow in await inspector.flows(q, "ended", size=FLOWS)]
+    return {int(flow.id): flow for flow in found}
+
+
+async def kill_again_and_again(notes: Path, runs: int) -> None:
+    """Kill a worker after each some runs."""
+    chances = random.Random(7)
+    for _ in range(KILLS):
+        wanted = len(runs_in(notes)) + chances.randint(1, runs // KILLS // 2)
+        await wait_until(lambda wanted=wanted: len(runs_in(notes)) >= wanted, PATIENCE_S)
+        with suppress(ProcessLookupError):
+            os.kill(int(runs_in(notes)[-1][1]), signal.SIGKILL)
+
+
+@pytest.mark.timeout(PATIENCE_S * 3)
+async def test_random_flows_over_three_queues_end_as_their_graphs_say(
+    url: str, tmp_path: Path
+) -> None:
+    chance, notes = random.Random(11), tmp_path / "notes"
+    notes.touch()
+    graphs = [a_graph(chance) for _ in range(FLOWS)]
+    marks = [outcomes(graph) for graph in graphs]
+    async with Client(url) as client:
+        for number, graph in enumerate(graphs):
+            await client.enqueue_flow(flow_of(number, graph))
+    started = [f"{n}:{k}" for n, ends in enumerate(marks) for k in _started(graphs[n], ends)]
+    environ = {"FLOWING_URL": url, "FLOWING_FILE": str(notes)}
+
+    async def all_have_ended() -> bool:
+        return len(await ended_flows(url)) == FLOWS
+
+    async with worker(APP, "-p", "2", "-c", "10", environ=environ):
+        await kill_again_and_again(notes, len(started))
+        await wait_until(all_have_ended, PATIENCE_S)
+    log.info(
+        "%d flows, %d steps, %d kills, %d runs", FLOWS, len(started), KILLS, len(runs_in(notes))
+    )
+    found = await ended_flows(url)
+    assert {n: [it.state for it in flow.steps] for n, flow in found.items()} == {
+        n: [STEP_STATES[mark] for mark in ends] for n, ends in enumerate(marks)
+    }
+    assert {task_id for task_id, _ in runs_in(notes)} == {*started}
+    assert await left_in(url) == 0
+
+
+def _started(graph: Graph, marks: str) -> Sequence[int]:
+    """Return the numbers of the steps whose tasks must run."""
+    return [
+        n for n, mark in enumerate(marks) if mark in "sf" or (mark == "x" and _ran(graph, marks, n))
+    ]
+
+
+def _ran(graph: Graph, marks: str, number: int) -> bool:
+    """Return whether a step that is marked as skipped has run, and was revoked."""
+    when, after = graph.steps[number]
+    before = {marks[it] for it in after}
+    lost = bool(before & {"f", "u"})
+    if when == "succeeded":
+        return not lost and "x" not in before
+    return when == "ended" or lost
+
+
+async def left_in(url: str) -> int:
+    """Return the number of tasks that wait or run, and of letters that wait."""
+    async with Inspector(url) as inspector:
+        infos = [await inspector.queue_info(queue) for queue in await inspector.queues()]
+        mail = [letter for queue in QUEUES for letter in await inspector.mail(queue)]
+    return len(mail) + sum(it.pending + it.active + it.retry + it.scheduled for it in infos)

@@ -1,0 +1,174 @@
+"""Flows go on after steps whose end nobody has reported, and end when their time is over."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from pyasynq import Clock
+from pyasynq.broker import Broker, Container
+from pyasynq.core.flow_record import NewFlow
+from pyasynq.core.report import unpack_output
+from pyasynq.core.states import Action, TaskState
+from pyasynq.core.verdict import DONE, Verdict
+from pyasynq.runtime.actor import OutageLog
+from pyasynq.server.upkeep import flow_recoverer
+from pyasynq.server.upkeep.flow_recoverer import GONE, FlowRecoverer
+from tests.support.brokers import KINDS, broker_of
+from tests.support.factories import archived, completed, retried, settle, take
+from tests.support.flow_model import StepShape
+from tests.support.flows import a_flow, ending, marks_of, open_flow, record_of
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
+
+FIRST: StepShape = ("succeeded", ())
+NEXT: StepShape = ("succeeded", (0,))
+GATE = {"type": "", "task_id": "", "timeout_s": 1}
+
+
+@pytest.fixture(params=KINDS)
+async def broker(
+    request: pytest.FixtureRequest, redis_server: RedisServer
+) -> AsyncIterator[Broker]:
+    async with broker_of(request.param, redis_server, Clock()) as broker:
+        yield broker
+
+
+@pytest.fixture
+def recoverer(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> FlowRecoverer:
+    """Return a recoverer for which each flow is idle at once."""
+    monkeypatch.setattr(flow_recoverer, "IDLE_S", -1)
+    return FlowRecoverer(broker, "q", clock=Clock(), outages=OutageLog("the broker"))
+
+
+async def end_alone(broker: Broker, verdict: Verdict | None = None, *, result: bytes = b"") -> None:
+    """End the next task of ``q`` as a worker does that knows no flows."""
+    (lease,) = await take(broker)
+    if result:
+        await broker.work.write_result(lease, result)
+    assert await settle(broker, lease, verdict or completed(lease)) is True
+
+
+async def test_a_completed_task_says_that_its_step_has_succeeded(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    await end_alone(broker, result=b"[1]")
+    await recoverer.step()
+    assert await marks_of(broker) == "sr"
+    outputs = await broker.flows.outputs("q", "flow", [0])
+    assert outputs is not None
+    assert [unpack_output(output) for output in outputs if output] == [("", b"[1]")]
+
+
+async def test_an_archived_task_says_that_its_step_has_failed(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    (lease,) = await take(broker)
+    await settle(broker, lease, archived(lease))
+    await recoverer.step()
+    record = await record_of(broker)
+    assert (record.marks, record.errors) == ("fu", {0: "boom"})
+
+
+async def test_a_task_that_is_gone_has_failed(broker: Broker, recoverer: FlowRecoverer) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    await end_alone(broker, DONE)
+    await recoverer.step()
+    record = await record_of(broker)
+    assert (record.state, record.marks, record.errors) == ("failed", "fu", {0: GONE})
+
+
+async def test_a_task_that_an_operator_has_deleted_has_failed(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await open_flow(broker, a_flow(FIRST, FIRST))
+    container = Container(queue="q", state=TaskState.PENDING)
+    await broker.inspection.apply(Action.DELETE, container, ["flow:1"])
+    await recoverer.step()
+    assert await marks_of(broker) == "rf"
+
+
+async def test_tasks_that_wait_or_run_are_left_alone(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await open_flow(broker, a_flow(FIRST, FIRST, FIRST, changes={2: {"delay_s": 1000}}))
+    (lease,) = await take(broker)
+    await recoverer.step()
+    await settle(broker, lease, retried(lease))
+    await recoverer.step()
+    assert await marks_of(broker) == "rrr"
+
+
+async def test_a_task_on_its_way_is_not_gone(broker: Broker, recoverer: FlowRecoverer) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT, queues="qr"))
+    (lease,) = await take(broker)
+    await settle(broker, lease, ending(lease))  # the task for `r` is in the mail now
+    await recoverer.step()
+    assert await marks_of(broker) == "sr"
+
+
+async def test_a_report_on_its_way_counts_before_the_task_is_gone(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await open_flow(broker, a_flow(FIRST, queues="r"))
+    (lease,) = await take(broker, queue="r")
+    await settle(broker, lease, ending(lease))  # the report is in the mail of `r` now
+    await recoverer.step()
+    assert await marks_of(broker) in {"r", "s"}
+    if broker.supports("mail"):
+        await broker.mail.deliver("r")
+    assert await marks_of(broker) == "s"
+
+
+def short(flow: NewFlow) -> NewFlow:
+    """Return *flow* with a timeout of a second."""
+    return msgspec.structs.replace(flow, spec=msgspec.structs.replace(flow.spec, timeout_s=1))
+
+
+async def test_a_gate_fails_when_its_time_is_over(broker: Broker, recoverer: FlowRecoverer) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT, changes={0: GATE}))
+
+    async def has_failed() -> bool:
+        await recoverer.step()
+        return await marks_of(broker) == "fu"
+
+    await wait_until(has_failed)
+    record = await record_of(broker)
+    assert (record.state, record.errors) == ("failed", {0: "no signal came in time"})
+
+
+async def test_a_flow_is_cancelled_when_its_time_is_over(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await open_flow(broker, short(a_flow(FIRST, FIRST, NEXT, changes={1: {"delay_s": 1000}})))
+    (lease,) = await take(broker)
+
+    async def is_over() -> bool:
+        await recoverer.step()
+        return (await record_of(broker)).state == "cancelled"
+
+    await wait_until(is_over)
+    record = await record_of(broker)
+    assert (record.marks, record.reason) == ("rxx", "its timeout has passed")
+    assert await broker.inspection.task("q", "flow:1") is None
+    assert await settle(broker, lease, ending(lease)) is True
+    assert await marks_of(broker) == "sxx"
+
+
+async def test_a_flow_is_forgotten_some_time_after_its_end(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    flow = a_flow(FIRST)
+    spec = msgspec.structs.replace(flow.spec, keep_s=1)
+    await open_flow(broker, msgspec.structs.replace(flow, spec=spec))
+    (lease,) = await take(broker)
+    await settle(broker, lease, ending(lease))
+
+    async def is_gone() -> bool:
+        await recoverer.step()
+        return await broker.flows.read("q", "flow") is None
+
+    await wait_until(is_gone)
+    assert await broker.flows.list("q", running=False, start=0, count=9) == []
