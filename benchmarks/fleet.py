@@ -104,12 +104,12 @@ def evaluate_fleets(costs: Sequence[Cost]) -> Iterator[Goal]:
         unit="",
     )
     added = [
-        further(cost, base).cpu_ms / cost.queues
+        further(cost, base).cpu_ms / (1 + cost.queues)
         for cost, base in zip(costs, _baselines(costs), strict=True)
         if base is not None
     ]
     yield Goal(
-        text="Redis CPU in a second for each queue of a further idle server",
+        text="Redis CPU in a second for a further idle server, and for each of its queues",
         value=max(added, default=None),
         bound=0.05,
         is_floor=False,

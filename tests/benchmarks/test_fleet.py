@@ -18,13 +18,13 @@ COSTS = [
     a_cost(1, 1, connections=4, cpu_ms=1.0),
     a_cost(1, 11, connections=40, cpu_ms=1.4),
     a_cost(3, 1, connections=6, cpu_ms=2.0),
-    a_cost(3, 11, connections=77, cpu_ms=3.8),
+    a_cost(3, 11, connections=77, cpu_ms=4.4),
 ]
 
 
 def test_a_further_server_is_compared_with_the_smaller_fleet_of_the_same_queues() -> None:
     rows = [line.split("|") for line in format_costs(COSTS).splitlines()[2:6]]
-    assert [row[-2].strip() for row in rows] == ["—", "0.040", "—", "0.180"]
+    assert [row[-2].strip() for row in rows] == ["—", "0.040", "—", "0.240"]
 
 
 def test_the_goals_judge_the_most_expensive_fleet() -> None:
