@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
+from pyasynq.core.call import INPUTS
 from pyasynq.core.codec import HEADER as CODECS
 from pyasynq.core.control import NotAwaitedError, ResultError, SkipRetry
 from pyasynq.core.errors import OptionError, PyasynqError
@@ -41,6 +42,9 @@ AddedTask: TypeAlias = tuple[Task, contextvars.Context]
 
 NO_INPUTS: Final[Mapping[str, bytes]] = {}
 """The inputs of a task that uses no results of steps."""
+
+OF_STEPS: Final = frozenset({HEADER, INPUTS})
+"""Headers that a handler must not pass on: a task with them would report to its flow."""
 
 TOO_LATE: Final = ()
 """In place of the tasks that a handler adds: its run has ended."""
@@ -136,8 +140,9 @@ class ActiveTask:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Text metadata that came with the task."""
-        return dict(self._message.headers)
+        """Text metadata that came with the task, without what makes it a step of a flow."""
+        headers = self._message.headers
+        return {name: text for name, text in headers.items() if name not in OF_STEPS}
 
     @property
     def queue(self) -> str:
