@@ -52,8 +52,8 @@ class Call(Task, Generic[R]):
     @classmethod
     def with_options(cls, type: str, payload: bytes, options: Options) -> Self:
         """Return a call whose *options* were checked before."""
-        call = super().with_options(type, payload, options)
-        call.inputs = NO_INPUTS
+        call = cls(type, payload)
+        call.headers, call.options, call.inputs = options.headers, options, NO_INPUTS
         return call
 
 
