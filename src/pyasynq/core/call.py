@@ -59,4 +59,4 @@ class Call(Task, Generic[R]):
 
 def inputs_of(task: Task) -> Mapping[str, StepResult]:
     """Return the arguments of *task* that are results of steps."""
-    return cast("Call[object]", task).inputs if isinstance(task, Call) else NO_INPUTS
+    return cast("Call[object]", task).inputs if type(task) is Call else NO_INPUTS

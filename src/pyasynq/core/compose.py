@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from pyasynq.core.call import INPUTS, Call, inputs_of
+from pyasynq.core.call import INPUTS, inputs_of
 from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
 from pyasynq.core.errors import OptionError
 from pyasynq.core.info import TaskInfo
@@ -129,7 +129,7 @@ def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Pla
     Source:
         Protocol sections 4.2 and 5.2 (asynq v0.26.0 ``Client.EnqueueContext``, ``composeOptions``).
     """
-    if type(task) is Call and inputs_of(task) and INPUTS not in options.headers:
+    if inputs_of(task) and INPUTS not in options.headers:
         allowed = "a step of its flow, because it uses results of other steps (flow.add)"
         raise OptionError("task", task, allowed)
     message = TaskMessage(
