@@ -38,6 +38,7 @@ from pyasynq.broker.ports.history import CountedSpan, HistoryPort
 from pyasynq.broker.ports.inspection import (
     Container,
     InspectionPort,
+    Matches,
     Move,
     Page,
     Progress,
@@ -92,6 +93,7 @@ __all__ = [
     "InspectionPort",
     "Lease",
     "MailPort",
+    "Matches",
     "Move",
     "Neglected",
     "NewTask",

@@ -68,7 +68,8 @@ class SqliteFlows:
 
         def read(tx: Transaction) -> Sequence[FlowRecord]:
             sql = f"""SELECT {COLUMNS} FROM pyasynq_flow WHERE queue = ? AND (ended_s = 0) = ?
-                AND (ends = 0 OR ends > ?) ORDER BY ends DESC, changed_s DESC, seq DESC LIMIT ? OFFSET ?"""
+                AND (ends = 0 OR ends > ?)
+                ORDER BY ends DESC, changed_s DESC, seq DESC LIMIT ? OFFSET ?"""
             rows = tx.rows(sql, tx.queue_id(queue), running, tx.now_us, count, start)
             return [_Flow(tx, queue, row).record() for row in rows]
 
