@@ -69,7 +69,6 @@ CHECKERS = {
 STRICT = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}
 
 
-@pytest.mark.timeout(300)  # the type checkers have no cache
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_type_checker_finds_the_mistakes_of_those_who_install_it(
     installed: Path, tmp_path: Path, checker: str
@@ -86,7 +85,6 @@ def test_a_type_checker_finds_the_mistakes_of_those_who_install_it(
 FOR_USERS_OF_DJANGO = {f"pyasynq.integrations.django.{name}" for name in django.__all__}
 
 
-@pytest.mark.timeout(300)  # pyright reads all requirements of the library
 def test_every_public_name_says_its_type(installed: Path) -> None:
     python = installed.parents[2] / "bin" / "python"
     command = [sys.executable, "-m", "pyright", "--pythonpath", python, "--outputjson"]

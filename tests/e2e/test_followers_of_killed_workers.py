@@ -72,7 +72,7 @@ async def kill_again_and_again(notes: Notes) -> None:
         notes.kill_last()
 
 
-@pytest.mark.timeout(PATIENCE_S * 3)
+@pytest.mark.timeout(3600 if IS_CAMPAIGN else 600)
 async def test_each_task_that_follows_another_is_there_once(url: str, tmp_path: Path) -> None:
     notes = Notes(tmp_path / "notes")
     environ = {"FOLLOWING_URL": url, "FOLLOWING_FILE": str(tmp_path / "notes")}

@@ -3,13 +3,11 @@
 import asyncio
 import sys
 
-import pytest
 from redis.asyncio import Redis
 
 from tests.cli.processes import ROOT
 
 
-@pytest.mark.timeout(240)
 async def test_the_memory_of_a_worker_stays_flat_over_tens_of_thousands_of_tasks(
     redis_url: str, r: Redis
 ) -> None:

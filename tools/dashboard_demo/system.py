@@ -16,7 +16,7 @@ import pyasynq
 
 HERE = Path(__file__).parent
 GO_PEER = HERE.parent.parent / "tests/interop/peer"
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @asynccontextmanager

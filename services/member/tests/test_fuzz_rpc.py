@@ -136,7 +136,6 @@ def test_every_rpc_is_called() -> None:
     assert sorted(DOCUMENTED) == sorted(SERVICE.methods_by_name)
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("at_once")
 @EXAMPLES
 @given(call=CALLS)

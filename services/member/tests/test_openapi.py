@@ -18,7 +18,6 @@ from services.member.tests.transports import http_site
 
 # Other tests cover the differences between databases.
 pytestmark = [
-    pytest.mark.timeout(240),
     pytest.mark.usefixtures("at_once"),
     pytest.mark.parametrize("db_source", ["sqlite"], indirect=True),
 ]

@@ -32,7 +32,6 @@ def test_an_excerpt_stands_in_its_file(file: str, excerpt: str) -> None:
 
 
 # The test waits for mails as long as the reader does: the delay of the lesson.
-@pytest.mark.timeout(180)
 async def test_the_commands_print_what_the_page_shows(tmp_path: Path) -> None:
     ports = {port: str(free_port()) for port in READERS_PORTS}
     (tmp_path / "services").symlink_to(ROOT / "services")

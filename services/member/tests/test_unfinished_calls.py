@@ -64,7 +64,6 @@ async def statuses(site: str) -> Sequence[int]:
         return [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("path", "size"),
     [(CREATE, BEYOND_BOUNDS), (CREATE, WITHIN_BOUNDS), (CHECK, WITHIN_BOUNDS)],

@@ -125,7 +125,7 @@ async def drain(fleet: Fleet) -> None:
     queue.close()
 
 
-@pytest.mark.timeout(7200 if IS_CAMPAIGN else 180)
+@pytest.mark.timeout(7200 if IS_CAMPAIGN else 600)
 async def test_every_accepted_task_runs_whatever_is_killed(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "tasks.db")
     await run_and_kill(fleet)

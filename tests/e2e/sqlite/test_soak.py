@@ -38,7 +38,7 @@ async def consume(worker: Peer, producing: "asyncio.Future[Any]") -> list[str]:
     return done + await worker("work")
 
 
-@pytest.mark.timeout(3600 if IS_CAMPAIGN else 180)
+@pytest.mark.timeout(3600 if IS_CAMPAIGN else 600)
 async def test_four_processes_share_a_file(peers: list[Peer], file: Path) -> None:
     one, two, three, four = peers
     producing = asyncio.gather(produce(one), produce(two))
@@ -49,7 +49,7 @@ async def test_four_processes_share_a_file(peers: list[Peer], file: Path) -> Non
     assert file.with_name("tasks.db-wal").stat().st_size < 64 * 1024 * 1024
 
 
-@pytest.mark.timeout(3600 if IS_CAMPAIGN else 180)
+@pytest.mark.timeout(3600 if IS_CAMPAIGN else 600)
 async def test_all_four_processes_produce_and_consume(peers: list[Peer]) -> None:
     producing = asyncio.gather(*(produce(each) for each in peers))
     accepted = [task_id for ids in await producing for task_id in ids]

@@ -64,7 +64,6 @@ def on_sqlite(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator
         yield environment
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("options", [*WORKERS, *PRELOADED])
 async def test_views_work_side_by_side_on_redis(
     options: str, on_redis: dict[str, str], data: Path, tmp_path: Path
@@ -72,7 +71,6 @@ async def test_views_work_side_by_side_on_redis(
     await call_views(options, on_redis, data, tmp_path / "http.sock")
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("options", PRELOADED)
 async def test_views_work_side_by_side_on_sqlite_after_a_fork(
     options: str, on_sqlite: dict[str, str], data: Path, tmp_path: Path

@@ -16,9 +16,6 @@ from services.member.tests.faults.world import World
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
-# Many sign-ups take long on a busy machine.
-pytestmark = pytest.mark.timeout(240)
-
 SIGN_UPS = crowd_of(200)
 REFUSED = "the members' database is not available now: try again in a moment"
 

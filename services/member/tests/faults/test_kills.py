@@ -92,7 +92,6 @@ class Trial:
         return taken
 
 
-@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     ("db_source", "sign_ups", "deaths"),
     [("postgresql", *CAMPAIGN), ("sqlite", *CAMPAIGN)]

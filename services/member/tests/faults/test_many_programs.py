@@ -9,9 +9,6 @@ from services.member.tests.faults.crowd import IS_CAMPAIGN, Crowd, crowd_of, peo
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
-# Many sign-ups take long on a busy machine.
-pytestmark = pytest.mark.timeout(240)
-
 SIGN_UPS = crowd_of(300)
 PROGRAMS = 3
 

@@ -12,11 +12,8 @@ from tests.support.waiting import wait_until
 
 SIGN_UPS = crowd_of(200)
 
-# Many sign-ups take long on a busy machine. Redis breaks here, so one kind of database is enough.
-pytestmark = [
-    pytest.mark.timeout(240),
-    pytest.mark.parametrize("db_source", ["postgresql"], indirect=True),
-]
+# Redis breaks here, so one kind of database is enough.
+pytestmark = pytest.mark.parametrize("db_source", ["postgresql"], indirect=True)
 
 
 async def test_while_redis_is_away_everybody_signs_up_and_the_mails_follow(world: World) -> None:
