@@ -211,6 +211,20 @@ async def test_a_result_that_does_not_fit_fails_the_step_that_uses_it(
     assert "Expected `int`, got `str` - at `$.number`" in str(step.error)
 
 
+async def test_what_makes_a_task_a_step_is_not_passed_on_by_its_handler(
+    app: App, show: Show, inspector: Inspector
+) -> None:
+    @app.task("first")
+    async def first(task: ActiveTask) -> None:
+        assert task.headers == {"trace": "1"}
+        task.then(Task("other", headers=task.headers))
+        raise SkipRetry("after that")
+
+    info = await app.chain(first.options(headers={"trace": "1"}).task()).enqueue()
+    await run(app)
+    assert await states(inspector, info) == {"first": "failed"}
+
+
 async def test_sealed_results_are_opened(redis_url: str) -> None:
     seen: list[str] = []
     async with App(redis_url, burst=True, codecs=[Zlib()]) as app:

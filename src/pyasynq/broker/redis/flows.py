@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias, cast
 
 import msgspec
@@ -18,6 +19,7 @@ from pyasynq.broker.redis.mail import RedisMail
 from pyasynq.broker.redis.reports import flow_values, receive_call
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.flow import FlowState
 from pyasynq.core.flow_record import FlowChange, FlowRecord, FlowSpec, NewFlow
 from pyasynq.core.report import Report
@@ -141,7 +143,8 @@ class RedisFlows:
     async def _deliver(self, queue: str, posted: object) -> None:
         """Deliver at once what a script has posted; if that fails, a courier does it later."""
         if isinstance(posted, int) and posted > 0:
-            await self._mail.deliver(queue)
+            with suppress(BrokerError):
+                await self._mail.deliver(queue)
 
 
 def _keys(queue: str) -> dict[str, CommandArg]:

@@ -8,6 +8,7 @@ got, so a second sending changes nothing.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, cast
 
 import msgspec
@@ -67,14 +68,16 @@ class RedisMail:
     async def deliver(self, queue: str) -> Delivery:
         """Carry out a batch of the mail of *queue* that is due, each letter once.
 
-        If a report makes mail in its home, that is delivered as well.
+        If a report makes mail in its home, that is delivered as well; if it cannot be, the courier
+        of that queue tries again.
         """
         delivery, homes = await self._deliver(queue)
-        for _ in range(MOST_HOPS):
-            if not homes:
-                break
-            _, more = await self._deliver(homes.pop())
-            homes |= more
+        with suppress(BrokerError):
+            for _ in range(MOST_HOPS):
+                if not homes:
+                    break
+                _, more = await self._deliver(homes.pop())
+                homes |= more
         return delivery
 
     async def letters(self, queue: str, start: int, count: int) -> Sequence[MailInfo]:
