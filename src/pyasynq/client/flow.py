@@ -139,7 +139,7 @@ class Flow:
         self._edges = 0
 
     @overload
-    def add(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+    def add(  # type: ignore[overload-overlap]
         self,
         task: Call[R],
         *,
