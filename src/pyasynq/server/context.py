@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
+from pyasynq.core.batch import OUTCOME
+from pyasynq.core.call import INPUTS
 from pyasynq.core.codec import HEADER as CODECS
-from pyasynq.core.continuation import OWN_HEADERS
 from pyasynq.core.control import NotAwaitedError, ResultError, SkipRetry
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
-from pyasynq.core.report import MOST_OUTPUT, pack_output, place_of
+from pyasynq.core.report import HEADER, MOST_OUTPUT, pack_output, place_of
 from pyasynq.core.task import Task, check_task
 from pyasynq.runtime import calls
 from pyasynq.runtime.calls import must_await
@@ -50,6 +51,9 @@ class AddedTask(NamedTuple):
 
 NO_INPUTS: Final[Mapping[str, bytes]] = {}
 """The inputs of a task that uses no results of steps."""
+
+OF_STEPS: Final = frozenset({HEADER, INPUTS, OUTCOME})
+"""Headers that a handler must not pass on: a task with them would report to its flow."""
 
 TOO_LATE: Final = ()
 """In place of the tasks that a handler adds: its run has ended."""
@@ -145,9 +149,9 @@ class ActiveTask:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Text metadata that came with the task, without what pyasynq has added."""
-        headers = self._message.headers.items()
-        return {name: text for name, text in headers if not name.startswith(OWN_HEADERS)}
+        """Text metadata that came with the task, without its place in a flow or a batch."""
+        headers = self._message.headers
+        return {name: text for name, text in headers.items() if name not in OF_STEPS}
 
     @property
     def queue(self) -> str:

@@ -29,7 +29,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import instant
 from pyasynq.core.policy import BATCH_IDLE_S, BATCH_STAGED_S, BATCH_SWEEP_S, MAX_BULK
-from pyasynq.core.report import Place, Report
+from pyasynq.core.report import Place, Report, Result
 
 FOUND: Final = 100
 """Batches that one look finds."""
@@ -171,7 +171,8 @@ def _sweep(batch: BatchRef, tx: Transaction) -> tuple[int, bool]:
         sql = "SELECT state FROM pyasynq_task WHERE queue = ? AND id = ?"
         task = tx.row(sql, queue, member_id(batch.id, number))
         if task is None or task[0] in {COMPLETED, ARCHIVED}:
-            result = "succeeded" if task is not None and task[0] == COMPLETED else "failed"
+            is_success = task is not None and task[0] == COMPLETED
+            result: Result = "succeeded" if is_success else "failed"
             place = Place(kind="batch", queue=batch.queue, id=batch.id, member=number)
             noticed += count_member(tx, Report(place=place, result=result))
     is_over = stop == record.numbers
