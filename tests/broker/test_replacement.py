@@ -55,6 +55,7 @@ async def test_afterwards_a_broker_is_itself_again(memory: Broker) -> None:
         assert is_replaced()
     assert not is_replaced()
     assert (before.name, before.bound_to_loop, before.creation.apart) == ("Redis", True, True)
+    assert before.supports("mail")
     for broker in (before, within):
         with pytest.raises(BrokerUnavailableError):
             await broker.inspection.queues()
@@ -64,6 +65,8 @@ async def test_a_port_that_the_replacement_lacks_reaches_nothing_else(replaced: 
     broker = open_broker(NOWHERE)
     with pytest.raises(NotSupportedError, match="SQLite does not support"):
         await broker.cluster.server_info()
+    assert not broker.supports("mail")
+    assert broker.supports("groups")
 
 
 async def test_the_replacement_itself_may_be_used(replaced: Broker) -> None:

@@ -73,14 +73,17 @@ def _forget() -> None:
 
 def _redirect(broker: Broker, to: Broker, undo: ExitStack) -> None:
     _set(broker, {name: getattr(to, name) for name in OWN}, undo)
-    for name, members in PORTS.items():
-        if not broker.supports(name):
-            continue
+    supported = {name for name in PORTS if broker.supports(name)}
+    for name in supported:
+        members = PORTS[name]
         port = getattr(broker, name)
         if not to.supports(name):
             _set(port, dict.fromkeys(members, _Refusal(name, to)), undo)
         elif port is not getattr(to, name):  # it is, if a program uses the replacement itself
             _set(port, {member: getattr(getattr(to, name), member) for member in members}, undo)
+    # Who asks first, a server for instance, does without what the replacement lacks.
+    both = {name for name in supported if to.supports(name)}
+    _set(broker, {"supports": both.__contains__}, undo)
 
 
 def _set(thing: object, new: dict[str, Any], undo: ExitStack) -> None:
