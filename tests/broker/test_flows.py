@@ -87,6 +87,16 @@ async def test_flows_are_listed_by_what_they_do(broker: Broker) -> None:
     assert len(await broker.flows.list("q", running=True, start=1, count=1)) == 1
 
 
+async def test_of_flows_that_have_ended_the_one_that_is_kept_longest_comes_first(
+    broker: Broker,
+) -> None:
+    for flow_id, mark in (("1", "f"), ("2", "s"), ("3", "f")):
+        await open_flow(broker, a_flow(FIRST, flow_id=flow_id))
+        await end_step(broker, mark)
+    ended = await broker.flows.list("q", running=False, start=0, count=9)
+    assert [flow.state for flow in ended] == ["failed", "failed", "succeeded"]
+
+
 # -- going on --------------------------------------------------------------------------------------
 
 

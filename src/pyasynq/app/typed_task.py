@@ -155,12 +155,12 @@ class TypedTask(Generic[P, R]):
             if type(value) is StepResult:
                 return self._step(args, kwargs)
         payload = self._signature.payload(*args, **kwargs)
-        return StepCall[R].with_options(self.type, payload, self._options)
+        return cast("StepCall[R]", StepCall.with_options(self.type, payload, self._options))
 
     def _step(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> StepCall[R]:
         """Return a call some of whose arguments are results of steps."""
         payload, inputs = self._signature.partial_payload(args, kwargs)
-        call = StepCall[R].with_options(self.type, payload, self._options)
+        call = cast("StepCall[R]", StepCall.with_options(self.type, payload, self._options))
         call.inputs = inputs
         return call
 

@@ -39,6 +39,7 @@ from pyasynq.broker.ports.history import CountedSpan, HistoryPort
 from pyasynq.broker.ports.inspection import (
     Container,
     InspectionPort,
+    Matches,
     Move,
     Page,
     Progress,
@@ -96,6 +97,7 @@ __all__ = [
     "InspectionPort",
     "Lease",
     "MailPort",
+    "Matches",
     "Move",
     "Neglected",
     "NewTask",

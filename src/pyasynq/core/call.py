@@ -52,11 +52,11 @@ class Call(Task, Generic[R]):
     @classmethod
     def with_options(cls, type: str, payload: bytes, options: Options) -> Self:
         """Return a call whose *options* were checked before."""
-        call = super().with_options(type, payload, options)
-        call.inputs = NO_INPUTS
+        call = cls(type, payload)
+        call.headers, call.options, call.inputs = options.headers, options, NO_INPUTS
         return call
 
 
 def inputs_of(task: Task) -> Mapping[str, StepResult]:
     """Return the arguments of *task* that are results of steps."""
-    return cast("Call[object]", task).inputs if isinstance(task, Call) else NO_INPUTS
+    return cast("Call[object]", task).inputs if type(task) is Call else NO_INPUTS

@@ -25,7 +25,9 @@ class FlowInspector(Reader):
     async def flows(
         self, queue: str, state: Listed = "running", *, page: int = 1, size: int = PAGE_SIZE
     ) -> Sequence[FlowInfo]:
-        """Return one page of the flows that are stored with *queue*, the latest change first.
+        """Return one page of the flows that are stored with *queue*.
+
+        Of those that run, the latest change comes first; of others, the one that is kept longest.
 
         Args:
             queue: Home of the flows.

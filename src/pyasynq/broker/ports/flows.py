@@ -53,9 +53,11 @@ class FlowPort(Protocol):
     async def list(
         self, queue: str, *, running: bool, start: int, count: int
     ) -> Sequence[FlowRecord]:
-        """Return up to *count* flows that run, or that have ended, the latest change first.
+        """Return up to *count* flows that run, or that have ended.
 
-        *start* is the number of flows to skip.
+        Those that run are in the order of their last changes, the latest first; those that have
+        ended in the order of their ends of being kept, the latest first. *start* is the number of
+        flows to skip.
         """
         ...
 

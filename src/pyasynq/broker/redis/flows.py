@@ -67,7 +67,7 @@ class RedisFlows:
     async def list(
         self, queue: str, *, running: bool, start: int, count: int
     ) -> Sequence[FlowRecord]:
-        """Return up to *count* flows that run, or that have ended, the latest change first."""
+        """Return up to *count* flows that run, or that have ended; see `FlowPort.list`."""
         key = keys.flows(queue) if running else keys.ended_flows(queue)
         found = await execute(self._driver, "ZREVRANGE", key, start, start + count - 1)
         ids = [decode_name(flow_id) for flow_id in cast("Sequence[bytes]", found)]

@@ -64,11 +64,12 @@ class SqliteFlows:
     async def list(
         self, queue: str, *, running: bool, start: int, count: int
     ) -> Sequence[FlowRecord]:
-        """Return up to *count* flows that run, or that have ended, the latest change first."""
+        """Return up to *count* flows that run, or that have ended; see `FlowPort.list`."""
 
         def read(tx: Transaction) -> Sequence[FlowRecord]:
             sql = f"""SELECT {COLUMNS} FROM pyasynq_flow WHERE queue = ? AND (ended_s = 0) = ?
-                AND (ends = 0 OR ends > ?) ORDER BY changed_s DESC, seq DESC LIMIT ? OFFSET ?"""
+                AND (ends = 0 OR ends > ?)
+                ORDER BY ends DESC, changed_s DESC, seq DESC LIMIT ? OFFSET ?"""
             rows = tx.rows(sql, tx.queue_id(queue), running, tx.now_us, count, start)
             return [_Flow(tx, queue, row).record() for row in rows]
 
