@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from benchmarks import results, table
+from benchmarks.fleet import Cost, evaluate_fleets, format_costs, measure_fleets
 from benchmarks.goals import evaluate_goals
 from benchmarks.installed import NotInstalledError, Run, prepare
 from benchmarks.measure import Drain, Enqueue, LongRun, Measurement, Pickup
@@ -30,9 +31,13 @@ def main() -> None:
     _allow_many_connections()
     began = time.monotonic()
     runs, sheet = asyncio.run(_measure(options))
-    reached = list(evaluate_goals(sheet))
+    fleets = asyncio.run(_measure_fleets(options))
+    reached = [*evaluate_goals(sheet), *evaluate_fleets(fleets)]
     machine = results.describe_machine(_describe_conditions(options), time.monotonic() - began)
-    print(report := table.format_report(runs, sheet, reached, machine))
+    report = table.format_report(runs, sheet, reached, machine)
+    if fleets:
+        report += f"\n{format_costs(fleets)}\n"
+    print(report)
     versions = {run.peer.name: run.version for run in runs}
     results.write("latest", report, {"versions": versions, **results.to_data(sheet, reached)})
 
@@ -48,6 +53,13 @@ async def _measure(options: argparse.Namespace) -> tuple[list[Run], Sheet]:
             sheet.notes.append(f"{run.peer.name}, {measurement}: {error}")
             results.log_progress(sheet.notes[-1])
     return runs, sheet
+
+
+async def _measure_fleets(options: argparse.Namespace) -> list[Cost]:
+    """Return what idle servers of pyasynq cost, unless only other contenders are measured."""
+    if PYASYNQ not in select(options.only):
+        return []
+    return await (measure_fleets((1, 3), (1, 20)) if options.quick else measure_fleets())
 
 
 async def _prepare_runs(options: argparse.Namespace, sheet: Sheet) -> list[Run]:

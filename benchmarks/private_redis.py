@@ -48,6 +48,14 @@ class Server:
         stats = cast("dict[str, dict[str, int]]", self._info("commandstats"))
         return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
 
+    def requests(self) -> int:
+        """Return how often it has read from a socket."""
+        return int(self._info("stats")["total_reads_processed"])
+
+    def clients(self) -> int:
+        """Return the number of connections, `client` included."""
+        return int(self._info("clients")["connected_clients"])
+
     def version(self) -> str:
         """Return its version."""
         return str(self._info("server")["redis_version"])
@@ -71,7 +79,7 @@ async def start() -> AsyncIterator[Server]:
         process = await asyncio.create_subprocess_exec(
             program,
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", home),
-            *("--save", "", "--appendonly", "no", "--maxclients", "4000"),
+            *("--save", "", "--appendonly", "no", "--maxclients", "16000"),
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:

@@ -53,18 +53,18 @@ def many_grouped(count: int) -> list[Plan]:
 
 
 async def test_a_queue_without_groups_has_none_that_is_ready(broker: Broker) -> None:
-    ready = await broker.groups.ready("q", ONE)
+    ready = await broker.groups.ready("q", ONE, server_id="me")
     assert (ready.names, ready.next_in_s) == ([], None)
 
 
 async def test_a_group_is_ready_at_its_size(broker: Broker) -> None:
     await enqueue(broker, a_grouped("1"), a_grouped("2"), a_grouped("3", group="small"))
-    assert (await broker.groups.ready("q", TWO)).names == ["g"]
+    assert (await broker.groups.ready("q", TWO, server_id="me")).names == ["g"]
 
 
 async def test_a_group_that_is_not_ready_says_when_it_is(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    ready = await broker.groups.ready("q", GroupRules(grace_s=100))
+    ready = await broker.groups.ready("q", GroupRules(grace_s=100), server_id="me")
     assert ready.names == []
     assert ready.next_in_s is not None
     assert 99 < ready.next_in_s <= 101
@@ -72,7 +72,7 @@ async def test_a_group_that_is_not_ready_says_when_it_is(broker: Broker) -> None
 
 async def test_the_oldest_task_makes_a_group_ready_at_its_longest_delay(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    ready = await broker.groups.ready("q", GroupRules(grace_s=100, max_delay_s=50))
+    ready = await broker.groups.ready("q", GroupRules(grace_s=100, max_delay_s=50), server_id="me")
     assert ready.next_in_s is not None
     assert 48 < ready.next_in_s <= 50
 
@@ -80,7 +80,7 @@ async def test_the_oldest_task_makes_a_group_ready_at_its_longest_delay(broker: 
 async def test_hundreds_of_groups_are_all_found(broker: Broker) -> None:
     names = {f"group {n}" for n in range(300)}
     await enqueue(broker, *(a_grouped(name, group=name) for name in names))
-    assert set((await broker.groups.ready("q", ONE)).names) == names
+    assert set((await broker.groups.ready("q", ONE, server_id="me")).names) == names
 
 
 # -- stage -----------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ async def test_a_group_that_is_not_there_is_not_staged(broker: Broker) -> None:
 async def test_a_staged_task_is_not_staged_again(broker: Broker) -> None:
     await a_staged_set(broker, a_grouped())
     assert await broker.groups.stage("q", "g", ONE) is None
-    assert (await broker.groups.ready("q", ONE)).names == []
+    assert (await broker.groups.ready("q", ONE, server_id="me")).names == []
 
 
 async def test_at_most_the_given_size_is_staged_and_the_rest_waits(broker: Broker) -> None:
@@ -162,14 +162,14 @@ async def test_a_combined_task_may_be_delayed(broker: Broker) -> None:
 async def test_a_combined_task_may_join_a_group(broker: Broker) -> None:
     group_set = await a_staged_set(broker, a_grouped())
     await combine(broker, group_set, a_grouped("c", group="other"))
-    assert (await broker.groups.ready("q", ONE)).names == ["other"]
+    assert (await broker.groups.ready("q", ONE, server_id="me")).names == ["other"]
 
 
 async def test_a_delayed_combined_task_may_join_a_group_when_it_is_due(broker: Broker) -> None:
     group_set = await a_staged_set(broker, a_grouped())
     await combine(broker, group_set, a_scheduled("c", at_s=1, group_key="other"))
     await broker.upkeep.forward("q")
-    assert (await broker.groups.ready("q", ONE)).names == ["other"]
+    assert (await broker.groups.ready("q", ONE, server_id="me")).names == ["other"]
 
 
 async def test_combining_releases_the_locks_of_the_tasks(broker: Broker) -> None:
@@ -219,7 +219,7 @@ async def test_an_id_that_is_taken_refuses_the_combined_task_and_keeps_the_set(
 async def test_tasks_that_are_put_back_are_ready_again(broker: Broker) -> None:
     group_set = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
     assert await broker.groups.unstage(group_set) == 2
-    assert (await broker.groups.ready("q", TWO)).names == ["g"]
+    assert (await broker.groups.ready("q", TWO, server_id="me")).names == ["g"]
 
 
 async def test_a_set_is_put_back_once(broker: Broker) -> None:
@@ -242,7 +242,7 @@ async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
     await postpone(broker, one, wait_s=0)
     await postpone(broker, two, wait_s=0)
     assert (await broker.groups.reclaim("q")).tasks == 2
-    assert (await broker.groups.ready("q", TWO)).names == ["g"]
+    assert (await broker.groups.ready("q", TWO, server_id="me")).names == ["g"]
 
 
 # -- failures --------------------------------------------------------------------------------------
@@ -435,7 +435,7 @@ async def test_a_group_may_have_any_name(name: str, broker: Broker) -> None:
     group_set = await broker.groups.stage("q", name, ONE)
     assert group_set is not None
     assert await broker.groups.unstage(group_set) == 1
-    assert (await broker.groups.ready("q", ONE)).names == [name]
+    assert (await broker.groups.ready("q", ONE, server_id="me")).names == [name]
     again = await broker.groups.stage("q", name, ONE)
     assert again is not None
     assert await combine(broker, again, a_pending("c")) is None
@@ -445,7 +445,7 @@ async def test_queues_do_not_mix(broker: Broker) -> None:
     await enqueue(broker, a_grouped("1"), a_grouped("1", queue="r"))
     group_set = await broker.groups.stage("q", "g", ONE)
     assert group_set == AggregationSet(queue="q", group="g", id=group_set.id if group_set else "")
-    assert (await broker.groups.ready("r", ONE)).names == ["g"]
+    assert (await broker.groups.ready("r", ONE, server_id="me")).names == ["g"]
 
 
 def _failed(task_id: str) -> GroupedTask:

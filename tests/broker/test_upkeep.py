@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from pyasynq.broker import Broker, ForwardResult
+from pyasynq.broker import Broker, ForwardResult, Job
 from pyasynq.core.verdict import DONE, REQUEUE
 from tests.support.factories import (
     FUTURE_S,
@@ -211,3 +211,73 @@ async def test_a_small_young_archive_is_not_trimmed(broker: Broker) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, archived(lease))
     assert await broker.upkeep.trim("q", limit=100) == 0
+
+
+# -- looks -----------------------------------------------------------------------------------------
+
+FOUND = {Job.FORWARD, Job.RECOVER, Job.DELIVER}
+"""Jobs that are due only if there is something to do; the others may be due to find that out."""
+
+
+async def test_a_look_at_a_sound_queue_finds_nothing_to_do(broker: Broker) -> None:
+    await a_lease(broker)
+    await enqueue(broker, a_pending("2"), a_scheduled("3", at_s=FUTURE_S))
+    look = await broker.upkeep.look("q", server_id="me")
+    assert (look.held_elsewhere_s, look.due & FOUND) == (None, set())
+
+
+async def test_a_look_finds_a_due_task(broker: Broker) -> None:
+    await enqueue(broker, a_scheduled("1", at_s=PAST_S))
+    look = await broker.upkeep.look("q", server_id="me")
+    assert look.due & FOUND == {Job.FORWARD}
+
+
+async def test_a_look_finds_a_task_to_be_retried_now(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    await settle(broker, lease, retried(lease, after=timedelta(seconds=-1)))
+    look = await broker.upkeep.look("q", server_id="me")
+    assert look.due & FOUND == {Job.FORWARD}
+
+
+async def test_a_look_finds_a_lease_that_is_over(broker: Broker) -> None:
+    await a_lease(broker, lease_s=-1)
+    look = await broker.upkeep.look("q", server_id="me")
+    assert look.due & FOUND == {Job.RECOVER}
+
+
+async def test_a_look_finds_a_retention_that_is_over(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    await settle(broker, lease, completed(lease, retention=NOW - timedelta(seconds=1)))
+    assert Job.TRIM in (await broker.upkeep.look("q", server_id="me")).due
+
+
+async def test_a_look_tells_when_the_next_task_is_due(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    await settle(broker, lease, retried(lease, after=timedelta(seconds=60)))
+    await enqueue(broker, a_scheduled("2", at_s=FUTURE_S))
+    look = await broker.upkeep.look("q", server_id="me")
+    assert look.next_in_s == pytest.approx(60, abs=2)
+
+
+async def test_a_look_leaves_out_what_is_due_already_when_it_tells_the_next_time(
+    broker: Broker,
+) -> None:
+    lease = await a_lease(broker)
+    await settle(broker, lease, retried(lease, after=timedelta(seconds=60)))
+    await enqueue(broker, a_scheduled("2", at_s=PAST_S))
+    look = await broker.upkeep.look("q", server_id="me")
+    assert Job.FORWARD in look.due
+    assert look.next_in_s == pytest.approx(60, abs=2)
+
+
+async def test_the_server_that_looks_again_still_does_the_upkeep(broker: Broker) -> None:
+    await broker.upkeep.look("q", server_id="me")
+    assert (await broker.upkeep.look("q", server_id="me")).held_elsewhere_s is None
+
+
+async def test_another_server_does_the_upkeep_once_the_first_has_released_it(
+    broker: Broker,
+) -> None:
+    await broker.upkeep.look("q", server_id="me")
+    await broker.upkeep.release("q", server_id="me")
+    assert (await broker.upkeep.look("q", server_id="you")).held_elsewhere_s is None

@@ -136,9 +136,9 @@ class PythonSide:
         upkeep = self._broker.upkeep
         match operation.what:
             case "forward":
-                actor = Forwarder(upkeep, queue, longest_s=1, clock=clock, outages=outages)
+                actor = Forwarder(upkeep, queue, clock=clock, outages=outages)
             case "expire":
-                actor = Janitor(upkeep, queue, period_s=1, batch=100, clock=clock, outages=outages)
+                actor = Janitor(upkeep, queue, batch=100, clock=clock, outages=outages)
             case _:
                 actor = Recoverer(
                     upkeep,

@@ -344,11 +344,11 @@ async def test_a_second_outage_of_redis_is_logged_like_the_first(
     caplog.set_level(logging.INFO, "pyasynq")
     async with Server(own_redis.url).running(Handler()) as server:
         own_redis.stop()
-        await first_queue_of(server).forwarder.steps.next()
+        await first_queue_of(server).maintainer.steps.next()
         own_redis.start()
         await wait_until(lambda: caplog.messages.count("Redis answers again") == 1)
         own_redis.stop()
-        await first_queue_of(server).forwarder.steps.next()
+        await first_queue_of(server).maintainer.steps.next()
         own_redis.start()
         await wait_until(lambda: caplog.messages.count("Redis answers again") == 2)
     assert caplog.text.count("trying again until it works") == 2
@@ -366,7 +366,7 @@ async def test_a_server_whose_redis_is_away_can_be_ended(own_redis: RedisServer)
     own_redis.stop()
     server = Server(own_redis.url)
     async with run(server, Handler()) as job:
-        await first_queue_of(server).forwarder.steps.next()
+        await first_queue_of(server).maintainer.steps.next()
         send(signal.SIGTERM)
         await asyncio.wait_for(job, 60)
 
@@ -380,9 +380,9 @@ async def test_one_line_says_that_redis_is_away_and_one_that_it_is_back(
         await client.enqueue(Task("t"))
         await handler.wait_for_tasks()
         own_redis.stop()
-        await first_queue_of(server).forwarder.steps.next()
-        await first_queue_of(server).forwarder.steps.next()
-        await first_queue_of(server).forwarder.steps.next()
+        await first_queue_of(server).maintainer.steps.next()
+        await first_queue_of(server).maintainer.steps.next()
+        await first_queue_of(server).maintainer.steps.next()
         own_redis.start()
         await wait_until(lambda: "Redis answers again" in caplog.messages)
     assert caplog.text.count("trying again until it works") == 1
@@ -399,7 +399,7 @@ async def test_nothing_spins_while_redis_is_away() -> None:
     port = free_port()
     async with await asyncio.start_server(hang_up, "127.0.0.1", port):
         async with Server(f"127.0.0.1:{port}", concurrency=100).running(Handler()) as server:
-            await wait_until(lambda: first_queue_of(server).forwarder.steps.count >= 6)
+            await wait_until(lambda: first_queue_of(server).maintainer.steps.count >= 6)
     # Nine actors, each with waits that grow to two seconds, in about three seconds.
     assert len(attempts) < 120
 
@@ -410,7 +410,7 @@ async def test_a_redis_that_hangs_delays_tasks_and_loses_none(own_redis: RedisSe
         await client.enqueue(Task("t"))
         await handler.wait_for_tasks(1)
         own_redis.pause()
-        paused = asyncio.ensure_future(first_queue_of(server).forwarder.steps.next())
+        paused = asyncio.ensure_future(first_queue_of(server).maintainer.steps.next())
         enqueued = asyncio.ensure_future(client.enqueue(Task("t"), task_id="x"))
         await asyncio.wait({paused}, timeout=1)
         own_redis.resume()
@@ -521,9 +521,22 @@ async def test_a_server_needs_a_connection_for_each_queue_and_a_few_more(
         server = Server(own_redis.url, queues=queues)
         async with server.running(Handler()):
             await wait_until(lambda: client.info("clients")["blocked_clients"] == len(queues))
-            forwarders = [one.forwarder for one in actors_of(server).queues.by_queue.values()]
-            await asyncio.gather(*(forwarder.steps.next() for forwarder in forwarders))
+            maintainers = [one.maintainer for one in actors_of(server).queues.by_queue.values()]
+            await asyncio.gather(*(maintainer.steps.next() for maintainer in maintainers))
             assert client.info("clients")["connected_clients"] <= len(queues) + 10
+
+
+async def test_a_server_at_rest_keeps_three_connections_beside_those_of_its_queues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pyasynq.runtime.concurrency_limit.LONGEST_S", 60)
+    monkeypatch.setattr("pyasynq.broker.redis.pool.IDLE_S", 0.5)
+    queues = {f"q{n}": 1 for n in range(30)}
+    with RedisServer() as own_redis, closing(own_redis.client()) as client:
+        async with Server(own_redis.url, queues=queues).running(Handler()):
+            await wait_until(lambda: client.info("clients")["blocked_clients"] == len(queues))
+            most = len(queues) + 3 + 1  # the last one is the test's
+            await wait_until(lambda: client.info("clients")["connected_clients"] <= most)
 
 
 def test_a_server_runs_on_uvloop(redis_url: str) -> None:

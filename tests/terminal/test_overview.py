@@ -35,7 +35,7 @@ async def test_without_queues_it_says_so(address: str) -> None:
 async def test_what_is_wrong_comes_first(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address, size=LARGE) as view:
-        await view.see("✕ q: 1 tasks wait, and no worker serves the queue → pyasynq worker")
+        await view.see("✕ q: 1 task waits, and no worker serves the queue → pyasynq worker")
 
 
 async def test_many_alerts_leave_room_for_the_queues(address: str, broker: Broker) -> None:

@@ -46,7 +46,7 @@ class View:
 
     async def _wait(self, holds: Callable[[], bool], parts: tuple[str, ...]) -> None:
         try:
-            await wait_until(holds, 15)
+            await wait_until(holds)
         except TimeoutError as error:
             error.add_note(f"{parts} and the screen:\n{self.text}")
             raise

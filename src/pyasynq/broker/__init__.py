@@ -49,12 +49,12 @@ from pyasynq.broker.ports.inspection import (
 )
 from pyasynq.broker.ports.mail import Delivery, MailPort
 from pyasynq.broker.ports.receipts import ReceiptPort
-from pyasynq.broker.ports.registry import Notice, RegistryPort
+from pyasynq.broker.ports.registry import News, Notice, RegistryPort, Vacancy
 from pyasynq.broker.ports.results import ResultPort
 from pyasynq.broker.ports.schedules import EntryStart, Position, SchedulePort
 from pyasynq.broker.ports.semaphores import SemaphorePort, Token
 from pyasynq.broker.ports.transfers import TaskCopy, TransferPort
-from pyasynq.broker.ports.upkeep import ForwardResult, UpkeepPort
+from pyasynq.broker.ports.upkeep import ForwardResult, Job, Look, UpkeepPort
 from pyasynq.broker.ports.work import DequeueResult, Lease, WorkPort
 from pyasynq.broker.replacement import is_replaced, replacing_all, track
 from pyasynq.broker.sqlite_url import parse_sqlite, redact_sqlite
@@ -95,12 +95,15 @@ __all__ = [
     "Heartbeat",
     "HistoryPort",
     "InspectionPort",
+    "Job",
     "Lease",
+    "Look",
     "MailPort",
     "Matches",
     "Move",
     "Neglected",
     "NewTask",
+    "News",
     "NodeReport",
     "NotCreated",
     "Notice",
@@ -126,6 +129,7 @@ __all__ = [
     "TransferPort",
     "UpdateResult",
     "UpkeepPort",
+    "Vacancy",
     "WorkPort",
     "check_address",
     "file_of",

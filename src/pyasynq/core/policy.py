@@ -52,6 +52,9 @@ KEEP_INTERVAL_S: Final = 3600
 HELD_S: Final = 120
 """Seconds until an aggregation set may be put back, if its aggregator does not extend the time."""
 
+IN_CHARGE_S: Final = 5
+"""Seconds for which a server does the upkeep of a queue, unless it extends them."""
+
 STUCK_S: Final = 3600
 """Seconds until the next try to put back a set after a failed one."""
 

@@ -216,11 +216,12 @@ def _unserved(queue: QueueInfo, servers: Sequence[ServerInfo]) -> Iterator[Alert
     if not waiting or any(server.takes_tasks for server in of_queue):
         return
     kind, level = "queue-without-worker", "problem"
-    message = f"{waiting:,} tasks wait, and no worker serves the queue"
+    tasks = "1 task waits" if waiting == 1 else f"{waiting:,} tasks wait"
+    message = f"{tasks}, and no worker serves the queue"
     advice = f"pyasynq worker module:app -Q {shlex.quote(queue.queue)}"
     if of_queue:  # an operator has made them quiet, or they stop
         kind, level = "queue-quiet", "warning"
-        message = f"{waiting:,} tasks wait, and the workers that serve the queue take no tasks"
+        message = f"{tasks}, and the workers that serve the queue take no tasks"
         advice = resume_advice(of_queue)
     yield Alert(
         id=f"{kind}:{queue.queue}",

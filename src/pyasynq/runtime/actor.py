@@ -193,6 +193,23 @@ class Wakeable(Actor):
         self._woken.clear()
 
 
+class OnCall(Wakeable):
+    """An actor that takes a step only when it is woken, or again after a failure.
+
+    The seconds that a step returns are for those who take the steps themselves.
+    """
+
+    async def run(self) -> None:
+        """Do the job whenever it is woken, until cancelled."""
+        await self._sleep(0)
+        await super().run()
+
+    async def _sleep(self, seconds: float) -> None:
+        del seconds
+        await self._woken.wait()
+        self._woken.clear()
+
+
 class Runnable(Protocol):
     """What `run_forever` runs: an actor, or an object with its own loop."""
 

@@ -99,11 +99,14 @@ class ServerActors:
             broker.registry,
             self.runner.cancel,
             on_control=self.controller.wake,
+            on_vacancy=self.queues.look,
             clock=clock,
             outages=outages,
         )
         self.historians: list[Historian] = self._historians(broker)
         self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
+        for actor in (self.heartbeater, self.controller, *self.historians, *self.health_checkers):
+            actor.limit = self.queues.limit
         self.actors: Sequence[Runnable] = self._all()
 
     def _heartbeater(self, broker: Broker) -> Heartbeater:
@@ -164,9 +167,7 @@ class ServerActors:
         if not broker.supports("history"):
             return []
         counter, clock = self.runner.counter, self._config.clock
-        historian = Historian(broker.history, counter, clock=clock, outages=self._outages)
-        historian.limit = self.queues.limit
-        return [historian]
+        return [Historian(broker.history, counter, clock=clock, outages=self._outages)]
 
     def _health_checkers(self, broker: Broker) -> list[HealthChecker]:
         config = self._config
@@ -290,6 +291,7 @@ class ServerActors:
         try:
             await self.heartbeater.clear()
             await self.controller.clear()
+            await self.queues.release()
         except BrokerError as error:
             log.info("the server's record stays until it expires: %s", error)
             return

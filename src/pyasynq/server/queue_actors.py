@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, TypeAlias
 
-from pyasynq.broker import Broker, Lease
+from pyasynq.broker import Broker, Job, Lease
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.verdict import Verdict
 from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
@@ -18,12 +20,15 @@ from pyasynq.server.upkeep.courier import Courier
 from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.janitor import Janitor
-from pyasynq.server.upkeep.recoverer import Recoverer
+from pyasynq.server.upkeep.maintainer import Maintainer, Worker
+from pyasynq.server.upkeep.recoverer import REST_S, Recoverer
 
 OnWritten: TypeAlias = Callable[[Lease, Verdict], None]
 
-QUEUES_PER_SLOT: Final = 16
-"""The actors of queues share 2 slots, plus one for each 16 queues; each slot needs a connection."""
+QUEUES_PER_SLOT: Final = 64
+"""What is done at regular times shares 2 slots, plus one for each 64 queues; each slot needs a
+connection.
+"""
 
 
 class QueueActors:
@@ -39,29 +44,16 @@ class QueueActors:
         on_written: OnWritten,
     ) -> None:
         """Make the actors of *queue*; start none. See `Recoverer` for *on_written*."""
-        clock = config.clock
+        clock, upkeep = config.clock, broker.upkeep
+        self._queue = queue
+        self._upkeep = upkeep
+        self._server_id = config.server_id
         self.recoverer: Recoverer = Recoverer(
-            broker.upkeep,
-            broker.work,
-            queue,
-            config=config,
-            outages=outages,
-            on_written=on_written,
+            upkeep, broker.work, queue, config=config, outages=outages, on_written=on_written
         )
-        self.forwarder: Forwarder = Forwarder(
-            broker.upkeep,
-            queue,
-            longest_s=config.delayed_task_check_interval.total_seconds(),
-            clock=clock,
-            outages=outages,
-        )
+        self.forwarder: Forwarder = Forwarder(upkeep, queue, clock=clock, outages=outages)
         self.janitor: Janitor = Janitor(
-            broker.upkeep,
-            queue,
-            period_s=config.janitor_interval.total_seconds(),
-            batch=config.janitor_batch_size,
-            clock=clock,
-            outages=outages,
+            upkeep, queue, batch=config.janitor_batch_size, clock=clock, outages=outages
         )
         self.courier: Courier | None = None
         if broker.supports("mail"):
@@ -80,6 +72,25 @@ class QueueActors:
         self.aggregator: Aggregator | None = None
         if (aggregate := config.group_aggregator) is not None:
             self.aggregator = Aggregator(broker, queue, aggregate, config=config, outages=outages)
+        self.maintainer: Maintainer = Maintainer(
+            upkeep,
+            queue,
+            dict(self._workers(config)),
+            config=config,
+            on_outage=self.recoverer.note_outage,
+            outages=outages,
+        )
+
+    def _workers(self, config: Config) -> Iterator[tuple[Job, Worker]]:
+        """Yield what does each job."""
+        yield Job.FORWARD, Worker(actor=self.forwarder)
+        yield Job.RECOVER, Worker(actor=self.recoverer, rest_s=REST_S)
+        rest_s = config.janitor_interval.total_seconds()
+        yield Job.TRIM, Worker(actor=self.janitor, rest_s=rest_s)
+        if self.courier is not None:
+            yield Job.DELIVER, Worker(actor=self.courier)
+        if self.reclaimer is not None:
+            yield Job.RECLAIM, Worker(actor=self.reclaimer)
 
     def __iter__(self) -> Iterator[Actor]:
         """Yield the actors."""
@@ -94,6 +105,22 @@ class QueueActors:
             yield self.reclaimer
         if self.aggregator is not None:
             yield self.aggregator
+        yield self.maintainer
+
+    def look(self) -> None:
+        """Look at once what there is to do: no other server does it any more."""
+        self.maintainer.wake()
+        if self.aggregator is not None:
+            self.aggregator.wake()
+
+    async def release(self) -> None:
+        """Let another server do what this one does of the upkeep.
+
+        Raises:
+            BrokerError: If that fails; the others go on after a few seconds.
+        """
+        if self.maintainer.is_in_charge or (self.aggregator and self.aggregator.is_in_charge):
+            await self._upkeep.release(self._queue, server_id=self._server_id)
 
 
 class QueueCrew:
@@ -101,7 +128,7 @@ class QueueCrew:
 
     Attributes:
         by_queue: The actors of each queue.
-        limit: Limits how many of them take a step at once.
+        limit: Limits how many actors of the server take a step at once.
     """
 
     def __init__(
@@ -165,6 +192,20 @@ class QueueCrew:
         if actors is not None and actors.courier is not None:
             actors.courier.wake()
 
+    def look(self, queue: str) -> None:
+        """Look at once what there is to do for *queue*, if it is served."""
+        if (actors := self.by_queue.get(queue)) is not None:
+            actors.look()
+
+    async def release(self) -> None:
+        """Let other servers do the upkeep.
+
+        Raises:
+            BrokerError: If that fails; the others go on after a few seconds.
+        """
+        for actors in self.by_queue.values():
+            await actors.release()
+
     async def end_idle(self) -> None:
         """End the aggregators of former queues that have combined their last group."""
         idle = [one for one in self._leaving if one.is_idle]
@@ -183,6 +224,8 @@ class QueueCrew:
             actors.aggregator.stop()
             self._leaving.append(actors.aggregator)
         await self._service.end([actor for actor in actors if actor is not actors.aggregator])
+        with suppress(BrokerError):  # then another server goes on a little later
+            await actors.release()
 
     async def wait_until_finished(self) -> None:
         """Begin to combine no more groups; return when no group is being combined."""

@@ -49,6 +49,7 @@ class QueueSteps:
         self._groups = broker.groups
         self._queue = queue
         self._rules = config.group_rules()
+        self._server_id = config.server_id
         self._clock = clock = config.clock
         self._kept_at = begun_at
         outages = OutageLog(broker.name)
@@ -60,18 +61,11 @@ class QueueSteps:
             outages=outages,
             on_written=on_written,
         )
-        self._forwarder = Forwarder(
-            broker.upkeep, queue, longest_s=math.inf, clock=clock, outages=outages
-        )
+        self._forwarder = Forwarder(broker.upkeep, queue, clock=clock, outages=outages)
         self._reclaimer = Reclaimer(broker.groups, queue, clock=clock, outages=outages)
         self._batch_recoverer = BatchRecoverer(broker.batches, queue, clock=clock, outages=outages)
         self._janitor = Janitor(
-            broker.upkeep,
-            queue,
-            period_s=config.janitor_interval.total_seconds(),
-            batch=config.janitor_batch_size,
-            clock=clock,
-            outages=outages,
+            broker.upkeep, queue, batch=config.janitor_batch_size, clock=clock, outages=outages
         )
         self._flow_recoverer = FlowRecoverer(broker, queue, clock=clock, outages=outages)
         self._aggregator: _Aggregator | None = None
@@ -107,7 +101,7 @@ class QueueSteps:
 
     async def _combine(self, aggregator: "_Aggregator") -> float:
         """Combine the groups that are ready; return the seconds until another one is."""
-        ready = await self._groups.ready(self._queue, self._rules)
+        ready = await self._groups.ready(self._queue, self._rules, server_id=self._server_id)
         for group in ready.names:
             group_set = await self._groups.stage(self._queue, group, self._rules)
             while group_set is not None and await aggregator.combine(group_set):

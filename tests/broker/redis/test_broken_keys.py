@@ -179,7 +179,7 @@ SETS = f"{Q}aggregation_sets"
 
 
 async def _ready(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.groups.ready("q", GroupRules(grace_s=1))
+    return await broker.groups.ready("q", GroupRules(grace_s=1), server_id="me")
 
 
 async def _stage(broker: RedisBroker, _lease: Lease) -> object:
@@ -565,6 +565,14 @@ async def test_a_full_redis_forwards_what_is_due(broker_of_full: RedisBroker, fu
     await fill(full)
     assert (await broker_of_full.upkeep.forward("q")).moved == 1
     assert await listed(full, PENDING) == ["1"]
+
+
+async def test_in_a_full_redis_one_server_does_the_upkeep(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    await fill(full)
+    assert (await broker_of_full.upkeep.look("q", server_id="me")).held_elsewhere_s is None
+    assert (await broker_of_full.upkeep.look("q", server_id="you")).held_elsewhere_s is not None
 
 
 async def test_a_full_redis_recovers_lost_tasks(broker_of_full: RedisBroker, full: Redis) -> None:

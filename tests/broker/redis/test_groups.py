@@ -70,7 +70,7 @@ async def test_a_group_is_ready_once_it_was_quiet_for_the_whole_grace_period(
 ) -> None:
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
     await set_ages(r, a=500, b=quiet_s)
-    assert (await broker.groups.ready("q", GRACE)).names == found
+    assert (await broker.groups.ready("q", GRACE, server_id="me")).names == found
 
 
 @pytest.mark.parametrize(("old_s", "found"), [(48, []), (50, ["g"])])
@@ -80,12 +80,12 @@ async def test_a_group_is_ready_once_its_oldest_task_has_waited_long_enough(
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
     await set_ages(r, a=old_s, b=0)
     rules = GroupRules(grace_s=100, max_delay_s=50)
-    assert (await broker.groups.ready("q", rules)).names == found
+    assert (await broker.groups.ready("q", rules, server_id="me")).names == found
 
 
 async def test_an_empty_group_is_forgotten(broker: RedisBroker, r: Redis) -> None:
     await r.sadd(GROUPS, "g")
-    assert (await broker.groups.ready("q", GRACE)).names == []
+    assert (await broker.groups.ready("q", GRACE, server_id="me")).names == []
     assert await r.exists(GROUPS) == 0
 
 
@@ -93,7 +93,7 @@ async def test_a_group_of_a_wrong_type_hides_no_other(broker: RedisBroker, r: Re
     await enqueue(broker, a_grouped("1", group="sound"))
     await r.set(GROUP, "wrong type")
     await r.sadd(GROUPS, "g")
-    ready = await broker.groups.ready("q", GroupRules(grace_s=1, max_size=1))
+    ready = await broker.groups.ready("q", GroupRules(grace_s=1, max_size=1), server_id="me")
     await r.delete(GROUP)
     assert ready.names == ["sound"]
 

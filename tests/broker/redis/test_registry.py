@@ -1,8 +1,7 @@
 """Servers and queues are in Redis as Go's tools read them."""
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Any, cast
@@ -39,19 +38,6 @@ async def test_queues_are_registered_once(r: Redis) -> None:
 async def test_a_server_registers_its_queues(broker: RedisBroker, r: Redis) -> None:
     await broker.registry.write_server(a_server(queues={"q": 1, "r": 2}), ttl_s=10)
     assert await r.smembers("asynq:queues") == {b"q", b"r"}
-
-
-async def test_a_caller_that_gives_up_while_queues_are_registered_writes_no_record(
-    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def hang(_registry: RedisRegistry, _queues: Collection[str]) -> None:
-        await anyio.sleep_forever()
-
-    monkeypatch.setattr(RedisRegistry, "register", hang)
-    with pytest.raises(TimeoutError):  # the heartbeater sets one time limit for all of it
-        async with asyncio.timeout(0.01):
-            await broker.registry.write_server(a_server(queues={"q": 1}), ttl_s=10)
-    assert await r.exists("asynq:servers") == 0
 
 
 async def test_the_queues_of_a_server_that_cannot_be_listed_are_registered(

@@ -1,12 +1,19 @@
 """What the upkeep port writes to Redis, key for key."""
 
 import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from pyasynq.broker import Job, News, Vacancy
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.verdict import DONE
 from tests.broker.redis.stored_keys import (
     ACTIVE,
     ARCHIVED,
@@ -18,6 +25,7 @@ from tests.broker.redis.stored_keys import (
     PENDING,
     RETRY,
     SCHEDULED,
+    Q,
     everything,
     fields,
     go_takes,
@@ -41,9 +49,10 @@ from tests.support.factories import (
     settle,
     take,
 )
-from tests.support.waiting import Lapse
+from tests.support.waiting import Lapse, wait_until
 
 DAY_S = 86_400
+UUID = uuid.UUID(int=1)
 
 
 def now_s() -> int:
@@ -362,3 +371,172 @@ async def test_tasks_that_wait_run_or_are_kept_are_not_touched(
     await broker.upkeep.end_leases("q", "another")
     await broker.upkeep.trim("q", limit=100)
     assert await everything(r) == before
+
+
+# -- who does the upkeep ---------------------------------------------------------------------------
+
+MAINTAINER = f"{Q}maintainer"
+HOUR_MS = 3_600_000
+
+
+async def test_only_one_server_has_something_to_do(broker: RedisBroker) -> None:
+    await enqueue(broker, a_scheduled("1", at_s=PAST_S))
+    mine = await broker.upkeep.look("q", server_id="me")
+    yours = await broker.upkeep.look("q", server_id="you")
+    assert Job.FORWARD in mine.due
+    assert (yours.due, yours.next_in_s) == (set(), None)
+    assert 0 < (yours.held_elsewhere_s or 0) <= 5
+
+
+async def test_every_queue_has_a_server_of_its_own(broker: RedisBroker) -> None:
+    await broker.upkeep.look("q", server_id="me")
+    assert (await broker.upkeep.look("other", server_id="you")).held_elsewhere_s is None
+
+
+async def test_a_server_in_charge_stays_so_by_looking(broker: RedisBroker, r: Redis) -> None:
+    await broker.upkeep.look("q", server_id="me")
+    await r.pexpire(MAINTAINER, 3000)
+    await broker.upkeep.look("q", server_id="me")
+    assert await r.pttl(MAINTAINER) > 3000
+
+
+async def test_a_server_that_has_just_looked_writes_nothing(broker: RedisBroker, r: Redis) -> None:
+    await broker.upkeep.look("q", server_id="me")
+    await r.config_resetstat()
+    await broker.upkeep.look("q", server_id="me")
+    written = {"cmdstat_set", "cmdstat_del", "cmdstat_expire"} & {*await r.info("commandstats")}
+    assert written == set()
+
+
+async def test_a_silent_server_is_replaced(broker: RedisBroker, r: Redis) -> None:
+    await broker.upkeep.look("q", server_id="me")
+    await r.pexpire(MAINTAINER, 1)
+    await wait_until(lambda: _is_in_charge(broker, "you"))
+
+
+async def test_only_the_server_in_charge_can_release(broker: RedisBroker, r: Redis) -> None:
+    await broker.upkeep.look("q", server_id="me")
+    await broker.upkeep.release("q", server_id="you")
+    assert await r.get(MAINTAINER) == b"me"
+
+
+async def test_all_servers_are_notified_of_a_release(broker: RedisBroker) -> None:
+    async with aclosing(cast("AsyncGenerator[News | None]", broker.registry.notices())) as notices:
+        assert await anext(notices) is None
+        await broker.upkeep.look("q", server_id="me")
+        await broker.upkeep.release("q", server_id="me")
+        assert await anext(notices) == Vacancy("q")
+
+
+async def test_a_release_of_what_is_not_held_notifies_nobody(broker: RedisBroker) -> None:
+    async with aclosing(cast("AsyncGenerator[News | None]", broker.registry.notices())) as notices:
+        assert await anext(notices) is None
+        await broker.upkeep.release("q", server_id="me")
+        await broker.registry.cancel("1")
+        assert await anext(notices) == "1"
+
+
+@pytest.mark.parametrize(
+    "lua",
+    [
+        'redis.call("RPUSH", KEYS[1], "wrong type")',
+        'redis.call("HSET", KEYS[1], "wrong", "type") redis.call("EXPIRE", KEYS[1], 3)',
+        'redis.call("SET", KEYS[1], "you")',
+        f'redis.call("SET", KEYS[1], "you", "PX", {HOUR_MS})',
+    ],
+    ids=["list", "hash that expires", "without end", "end in an hour"],
+)
+async def test_a_key_that_no_server_has_written_means_nothing(
+    lua: str, broker: RedisBroker, r: Redis
+) -> None:
+    await r.eval(lua, 1, MAINTAINER)
+    assert (await broker.upkeep.look("q", server_id="me")).held_elsewhere_s is None
+    assert await r.get(MAINTAINER) == b"me"
+    assert 0 < await r.pttl(MAINTAINER) <= 5000
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff\x00", b"me/1", b"x" * 100_000])
+async def test_a_strange_id_holds_the_upkeep_for_seconds_at_most(
+    value: bytes, broker: RedisBroker, r: Redis
+) -> None:
+    await r.set(MAINTAINER, value, px=4000)
+    assert 0 < ((await broker.upkeep.look("q", server_id="me")).held_elsewhere_s or 0) <= 4
+
+
+async def test_a_key_of_a_wrong_type_is_not_released(broker: RedisBroker, r: Redis) -> None:
+    await r.rpush(MAINTAINER, "wrong type")
+    await broker.upkeep.release("q", server_id="me")
+    assert await r.exists(MAINTAINER) == 1
+    await r.delete(MAINTAINER)
+
+
+@pytest.mark.parametrize(
+    ("key", "job"),
+    [
+        (SCHEDULED, Job.FORWARD),
+        (RETRY, Job.FORWARD),
+        (LEASE, Job.RECOVER),
+        (ACTIVE, Job.RECOVER),
+        (COMPLETED, Job.TRIM),
+        (ARCHIVED, Job.TRIM),
+        (f"{Q}mail", Job.DELIVER),
+        (f"{Q}aggregation_sets", Job.RECLAIM),
+        (f"{Q}group_search", Job.RECLAIM),
+    ],
+)
+async def test_a_job_whose_key_has_a_wrong_type_is_due_and_no_other(
+    key: str, job: Job, broker: RedisBroker, r: Redis
+) -> None:
+    await broker.groups.reclaim("q")
+    await r.delete(key)
+    await r.set(key, "wrong type")
+    assert (await broker.upkeep.look("q", server_id="me")).due == {job}
+    await r.delete(key)
+
+
+async def test_a_look_finds_a_task_without_lease(broker: RedisBroker, r: Redis) -> None:
+    await a_lease(broker)
+    await r.delete(LEASE)
+    assert Job.RECOVER in (await broker.upkeep.look("q", server_id="me")).due
+
+
+async def test_a_look_finds_an_archive_with_old_tasks(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(ARCHIVED, {"young": now_s()})
+    assert Job.TRIM not in (await broker.upkeep.look("q", server_id="me")).due
+    await r.zadd(ARCHIVED, {"old": now_s() - 91 * DAY_S})
+    assert Job.TRIM in (await broker.upkeep.look("q", server_id="me")).due
+
+
+async def test_a_look_finds_an_archive_with_too_many_tasks(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(ARCHIVED, {str(number): FUTURE_S for number in range(10_000)})
+    assert Job.TRIM in (await broker.upkeep.look("q", server_id="me")).due
+
+
+async def test_a_look_finds_mail_that_waits(broker: RedisBroker) -> None:
+    lease = await a_lease(broker)
+    follower = a_pending("2", queue="other")
+    await settle(broker, lease, msgspec.structs.replace(DONE, then=(follower,)))
+    assert Job.DELIVER in (await broker.upkeep.look("q", server_id="me")).due
+
+
+async def test_a_look_finds_sets_that_nobody_holds_and_a_search_that_is_due(
+    broker: RedisBroker, r: Redis
+) -> None:
+    assert Job.RECLAIM in (await broker.upkeep.look("q", server_id="me")).due
+    await broker.groups.reclaim("q")
+    assert Job.RECLAIM not in (await broker.upkeep.look("q", server_id="me")).due
+    await r.zadd(f"{Q}aggregation_sets", {f"{GROUP}:{UUID}": 1})
+    assert Job.RECLAIM in (await broker.upkeep.look("q", server_id="me")).due
+
+
+@pytest.mark.parametrize("score", ["-inf", "inf", "1e300"])
+async def test_a_strange_score_does_not_break_a_look(
+    score: str, broker: RedisBroker, r: Redis
+) -> None:
+    await r.zadd(SCHEDULED, {"1": float(score)})
+    look = await broker.upkeep.look("q", server_id="me")
+    assert 0 < (look.next_in_s or 0) <= 3600
+
+
+async def _is_in_charge(broker: RedisBroker, server_id: str) -> bool:
+    return (await broker.upkeep.look("q", server_id=server_id)).held_elsewhere_s is None

@@ -61,7 +61,7 @@ CALLS: dict[str, Call] = {
     "forward": lambda b: b.upkeep.forward(MANY),
     "expired": lambda b: b.upkeep.expired(MANY),
     "trim": lambda b: b.upkeep.trim(MANY, limit=10),
-    "ready groups": lambda b: b.groups.ready(MANY, RULES),
+    "ready groups": lambda b: b.groups.ready(MANY, RULES, server_id="me"),
     "stage": lambda b: b.groups.stage(MANY, "g", RULES),
     "reclaim": lambda b: b.groups.reclaim(MANY),
     "task": lambda b: b.inspection.task(MANY, "pending 5"),

@@ -137,7 +137,7 @@ async def test_a_server_without_aggregator_leaves_groups_alone(
 ) -> None:
     ids = await add(client, b"a", b"b")
     async with Server(redis_url).running(Handler()) as server:
-        await reclaimer_of(server).steps.next()
+        await reclaimer_of(server).step()
         assert first_queue_of(server).aggregator is None
     assert set(await queue.members("g")) == set(ids)
 

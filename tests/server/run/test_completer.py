@@ -56,6 +56,9 @@ class ScriptedPort:
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         raise NotImplementedError
 
+    async def reserve_members(self, queue: str, batch_id: str, count: int) -> int | None:
+        raise NotImplementedError
+
 
 def make_lease(task_id: str, *, left_s: float = 30) -> Lease:
     message = a_message(task_id, queue="default")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
@@ -14,7 +15,7 @@ from pyasynq.core.info import MailInfo
 from pyasynq.core.verdict import DONE
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.runtime.clock import Clock
-from pyasynq.server.upkeep.courier import PERIOD_S, Courier
+from pyasynq.server.upkeep.courier import Courier
 from tests.server.handlers import Handler, run_burst
 from tests.support.factories import a_lease, a_pending, settle
 from tests.support.waiting import wait_until
@@ -58,12 +59,12 @@ async def broker(redis_url: str) -> AsyncIterator[Broker]:
 
 async def test_all_mail_that_is_due_is_delivered_in_one_step() -> None:
     port = ScriptedPort(a_delivery(128, more=True), a_delivery(3))
-    assert await courier_of(port).step() == PERIOD_S
+    assert await courier_of(port).step() == math.inf
     assert port.queues == ["q", "q"]
 
 
-@pytest.mark.parametrize(("next_in_s", "wait_s"), [(1.5, 1.5), (60, PERIOD_S), (None, PERIOD_S)])
-async def test_the_next_look_is_when_the_next_letter_is_due(
+@pytest.mark.parametrize(("next_in_s", "wait_s"), [(1.5, 1.5), (None, math.inf)])
+async def test_a_step_tells_when_the_next_letter_is_due(
     next_in_s: float | None, wait_s: float
 ) -> None:
     port = ScriptedPort(a_delivery(next_in_s=next_in_s))

@@ -143,3 +143,13 @@ async def cancel_and_check(r: Redis, task_id: str, handler: Handler) -> bool:
     """Cancel a task; return whether its handler was cancelled."""
     await r.publish(CANCEL, task_id)
     return handler.cancelled == [task_id]
+
+
+async def test_a_server_looks_what_operators_want_whenever_it_begins_to_listen(
+    own_redis: RedisServer,
+) -> None:
+    async with Server(own_redis.url).running(Handler()) as server:
+        controller = actors_of(server).controller
+        await wait_until(lambda: controller.steps.count == 2)  # its first, and that of the message
+        own_redis.restart()
+        await wait_until(lambda: controller.steps.count > 2)

@@ -29,10 +29,12 @@ class ReadyGroups(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         names: Their names.
         next_in_s: Seconds until another group is ready; None if no other group waits.
+        held_elsewhere_s: Seconds for which another server combines them; None if this one does.
     """
 
     names: list[str]
     next_in_s: float | None
+    held_elsewhere_s: float | None = None
 
 
 class AggregationSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +82,11 @@ class ReclaimResult(msgspec.Struct, frozen=True, kw_only=True):
 class GroupPort(Protocol):
     """Combine the tasks of a group into one."""
 
-    async def ready(self, queue: str, rules: GroupRules) -> ReadyGroups:
-        """Return the groups of *queue* that are ready to be combined."""
+    async def ready(self, queue: str, rules: GroupRules, *, server_id: str) -> ReadyGroups:
+        """Return the groups of *queue* that are ready to be combined by the server.
+
+        As with `UpkeepPort.look`, one server at a time has something to do.
+        """
         ...
 
     async def stage(self, queue: str, group: str, rules: GroupRules) -> AggregationSet | None:

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Collection
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+import msgspec
 
 from pyasynq.core.info import ServerInfo
 
@@ -12,6 +14,16 @@ class Notice(Enum):
 
     CONTROL = auto()
     """What operators want of servers has changed; see `ControlPort`."""
+
+
+class Vacancy(msgspec.Struct, frozen=True):
+    """No server does the upkeep of a queue any more; see `UpkeepPort.release`."""
+
+    queue: str
+
+
+News: TypeAlias = str | Notice | Vacancy
+"""The id of a task that an operator cancels, or something else of which servers are notified."""
 
 
 class RegistryPort(Protocol):
@@ -34,7 +46,7 @@ class RegistryPort(Protocol):
         """Return the servers whose record has not expired, ordered by start."""
         ...
 
-    def notices(self) -> AsyncIterator[str | Notice | None]:
+    def notices(self) -> AsyncIterator[News | None]:
         """Yield the ids of tasks that an operator cancels, and notices.
 
         Yield None when the subscription has begun, and after a while without anything else.

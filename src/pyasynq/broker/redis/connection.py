@@ -65,7 +65,7 @@ CLOSED_AT_ONCE: Final = "the connection was closed as soon as it was opened"
 
 _MAXCLIENTS: Final = (
     "the limit is its own, maxclients: raise it, or start fewer processes or queues; a server "
-    "needs a connection for each queue, and four to eight more"
+    "needs a connection for each queue, and three more or, while it works, up to eight"
 )
 
 _NO_SENTINEL: Final = "this Redis is no sentinel: use a redis:// URL"
@@ -81,7 +81,7 @@ _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     (
         "Too many connections",
         "the limit is max_connections of the client's pool: raise it, or leave it out; a server "
-        "needs a connection for each queue, and four to eight more",
+        "needs a connection for each queue, and three more or, while it works, up to eight",
     ),
     ("Authentication required", "put user and password into the URL, redis://user:password@host"),
 )

@@ -30,6 +30,7 @@ from pyasynq.core.message import encode
 from pyasynq.core.policy import (
     ARCHIVE_S,
     HELD_S,
+    IN_CHARGE_S,
     MAX_BYTES,
     MAX_SET,
     MAX_TASKS,
@@ -58,21 +59,26 @@ class RedisGroups:
         """Send calls over *driver*."""
         self._driver = driver
 
-    async def ready(self, queue: str, rules: GroupRules) -> ReadyGroups:
-        """Return the groups of *queue* that are ready to be combined."""
+    async def ready(self, queue: str, rules: GroupRules, *, server_id: str) -> ReadyGroups:
+        """Return the groups of *queue* that are ready, if no other server combines them."""
         names: list[str] = []
         waits: list[int] = []
         cursor = b"0"
         while True:
             call = scripts.ready_groups(
+                holder=keys.combiner(queue),
                 groups=keys.groups(queue),
+                owner=server_id,
+                hold_s=IN_CHARGE_S,
                 group_prefix=keys.group(queue),
                 cursor=cursor,
                 limit=MAX_TASKS,
                 **_criteria(rules),
             )
             reply = await pipeline.run(self._driver, call)
-            cursor, wait_ms, found = cast("tuple[bytes, int, list[bytes]]", reply)
+            held_ms, cursor, wait_ms, found = cast("tuple[int, bytes, int, list[bytes]]", reply)
+            if held_ms >= 0:
+                return ReadyGroups(names=[], next_in_s=None, held_elsewhere_s=held_ms / 1000)
             names += [decode_name(name) for name in found]
             if wait_ms >= 0:
                 waits.append(wait_ms)

@@ -152,7 +152,7 @@ class RedisInspection(RedisRead, RedisActions):
         days = [f"{today - timedelta(days=n)}" for n in range(DAYS)]
         each = [key(queue, day) for day in days for key in (keys.processed, keys.failed)]
         call = scripts.delete_queue_keys(
-            [*each, *self._run_keys(queue), keys.awaited_ids(queue)],
+            [*each, *self._run_keys(queue), keys.awaited_ids(queue), *keys.holders(queue)],
             **{
                 state.value: keys.container(queue, state)
                 for state in (*EMPTIED_FIRST, TaskState.PENDING, TaskState.ACTIVE)

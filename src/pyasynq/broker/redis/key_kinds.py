@@ -17,6 +17,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
         (r"asynq:\{.*\}:scheduler_last:.+", "string"),
         (r"asynq:\{.*\}:group_search", "hash"),
+        (r"asynq:\{.*\}:(maintainer|combiner)", "string"),
         (r"asynq:\{.*\}:awaited", "zset"),
         (r"asynq:\{.*\}:runs:.+", "hash"),
         (r"asynq:\{.*\}:done:.+", "list"),

@@ -318,6 +318,35 @@ def aggregation_sets(queue: str) -> str:
     return f"asynq:{{{queue}}}:aggregation_sets"
 
 
+def maintainer(queue: str) -> str:
+    """Return the key of the id of the server that does the upkeep now (string, expires).
+
+    Written by:
+        `look`, `release`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:maintainer"
+
+
+def combiner(queue: str) -> str:
+    """Return the key of the id of the server that combines the groups now (string, expires).
+
+    Written by:
+        `ready_groups`, `release`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:combiner"
+
+
+def holders(queue: str) -> list[str]:
+    """Return the keys that say which server does some work of the queue."""
+    return [maintainer(queue), combiner(queue)]
+
+
 def group_search(queue: str) -> str:
     """Return the key of the progress of the search for unregistered groups (hash).
 

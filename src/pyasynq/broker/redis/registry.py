@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from redis.asyncio import RedisCluster
 
-from pyasynq.broker.ports.registry import Notice
+from pyasynq.broker.ports.registry import News, Notice, Vacancy
 from pyasynq.broker.protobuf_records import (
     server_details,
     server_info,
@@ -20,7 +20,6 @@ from pyasynq.broker.redis import pipeline, shared_keys
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, broker_errors, execute, execute_all
 from pyasynq.broker.redis.lua import registry as scripts
 from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.proto import asynq_pb2 as wire
@@ -30,7 +29,7 @@ _NOTICES: Final = (shared_keys.CANCEL, shared_keys.CONTROL_CHANNEL)
 STEP: Final = 250
 """Running tasks that one call reads."""
 
-LISTEN_S = 2
+LISTEN_S = 10
 """Time without a message after which a subscription is checked with a ping."""
 
 
@@ -72,24 +71,14 @@ class RedisRegistry:
         if not ttl_s:
             await self._clear(server)
             return
-        failure: BrokerError | None = None
-        try:
-            if queues := [queue for queue in server.queues if queue not in found]:
-                await self.register(queues)
-        except BrokerError as error:  # only this key may be broken, so still write the record
-            failure = error
-        await self._write(server, ttl_s)
-        if failure is not None:
-            raise failure
-
-    async def _write(self, server: ServerInfo, ttl_s: int) -> None:
+        queues = [queue for queue in server.queues if queue not in found]
         server_key, workers_key = _keys(server)
         each: list[Each] = []
         for worker in server.active_workers:
             each += (worker.task_id, blob(worker_record(server, worker).SerializeToString()))
         record = server_record(server).SerializeToString()
-        await pipeline.run(
-            self._driver,
+        calls = [
+            *([scripts.add_queues(queues, queues=shared_keys.QUEUES)] if queues else []),
             scripts.write_server(
                 each,
                 server=server_key,
@@ -99,11 +88,10 @@ class RedisRegistry:
                 record=record,
                 more=server_details(server),
             ),
-        )
-        for index, name in ((shared_keys.SERVERS, server_key), (shared_keys.WORKERS, workers_key)):
-            await pipeline.run(
-                self._driver, scripts.add_to_index(index=index, name=name, ttl_s=ttl_s)
-            )
+            scripts.add_to_index(index=shared_keys.SERVERS, name=server_key, ttl_s=ttl_s),
+            scripts.add_to_index(index=shared_keys.WORKERS, name=workers_key, ttl_s=ttl_s),
+        ]
+        pipeline.raise_first(await pipeline.run_all(self._driver, calls))
 
     async def servers(self) -> list[ServerInfo]:
         """Return the servers whose record has not expired, ordered by start.
@@ -125,10 +113,10 @@ class RedisRegistry:
         latest = datetime.max.replace(tzinfo=UTC)
         return sorted(servers, key=lambda server: (server.started or latest, server.id))
 
-    async def notices(self) -> AsyncIterator[str | Notice | None]:
+    async def notices(self) -> AsyncIterator[News | None]:
         """Yield ids of tasks that an operator cancels, and notices, until the connection breaks.
 
-        Yield None first, and after every 2 s without anything else: still listening. A connection
+        Yield None first, and after every 10 s without anything else: still listening. A connection
         that only listens does not notice a dead network, so after such a silence a ping is sent.
 
         Raises:
@@ -200,10 +188,11 @@ def _keys(server: ServerInfo) -> tuple[str, str]:
     return shared_keys.server(*identity), shared_keys.workers(*identity)
 
 
-def _read_notice(notice: Mapping[str, Any] | None) -> str | Notice | None:
-    """Return the task id in a cancelation, or another notice; None without any."""
+def _read_notice(notice: Mapping[str, Any] | None) -> News | None:
+    """Return the task id in a cancelation, or other news; None without any."""
     if notice is None:
         return None
+    data = cast("bytes", notice["data"])
     if notice["channel"] == shared_keys.CONTROL_CHANNEL.encode():
-        return Notice.CONTROL
-    return cast("bytes", notice["data"]).decode(errors="replace")
+        return Vacancy(decode_name(data)) if data else Notice.CONTROL
+    return data.decode(errors="replace")

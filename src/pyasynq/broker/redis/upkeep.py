@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
-from pyasynq.broker.ports.upkeep import ForwardResult
+from pyasynq.broker.ports.upkeep import ForwardResult, Job, Look
 from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.records import decode_name, read_message, restore_run_history
-from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis import keys, pipeline, shared_keys
 from pyasynq.broker.redis.connection import CommandArg, Driver
 from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.broker.redis.scripts import Script
-from pyasynq.core.policy import ARCHIVE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
+from pyasynq.core.policy import ARCHIVE_S, IN_CHARGE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 
@@ -23,6 +23,14 @@ GO_MARGIN_S: Final = 30
 SCAN: Final = 500
 """Ids of ``active`` that one call reads."""
 
+LOOKED_AT: Final = (
+    TaskState.SCHEDULED,
+    TaskState.RETRY,
+    TaskState.ACTIVE,
+    TaskState.COMPLETED,
+    TaskState.ARCHIVED,
+)
+
 
 class RedisUpkeep:
     """The upkeep port."""
@@ -31,6 +39,40 @@ class RedisUpkeep:
         """Send calls over *driver*; *clock* tells the present time."""
         self._driver = driver
         self._clock = clock
+
+    async def look(self, queue: str, *, server_id: str) -> Look:
+        """Return which jobs of *queue* are due for the server, which then holds the upkeep."""
+        call = scripts.look(
+            holder=keys.maintainer(queue),
+            **{state.value: keys.container(queue, state) for state in LOOKED_AT},
+            lease=keys.lease(queue),
+            mail=keys.mail(queue),
+            aggregation_sets=keys.aggregation_sets(queue),
+            search=keys.group_search(queue),
+            owner=server_id,
+            hold_s=IN_CHARGE_S,
+            archive_s=ARCHIVE_S,
+            most_archived=MOST_ARCHIVED,
+        )
+        reply = await pipeline.run(self._driver, call)
+        held_ms, next_ms, *due = cast("tuple[int, int, *tuple[bytes, ...]]", reply)
+        if held_ms >= 0:
+            return Look(held_elsewhere_s=held_ms / 1000)
+        return Look(due=frozenset(Job(name.decode()) for name in due), next_in_s=next_ms / 1000)
+
+    async def release(self, queue: str, *, server_id: str) -> None:
+        """Let another server do what the server holds of the upkeep of *queue*, and tell all."""
+        calls = [
+            scripts.release(
+                holder=holder,
+                lease=keys.lease(queue),
+                owner=server_id,
+                channel=shared_keys.CONTROL_CHANNEL,
+                queue=queue,
+            )
+            for holder in keys.holders(queue)
+        ]
+        pipeline.raise_first(await pipeline.run_all(self._driver, calls))
 
     async def forward(self, queue: str) -> ForwardResult:
         """Move a batch of due tasks of *queue* to pending, or into their groups."""

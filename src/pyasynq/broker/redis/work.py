@@ -34,8 +34,8 @@ from pyasynq.runtime.clock import Clock
 SCAN: Final = 500
 """Ids of ``active`` that one call reads."""
 
-WAIT_S: Final = 2
-"""Longest block on an idle queue; a user's own client may not wait longer for an answer."""
+WAIT_S: Final = 10
+"""Longest block on an idle queue; a user's own client may not wait this long for an answer."""
 
 FIRST_TASK: Final = 5
 """Index of the first task in the reply of a dequeue."""

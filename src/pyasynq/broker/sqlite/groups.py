@@ -41,8 +41,9 @@ class SqliteGroups:
         """Run transactions in *store*."""
         self._store = store
 
-    async def ready(self, queue: str, rules: GroupRules) -> ReadyGroups:
-        """Return the groups of *queue* that are ready to be combined."""
+    async def ready(self, queue: str, rules: GroupRules, *, server_id: str) -> ReadyGroups:
+        """Return the groups of *queue* that are ready to be combined, by whichever server."""
+        del server_id
         names: list[str] = []
         waits: list[float] = []
         last = ""

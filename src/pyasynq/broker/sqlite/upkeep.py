@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pyasynq.broker.ports.upkeep import ForwardResult
+from pyasynq.broker.ports.upkeep import ForwardResult, Job, Look
 from pyasynq.broker.ports.work import DequeueResult
 from pyasynq.broker.sqlite.batch_members import forget_batch
 from pyasynq.broker.sqlite.flows import delete_flows
@@ -37,6 +37,17 @@ class SqliteUpkeep:
     def __init__(self, store: Store) -> None:
         """Run transactions in *store*."""
         self._store = store
+
+    async def look(self, queue: str, *, server_id: str) -> Look:
+        """Return which jobs of *queue* are due; every process looks, because reading locks nobody.
+
+        Whether anything is to be deleted is not known, so that is always due.
+        """
+        del server_id
+        return await self._store.read(lambda tx: _look(tx, queue))
+
+    async def release(self, queue: str, *, server_id: str) -> None:
+        """Return at once: no process holds the upkeep."""
 
     async def forward(self, queue: str) -> ForwardResult:
         """Move a batch of due tasks of *queue* to pending, or into their groups."""
@@ -90,11 +101,27 @@ class SqliteUpkeep:
         return await self._store.write(lambda tx: _trim(tx, queue, limit))
 
 
-def _next_in_s(tx: Transaction, name: str) -> float | None:
-    """Return the seconds until the next delayed task is due; 0 if it is, None without one."""
-    sql = f"SELECT min(at) FROM pyasynq_task WHERE queue = ? AND state = ? AND {IS_WAITING}"
+def _look(tx: Transaction, name: str) -> Look:
     queue = tx.queue_id(name)
-    times = [at for state in (SCHEDULED, RETRY) for (at,) in tx.rows(sql, queue, state)]
+    due = {Job.TRIM}
+    if _next_in_s(tx, name) == 0:
+        due.add(Job.FORWARD)
+    for table, job in (("lease", Job.RECOVER), ("set", Job.RECLAIM)):
+        sql = f"SELECT 1 FROM pyasynq_{table} WHERE queue = ? AND ends <= ? LIMIT 1"
+        if tx.rows(sql, queue, tx.now_us):
+            due.add(job)
+    return Look(due=frozenset(due), next_in_s=_next_in_s(tx, name, after_us=tx.now_us))
+
+
+def _next_in_s(tx: Transaction, name: str, *, after_us: int = -(2**63)) -> float | None:
+    """Return the seconds until the next delayed task is due; 0 if it is, None without one.
+
+    Tasks that are due at *after_us* or earlier are left out.
+    """
+    sql = f"""SELECT min(at) FROM pyasynq_task
+        WHERE queue = ? AND state = ? AND {IS_WAITING} AND at > ?"""
+    queue = tx.queue_id(name)
+    times = [at for state in (SCHEDULED, RETRY) for (at,) in tx.rows(sql, queue, state, after_us)]
     times = [at for at in times if at is not None]
     return max(0, min(times) - tx.now_us) / MICROS if times else None
 

@@ -9,18 +9,22 @@ Differs:
 
 import asyncio
 import functools
+import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerError
-from pyasynq.runtime.actor import Actor, OutageLog, StepSignal
+from pyasynq.runtime.actor import OutageLog, StepSignal, Wakeable
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.groups.set_aggregator import SetAggregator
 from pyasynq.server.mux import HANDLER_THREAD
 
 LONGEST_S: Final = 1.0
 """Longest time between two reads: others may add to groups, too."""
+
+SPREAD_S: Final = 0.5
+"""Random time by which a server looks later that another one precedes."""
 
 PAUSE_FACTOR: Final = 10
 """The pause after a read is at least this many times as long as the read."""
@@ -29,12 +33,15 @@ MAX_GROUPS: Final = 10
 """Groups of a queue combined at once, so that a slow one does not delay the others."""
 
 
-class Aggregator(Actor):
+class Aggregator(Wakeable):
     """Has the user's function combine the ready groups of one queue.
 
     Attributes:
+        is_in_charge: Whether this server combines the groups of the queue, and others leave them.
         groups_done: Signals the end of work on each group, also after a failure.
     """
+
+    jitter = 0.0
 
     def __init__(
         self,
@@ -48,10 +55,12 @@ class Aggregator(Actor):
         """Combine the groups of *queue* with the user's function *aggregate*."""
         super().__init__(clock=config.clock, outages=outages)
         self.name: str = f"aggregator of {queue!r}"
+        self.is_in_charge: bool = False
         self.groups_done: StepSignal = StepSignal()
         self._port = broker.groups
         self._queue = queue
         self._rules = config.group_rules()
+        self._server_id = config.server_id
         self._free = asyncio.Semaphore(MAX_GROUPS)
         self._threads = ThreadPoolExecutor(
             MAX_GROUPS, thread_name_prefix=f"{HANDLER_THREAD}-groups"
@@ -75,12 +84,18 @@ class Aggregator(Actor):
     async def step(self) -> float:
         """Start to combine every ready group; return the seconds until another one is ready.
 
-        After a slow read, of very many groups for instance, the pause is longer.
+        After a slow read, of very many groups for instance, the pause is longer. While more groups
+        are ready than it can combine at once, another server begins, too, after a few seconds.
         """
+        if self._stopped:
+            return LONGEST_S
         async with self._limit_slot():
             started = self._clock.monotonic()
-            ready = await self._port.ready(self._queue, self._rules)
+            ready = await self._port.ready(self._queue, self._rules, server_id=self._server_id)
             took_s = self._clock.monotonic() - started
+        self.is_in_charge = ready.held_elsewhere_s is None
+        if ready.held_elsewhere_s is not None:
+            return ready.held_elsewhere_s + random.uniform(0, SPREAD_S)
         for group in ready.names:
             await self._start(group)
         next_in_s = LONGEST_S if ready.next_in_s is None else min(ready.next_in_s, LONGEST_S)

@@ -10,16 +10,14 @@ Differs:
 from typing import Final
 
 from pyasynq.broker import GroupPort
-from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.runtime.actor import OnCall, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.server")
 
-PERIOD_S: Final = 5.0
 
-
-class Reclaimer(Actor):
+class Reclaimer(OnCall):
     """Puts back the sets of dead aggregators, and finds groups that are not registered."""
 
     def __init__(self, port: GroupPort, queue: str, *, clock: Clock, outages: OutageLog) -> None:
@@ -37,4 +35,4 @@ class Reclaimer(Actor):
         if reclaimed.groups:
             text = "%d groups of %r were not registered; they are now"
             log.info(text, reclaimed.groups, self._queue)
-        return min(reclaimed.next_in_s, PERIOD_S)
+        return reclaimed.next_in_s

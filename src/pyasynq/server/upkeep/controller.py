@@ -11,6 +11,10 @@ from pyasynq.runtime.actor import OutageLog, Wakeable
 from pyasynq.server.config import Config
 
 PERIOD_S: Final = 5.0
+"""Time between two reads if a pattern is to find new queues."""
+
+RARE_S: Final = 15.0
+"""Time between two reads otherwise: a message says when operators want something else."""
 
 
 class Controlled(Protocol):
@@ -34,7 +38,7 @@ class Controlled(Protocol):
 
 
 class Controller(Wakeable):
-    """Reads every 5 s, and when it is woken, what operators want; and which queues match patterns.
+    """Reads what operators want, and which queues match patterns: when it is woken, and at times.
 
     While the broker is away, the last state holds.
     """
@@ -58,6 +62,7 @@ class Controller(Wakeable):
         self._config = config
         self._wanted = WantedState()
         self._wanted_alone = False
+        self._has_patterns = False
 
     async def step(self) -> float:
         """Read once, and apply what has changed."""
@@ -72,12 +77,13 @@ class Controller(Wakeable):
             self._server.begin()
         if failure is not None:
             raise failure
-        return PERIOD_S
+        return PERIOD_S if self._has_patterns else RARE_S
 
     async def _apply(self, wanted: WantedState) -> None:
         weights = self._config.queues if wanted.queues is None else wanted.queues
         queues = weights
-        if any(map(is_pattern, weights)):
+        self._has_patterns = any(map(is_pattern, weights))
+        if self._has_patterns:
             queues = match_queues(weights, await self._inspection.queues())
         found = [queue for queue in queues if queue not in weights]
         await self._server.apply(wanted, queues, found)

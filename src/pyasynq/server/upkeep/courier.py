@@ -5,20 +5,18 @@ queues as mail beside it. The server that has stored mail delivers it at once, a
 that server dies.
 """
 
+import math
 from typing import Final
 
 from pyasynq.broker import Delivery, MailPort
-from pyasynq.runtime.actor import OutageLog, Wakeable
+from pyasynq.runtime.actor import OnCall, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.server")
 
-PERIOD_S: Final = 5.0
-"""Longest time between two looks, in case another server has died with its mail."""
 
-
-class Courier(Wakeable):
+class Courier(OnCall):
     """Delivers the mail of one queue."""
 
     def __init__(self, port: MailPort, queue: str, *, clock: Clock, outages: OutageLog) -> None:
@@ -31,19 +29,18 @@ class Courier(Wakeable):
         self._fails = False
 
     def wake(self) -> None:
-        """Deliver now what this server has stored."""
+        """Deliver now."""
         self._has_mail = True
         super().wake()
 
     async def step(self) -> float:
-        """Deliver all mail that is due; return the seconds until the next look."""
+        """Deliver all mail that is due; return the seconds until the next, infinite without it."""
         self._has_mail = False
         while True:
             delivery = await self._port.deliver(self._queue)
             self._report(delivery)
             if not delivery.more:
-                wait_s = delivery.next_in_s
-                return PERIOD_S if wait_s is None else min(wait_s, PERIOD_S)
+                return math.inf if delivery.next_in_s is None else delivery.next_in_s
 
     async def deliver_own(self) -> None:
         """Return when the mail that this server has stored was sent once.

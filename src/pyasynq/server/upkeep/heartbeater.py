@@ -145,6 +145,10 @@ class Heartbeater(Wakeable):
     def _period_s(self) -> float:
         return min(BEAT_S, self._config.lease.total_seconds() / 6)
 
+    async def _next_step(self) -> float:
+        async with self._stepping:
+            return await self.step()  # it takes a slot of the limit only for the record
+
     async def _write(self, period_s: float) -> None:
         failures = [await self._extend()]
         try:
@@ -173,7 +177,8 @@ class Heartbeater(Wakeable):
         runs = self._runner.runs
         info = replace(self.info, active_workers=_workers(runs), active_worker_count=len(runs))
         try:
-            await self._registry.write_server(info, ttl_s=TTL_S, found=self._found)
+            async with self._limit_slot():
+                await self._registry.write_server(info, ttl_s=TTL_S, found=self._found)
         except BrokerError as error:
             return error
         return None

@@ -4,7 +4,7 @@ Source:
     Protocol section 6.9 (asynq v0.26.0 ``recoverer.go``).
 
 Differs:
-    Checks every 5 s, by the clock of Redis, in batches. A recovered task spends a retry, as in
+    Checks by the clock of Redis, in batches. A recovered task spends a retry, as in
     asynq, but runs again at once: the lease was its delay (D31, D32). A task that loses a second
     worker in a row waits, so that it does not run with the same tasks again; after the third it is
     archived (D66). A broken message does not block the others (D27).
@@ -30,7 +30,7 @@ from pyasynq.core.verdict import (
     Verdict,
     decide_lost,
 )
-from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.runtime.actor import OnCall, OutageLog
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
 from pyasynq.server.run.attempts import AttemptRecorder
@@ -39,7 +39,10 @@ from pyasynq.server.run.run_log import FAILED, UNREADABLE
 
 log: Final = get_logger("pyasynq.server")
 
-PERIOD_S: Final = 5.0
+REST_S: Final = 5.0
+"""Least time from one recovery to the next; a task of Go's workers is found 30 s before it may be
+taken.
+"""
 
 SHORTEST_SPREAD_S: Final = 1.0
 LONGEST_SPREAD_S: Final = 10.0
@@ -48,7 +51,7 @@ these are the bounds of that time.
 """
 
 
-class Recoverer(Actor):
+class Recoverer(OnCall):
     """Settles the tasks of one queue whose leases have ended."""
 
     def __init__(
@@ -68,6 +71,8 @@ class Recoverer(Actor):
         super().__init__(clock=config.clock, outages=outages)
         self.name: str = f"recoverer of {queue!r}"
         self._dead_server = config.replaces
+        if self._dead_server is not None:
+            self.wake()
         self._max_crashes = config.max_crashes
         self._policy = _with_spread(config.policy())
         self._attempts = AttemptRecorder(config)
@@ -80,14 +85,17 @@ class Recoverer(Actor):
         self._queue = queue
 
     async def step(self) -> float:
-        """Recover the tasks of the queue."""
+        """Recover all tasks whose leases have ended."""
         try:
             await self._recover_all()
         except BrokerError:
-            # Other workers may have lost their leases in the same outage: no task is to blame.
-            self._outage_until = self._clock.monotonic() + self._lease_s + 2 * PERIOD_S
+            self.note_outage()
             raise
-        return PERIOD_S
+        return math.inf
+
+    def note_outage(self) -> None:
+        """Blame no task for leases that end now: other workers lost them in the same outage."""
+        self._outage_until = self._clock.monotonic() + self._lease_s + 2 * REST_S
 
     async def _recover_all(self) -> None:
         await self._end_dead_leases()

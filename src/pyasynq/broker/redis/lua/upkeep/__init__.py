@@ -4,6 +4,8 @@ from typing import Final
 
 from pyasynq.broker.redis.scripts import Script
 
+look: Final = Script("upkeep/look", repeatable=True)
+release: Final = Script("upkeep/release", repeatable=True)
 forward: Final = Script("upkeep/forward")
 list_expired: Final = Script("upkeep/list_expired", repeatable=True)
 repair_leases: Final = Script("upkeep/repair_leases", repeatable=True)
