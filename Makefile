@@ -5,7 +5,7 @@ BAR ?= 5
 export PYTHON
 
 setup := @tools/setup
-pytest := pytest -n 6 --dist worksteal
+pytest := pytest -n 4 --dist worksteal
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,12 @@ bench-compare: ## compare the speed with an earlier commit (BASE=df3da0a; BAR=3 
 bench-inspector: ## measure how long an inspector holds Redis, with a million tasks in a queue
 	$(setup) bench-compare python -m benchmarks.inspector
 
+bench-dashboard: ## measure the dashboard with a million failed tasks in a queue (ARGS="--tasks 100000")
+	$(setup) test python -m benchmarks.dashboard $(ARGS)
+
+bench-dashboard-streams: ## measure what ten readers of the dashboard's stream cost workers and Redis
+	$(setup) test python -m benchmarks.dashboard_streams $(ARGS)
+
 bench-member: ## measure the member service (ARGS="--quick" for a minute)
 	$(setup) bench-member python -m benchmarks.member $(ARGS)
 
@@ -97,4 +103,4 @@ clean: ## remove everything that these commands have made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help catalogue demo dashboard-demo screenshots test test-oldest test-newest-sqlite matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
+.PHONY: help catalogue demo dashboard-demo screenshots test test-oldest test-newest-sqlite matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-dashboard bench-dashboard-streams bench-member proto pins clean

@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from itertools import chain, groupby, islice
+from itertools import chain, islice
+from pathlib import Path
 
 import hypothesis
 import pytest
 from redis.asyncio import Redis
+from redis.driver_info import DriverInfo
 
 from tests.support.key_audit import audit_keys
 from tests.support.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
@@ -30,16 +32,50 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("pyasynq", deadline=None)
 hypothesis.settings.load_profile("pyasynq")
 
+DRIVER_INFO = DriverInfo()
+"""Given to clients, each of which would else read the version of the driver from its files."""
+
+
+LASTING = [
+    Path(__file__).parents[1] / name
+    for name in (
+        "services/member/tests/faults/test_kills.py",
+        "tests/test_wheel.py",
+        "services/member/tests/test_image.py",
+        "services/member/tests/test_demo.py",
+        "services/member/tests/test_tutorial.py",
+        "services/member/tests/faults/test_database_away.py",
+        "services/member/tests/faults/test_many_programs.py",
+        "services/member/tests/faults/test_redis_away.py",
+        "tests/e2e/test_followers_of_killed_workers.py",
+        "tests/differential/test_sequences.py",
+        "tests/e2e/test_memory.py",
+        "tests/integrations/flask/test_gunicorn.py",
+        "services/member/tests/test_unfinished_calls.py",
+        "tests/broker/test_state_machine.py",
+        "tests/deploy/test_image.py",
+        "tests/e2e/sqlite/test_soak.py",
+        "tests/e2e/sqlite/test_kills.py",
+        "services/member/tests/test_openapi.py",
+        "services/member/tests/test_fuzz_rpc.py",
+    )
+]
+"""The files with tests that take longer than five seconds."""
+
+assert [str(path) for path in LASTING if not path.exists()] == []
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let each worker begin with the long tests, so that no worker waits for one at the end.
 
-    Long tests have a timeout of their own. Workers get equal shares of the tests, in order.
+    Workers get equal shares of the tests, in order.
     """
     count: int = getattr(config, "workerinput", {"workercount": 1})["workercount"]
-    lasting = [item for item in items if item.get_closest_marker("timeout")]
-    others = iter([item for item in items if not item.get_closest_marker("timeout")])
-    files = [list(of_file) for _, of_file in groupby(lasting, key=lambda item: item.path)]
+    of_file: dict[Path, list[pytest.Item]] = {path: [] for path in LASTING}
+    short: list[pytest.Item] = []
+    for item in items:
+        of_file.get(item.path, short).append(item)
+    files, others = list(of_file.values()), iter(short)
     shares: list[pytest.Item] = []
     for number in range(count):
         shares += chain(*files[number::count])
@@ -90,7 +126,7 @@ def redis_url(redis_server: RedisServer) -> str:
 @pytest.fixture
 async def r(redis_url: str) -> AsyncIterator[Redis]:
     """Yield a client of an empty Redis."""
-    async with Redis.from_url(redis_url) as client:
+    async with Redis.from_url(redis_url, driver_info=DRIVER_INFO) as client:
         yield client
 
 

@@ -17,6 +17,8 @@ from pyasynq.integrations import django
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(__file__).parent / "typing"
+MYPY_CACHE = ROOT / ".mypy_cache" / "wheel"
+"""Spares the next run nine tenths of mypy's work: the packages that the library requires."""
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +65,7 @@ def test_pytest_finds_the_plugin_of_the_wheel(installed: Path) -> None:
 
 # Right programs pass; each mistake in them bears a comment, and one that finds nothing is an error.
 CHECKERS = {
-    "mypy": ["mypy", "--strict", "--python-executable"],
+    "mypy": ["mypy", "--strict", f"--cache-dir={MYPY_CACHE}", "--python-executable"],
     "pyright": ["pyright", "--pythonpath"],
 }
 STRICT = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}

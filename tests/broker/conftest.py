@@ -31,13 +31,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Broker]:
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
     """Yield a broker over an empty Redis, an empty cluster, a new file or an empty memory."""
     match request.param:
         case "redis":
             broker = open_broker(request.getfixturevalue("audited_redis_url"))
         case "sqlite":
-            broker = open_broker(f"sqlite:///{tmp_path}/tasks.db")
+            broker = open_broker(f"sqlite:///{request.getfixturevalue('tmp_path')}/tasks.db")
         case "sqlite in memory":
             broker = in_memory()
         case _:

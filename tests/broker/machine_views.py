@@ -10,11 +10,15 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import AggregationSet
 from pyasynq.core.message import TaskMessage
-from tests.support.queue_view import QueueView, RedisQueue
+from pyasynq.core.states import TaskState
+from tests.support.queue_view import LISTS, QueueView, RedisQueue
 from tests.support.sqlite_queue import NAMES, STAGED, SqliteQueue
 
 Q = "asynq:{q}:"
 SCORED = ("scheduled", "retry", "archived", "completed", "g:g", "lease")
+PLACES = {TaskState.AGGREGATING: "g:g"}
+"""Names of the keys that are not named as the state."""
+
 LOCK = "0cc1"
 LOCK_NAME = f"{Q}unique:t:{LOCK}"
 RUN_HISTORY = "crashes, unknown_since_s, retried, unstarted"
@@ -34,6 +38,10 @@ class MachineView(ABC):
     """The queue ``q`` and its group ``g``."""
 
     queue: QueueView
+
+    @abstractmethod
+    async def places(self) -> dict[TaskState, list[str]]:
+        """Return the ids of the tasks in each state, in order; without those in sets."""
 
     @abstractmethod
     async def tasks(self) -> dict[str, TaskModel]:
@@ -68,13 +76,33 @@ class RedisView(MachineView):
         self._r: Any = Redis.from_url(url)  # the driver is typed for text and bytes at once
         self.queue = self._queue = RedisQueue(self._r, "q")
 
+    async def places(self) -> dict[TaskState, list[str]]:
+        async with self._r.pipeline() as pipeline:
+            for state in TaskState:
+                if state in LISTS:
+                    pipeline.lrange(f"{Q}{state}", 0, -1)
+                else:
+                    pipeline.zrange(f"{Q}{PLACES.get(state, state)}", 0, -1)
+            found = await pipeline.execute()
+        stored = [[task_id.decode() for task_id in ids] for ids in found]
+        return {
+            state: ids[::-1] if state in LISTS else ids
+            for state, ids in zip(TaskState, stored, strict=True)
+        }
+
     async def tasks(self) -> dict[str, TaskModel]:
         prefix = f"{Q}t:"
         keys = await self._r.keys(f"{prefix}*")
-        return {key.decode().removeprefix(prefix): await self._task(key) for key in keys}
+        async with self._r.pipeline() as pipeline:
+            for key in keys:
+                pipeline.hgetall(key)
+            stored = await pipeline.execute()
+        return {
+            key.decode().removeprefix(prefix): self._task(fields)
+            for key, fields in zip(keys, stored, strict=True)
+        }
 
-    async def _task(self, key: bytes) -> TaskModel:
-        fields = await self._r.hgetall(key)
+    def _task(self, fields: dict[bytes, bytes]) -> TaskModel:
         message = TaskMessage.FromString(fields[b"msg"])
         state = fields[b"state"].decode()
         assert (b"owner" in fields) == (state == "active")
@@ -104,8 +132,11 @@ class RedisView(MachineView):
 
     async def check(self) -> None:
         """Every score is a whole second, and a group with tasks is registered."""
-        for name in SCORED:
-            pairs = await self._r.zrange(f"{Q}{name}", 0, -1, withscores=True)
+        async with self._r.pipeline() as pipeline:
+            for name in SCORED:
+                pipeline.zrange(f"{Q}{name}", 0, -1, withscores=True)
+            found = await pipeline.execute()
+        for pairs in found:
             assert [score for _, score in pairs] == [int(score) for _, score in pairs]
         if await self.queue.members("g"):
             assert await self._r.smembers(f"{Q}groups") == {b"g"}
@@ -136,6 +167,14 @@ class SqliteView(MachineView):
         """Look at the file *path*."""
         self.queue = self._queue = SqliteQueue(path, "q")
         self._rows = self._queue.rows
+
+    async def places(self) -> dict[TaskState, list[str]]:
+        return {
+            state: await self.queue.members("g")
+            if state is TaskState.AGGREGATING
+            else await self.queue.ids(state)
+            for state in TaskState
+        }
 
     async def tasks(self) -> dict[str, TaskModel]:
         found = self._rows("SELECT id, state, group_name, message FROM pyasynq_task")

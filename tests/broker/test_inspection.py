@@ -3,10 +3,20 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from pyasynq.broker import Broker, Container, Move, Page, RemoveResult, StoredTask, UpdateResult
+from pyasynq.broker import (
+    Broker,
+    Container,
+    Matches,
+    Move,
+    Page,
+    RemoveResult,
+    StoredTask,
+    UpdateResult,
+)
 from pyasynq.core.compose import Plan
 from pyasynq.core.info import QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
@@ -186,6 +196,56 @@ async def test_an_action_by_count_takes_the_tasks_that_are_due_first(broker: Bro
     assert await broker.inspection.apply(Action.RUN, SCHEDULED, 2) == 2
     assert ids(await take(broker, 3)) == ["soon", "then"]
     assert await ids_in(broker, SCHEDULED) == ["late"]
+
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "plain": {"error_msg": "SMTP: bank away"},
+    "upper case": {"error_msg": "THE BANK"},
+    "no error": {},
+    "other error": {"error_msg": "b a n k"},
+    "only in the payload": {"error_msg": "x", "payload": b"bank", "headers": {"a": "bank"}},
+    "long": {"error_msg": "x" * 9000 + "bank", "payload": b"p" * 70_000},
+    "at the end": {"error_msg": "bank", "type": "t" * 127},
+    "large numbers": {
+        "error_msg": "bank",
+        "retry": 2**31 - 1,
+        "retried": -1,
+        "timeout": -(2**63),
+        "deadline": 2**63 - 1,
+        "headers": {"a": "b" * 300, "c": ""},
+    },
+    "beyond ASCII": {"error_msg": "Größe: bank \N{EURO SIGN}", "type": "größe"},
+}
+
+
+async def test_tasks_are_found_by_their_last_error(broker: Broker) -> None:
+    tasks = [
+        a_scheduled(name, at_s=FUTURE_S + n, **fields)
+        for n, (name, fields) in enumerate(FIELDS.items())
+    ]
+    await enqueue(broker, *tasks, a_pending("pending", error_msg="bank"))
+    found = await broker.inspection.find_errors(SCHEDULED, "Bank", 0, 100)
+    assert found.ids == [
+        it.id
+        for it in (await broker.inspection.tasks(SCHEDULED, 0, 100)).tasks
+        if "bank" in (it.last_error or "").lower()
+    ]
+    assert (len(found.ids), found.looked_at) == (6, 9)
+
+
+async def test_errors_are_looked_for_in_a_part_of_the_tasks(broker: Broker) -> None:
+    await enqueue(
+        broker,
+        *[a_scheduled(f"{n:04}", at_s=FUTURE_S + n, error_msg="ab"[n % 2]) for n in range(2500)],
+    )
+    found = await broker.inspection.find_errors(SCHEDULED, "b", 100, 1500)
+    assert list(found.ids) == [f"{n:04}" for n in range(101, 1600, 2)]
+    assert found.looked_at == 1500
+    rest = await broker.inspection.find_errors(SCHEDULED, "b", 2400, 1000)
+    assert (len(rest.ids), rest.looked_at) == (50, 100)
+    assert await broker.inspection.find_errors(SCHEDULED, "b", 2500, 10) == Matches(
+        ids=[], looked_at=0
+    )
 
 
 async def test_an_action_by_count_returns_the_number_of_tasks(broker: Broker) -> None:

@@ -45,7 +45,7 @@ async def test_a_task_that_is_not_over_is_returned_as_it_was(broker: Broker) -> 
 async def test_a_wait_ends_with_its_task(end: Callable[[Lease], Verdict], broker: Broker) -> None:
     lease = await a_lease(broker)
     waiting = asyncio.ensure_future(broker.results.wait("q", "1", longest_s=HOUR_S))
-    await asyncio.sleep(0.1)  # it waits by now, or reads the task later and finds that it has ended
+    await anyio.wait_all_tasks_blocked()  # it has asked for the task, which has not ended yet
     await settle(broker, lease, end(lease))
     with anyio.fail_after(60):
         assert await waiting is not None

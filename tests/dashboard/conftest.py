@@ -1,44 +1,17 @@
 """A dashboard in this process, on Redis and on a file of SQLite."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import httpx
 import pytest
 
-from pyasynq.broker import Broker, open_broker
 from pyasynq.dashboard import Dashboard
-from tests.support.key_audit import audit_keys
+from tests.support.addresses import address, broker, pytest_generate_tests
 
-BROKERS = ("redis", "sqlite")
 Connect = Callable[..., httpx.AsyncClient]
 
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that uses a broker on both, or on those in ``ON`` of its module."""
-    if "address" in metafunc.fixturenames:
-        brokers = getattr(metafunc.module, "ON", BROKERS)
-        metafunc.parametrize("address", brokers, indirect=True)
-
-
-@pytest.fixture
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Yield the address of an empty broker."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/tasks.db"
-        return
-    server = request.getfixturevalue("redis_server")
-    with audit_keys(server):
-        yield server.url
-
-
-@pytest.fixture
-async def broker(address: str) -> AsyncIterator[Broker]:
-    """Yield a broker, to prepare what the dashboard shows."""
-    broker = open_broker(address)
-    yield broker
-    await broker.aclose()
+__all__ = ["address", "broker", "pytest_generate_tests"]
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pyasynq import Client, OptionError, Task
 from pyasynq.broker import Broker
 from pyasynq.dashboard import Dashboard
 from pyasynq.dashboard.dashboard import all_routes
-from pyasynq.dashboard.permissions import LEAST_ROLE
 from pyasynq.dashboard.static_files import FOLDER
+from pyasynq.operations.permissions import LEAST_ROLE
 from tests.support.servers import free_port
 
 
@@ -58,6 +58,21 @@ async def test_a_path_without_its_slash_leads_to_the_page(address: str) -> None:
         async with client_of(below) as http:
             response = await http.get("/ops")
             assert (response.status_code, response.headers["location"]) == (307, "/ops/")
+
+
+@pytest.mark.parametrize("mount", [in_starlette, in_fastapi])
+async def test_a_page_whose_plain_path_is_typed_is_shown(
+    mount: Callable[[Dashboard], ASGIApp], address: str
+) -> None:
+    headers = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate"}
+    async with Dashboard(address) as dashboard, client_of(mount(dashboard)) as http:
+        typed = await http.get("/ops/tasks/queue/a%20b?sort=id", headers=headers)
+        assert typed.status_code == 307
+        assert typed.headers["location"] == "/ops/tasks/#/queue/a%20b?sort=id"
+        for path in ("/ops/tasks/api/v1/nothing", "/ops/tasks/static/nothing"):
+            assert (await http.get(path, headers=headers)).status_code == 404
+        program = await http.get("/ops/tasks/queue", headers={"Accept": "application/json"})
+        assert (program.status_code, program.json()["code"]) == (404, "not-found")
 
 
 async def test_an_open_broker_stays_open(broker: Broker) -> None:

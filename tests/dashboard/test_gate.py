@@ -7,13 +7,14 @@ import pytest
 from starlette.requests import Request
 
 from pyasynq.broker import Broker
-from pyasynq.dashboard import Permission, Principal, Role
+from pyasynq.dashboard import Dashboard, Permission, Principal, Role
 from pyasynq.dashboard.dashboard import all_routes
-from pyasynq.dashboard.gate import MAX_BODY
-from pyasynq.dashboard.permissions import LEAST_ROLE
+from pyasynq.dashboard.gate import MAX_BODY, MAX_DISCARDED
 from pyasynq.dashboard.routes import Nothing, Route, check_routes
+from pyasynq.operations.permissions import LEAST_ROLE
 from tests.dashboard.conftest import Connect
 from tests.support.factories import a_pending, enqueue
+from tests.support.web import serving
 
 ON = ("sqlite",)
 """Requests that the gate refuses reach no broker."""
@@ -260,7 +261,16 @@ async def test_a_body_that_does_not_say_its_length_is_read_up_to_the_limit(
     headers = {"Content-Type": "application/json"}
     response = await http.post("/api/v1/queues/pause", content=body(), headers=headers)
     assert (response.status_code, response.json()["code"]) == (413, "too-large")
-    assert sent <= 2 * MAX_BODY
+    assert sent <= MAX_DISCARDED + MAX_BODY
+
+
+async def test_a_client_that_sends_too_much_reads_why(address: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with Dashboard(address, hosts=["shop"], authorize=grant(Role.ADMIN)) as dashboard:  # type: ignore[arg-type]
+        async with serving(dashboard) as http:
+            body = b" " * (10 * MAX_BODY)
+            response = await http.post("/api/v1/queues/pause", content=body, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
 
 
 @pytest.mark.parametrize(

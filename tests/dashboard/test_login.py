@@ -125,6 +125,21 @@ def test_a_malformed_line_is_refused(text: str, tmp_path: Path) -> None:
         FileLogin(tmp_path / "users")
 
 
+@pytest.mark.parametrize("text", [None, "ann boss"])
+async def test_a_client_learns_nothing_about_a_file_that_cannot_be_read_any_more(
+    text: str | None, users: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    login = FileLogin(users)
+    await anyio.Path(users).unlink()
+    if text is not None:
+        await anyio.Path(users).write_text(text)
+    with pytest.raises(Problem) as raised:
+        await login(a_request(authorization="Bearer t0ken"))
+    assert (raised.value.status, raised.value.code) == (503, "login-unavailable")
+    assert "users" not in raised.value.detail
+    assert "users" in caplog.text
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="a file that can be read"):
         FileLogin(tmp_path / "users")

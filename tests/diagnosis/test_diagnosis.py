@@ -10,6 +10,7 @@ from pyasynq import QueueInfo, ServerInfo
 from pyasynq.broker import Heartbeat, NodeReport
 from pyasynq.diagnosis import diagnosis
 from pyasynq.diagnosis.diagnosis import Check
+from tests.support.factories import a_server
 
 SERVER = ServerInfo(
     id="s",
@@ -189,6 +190,22 @@ def test_a_queue_that_nobody_works_on_is_a_warning(
 def test_the_advice_about_a_queue_without_worker_is_a_whole_command() -> None:
     [check] = diagnosis.check_queues([make_queue("other", pending=1)], [])
     assert check.advice.endswith(": pyasynq worker module:app -Q other")
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [
+        ("1", "resume them, or start another worker: pyasynq server resume s"),
+        (None, "start another worker with this queue"),
+    ],
+)
+def test_a_queue_whose_workers_take_no_tasks_is_a_warning(version: str | None, advice: str) -> None:
+    quiet = a_server("s", queues={"q": 1}, status="stopped", version=version)
+    [check] = diagnosis.check_queues([make_queue("q", pending=2)], [quiet])
+    assert (check.status, check.advice) == ("warning", advice)
+    assert check.message == (
+        "the workers of 'q', which holds 2 tasks, take no tasks: they are quiet, or stop"
+    )
 
 
 def test_the_advice_about_a_paused_queue_quotes_its_name_for_the_shell() -> None:

@@ -25,6 +25,6 @@ def _exists(file: str, name: str) -> bool:
 
 @cache
 def _names_in(path: Path) -> frozenset[str]:
-    nodes = ast.walk(ast.parse(path.read_text()))
-    functions = (n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    statements = ast.parse(path.read_text()).body
+    functions = (n for n in statements if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
     return frozenset(n.name for n in functions if n.name.startswith("test_"))

@@ -870,3 +870,12 @@ async def test_a_queue_whose_name_only_peers_allow_is_shown(inspector: Inspector
     name = "long" * 1000
     await r.sadd("asynq:queues", name)
     assert (await inspector.queue_info(name)).queue == name
+
+
+async def test_pending_tasks_amid_others_are_deleted_by_their_type(
+    inspector: Inspector, client: Client
+) -> None:
+    await client.enqueue_many([Task("ab"[n // 100]) for n in range(200)])
+    assert await inspector.delete_all("default", "pending", type="b") == 100
+    info = await inspector.queue_info("default")
+    assert (info.pending, info.size) == (100, 100)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pyasynq import Inspector
+from pyasynq import Inspector, TaskState
+from pyasynq.broker import Container
 from tests.support.factories import a_message
 from tests.support.servers import RedisServer
 
@@ -92,6 +93,9 @@ ACTS: dict[str, Call] = {
     "first page": lambda inspector: inspector.list_tasks("q", "pending", size=1000),
     "page amid a list": lambda inspector: inspector.list_tasks("q", "pending", page=10, size=1000),
     "page amid a set": lambda inspector: inspector.list_tasks("q", "retry", page=10, size=1000),
+    "tasks with an error": lambda inspector: inspector._broker.inspection.find_errors(
+        Container(queue="q", state=TaskState.RETRY), "x", 2500, 5000
+    ),
     "all pending tasks": lambda inspector: inspector.archive_all("q", "pending"),
     "all retry tasks": lambda inspector: inspector.run_all("q", "retry"),
     "the queue": lambda inspector: inspector.delete_queue("q", force=True),

@@ -135,6 +135,7 @@ class RedisServer(Startable):
         self.binary = binary or redis_binary()
         self._process: subprocess.Popen[bytes] | None = None
         self._connections = redis.ConnectionPool.from_url(f"unix://{self.socket}")
+        self._client = redis.Redis(connection_pool=self._connections)
         ours = {
             "bind": "127.0.0.1",
             "dir": str(self.home),
@@ -202,9 +203,9 @@ class RedisServer(Startable):
     def client(self) -> redis.Redis:
         """Return a blocking client on the Unix socket, with which a test inspects the server.
 
-        A closed client leaves its connection to the next one: thousands of tests need two each.
+        It is always the same, and `close` leaves its connections open: thousands of tests use it.
         """
-        return redis.Redis(connection_pool=self._connections)
+        return self._client
 
     @property
     def _conf(self) -> Path:

@@ -15,6 +15,14 @@ from tests.support.waiting import wait_until
 PATIENCE_S = 60
 
 
+def http_client(**settings: Any) -> httpx.AsyncClient:  # noqa: ANN401 - those of httpx
+    """Return a client for HTTP without TLS, with *settings* of `httpx.AsyncClient`.
+
+    A client for TLS reads the certificates of all authorities, which takes 30 ms of CPU.
+    """
+    return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(verify=False), **settings)
+
+
 class _Server(uvicorn.Server):
     """A server that leaves the signals of the test's process alone."""
 

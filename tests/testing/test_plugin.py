@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-PLUGIN = ("-p", "no:pyasynq", "-p", "pyasynq.testing.plugin")
-"""The plugin of these sources, and not of what is installed."""
+PLUGIN = ("-p", "no:pyasynq", "-p", "pyasynq.testing.plugin", "-p", "no:schemathesis")
+"""The plugin of these sources, and not of what is installed; without one that is slow to load."""
 
 SHOP = """
 import pyasynq

@@ -13,11 +13,14 @@ import uvicorn
 from playwright.async_api import Browser, ViewportSize, async_playwright
 
 from pyasynq.dashboard import Dashboard
+from pyasynq.terminal import TerminalDashboard
 
 FOLDER: Final = Path(__file__).parent.parent.parent / "docs/images"
 WIDE: Final[ViewportSize] = {"width": 1440, "height": 960}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 SETTLE_MS: Final = 4000
+TERMINAL: Final = (110, 32)
+"""Columns and lines of the terminal."""
 
 Picture: TypeAlias = tuple[str, str, ViewportSize, Literal["light", "dark"]]
 
@@ -43,6 +46,20 @@ async def shoot(browser: Browser, site: str, picture: Picture) -> None:
     await page.wait_for_timeout(SETTLE_MS)
     await page.screenshot(path=FOLDER / f"dashboard-{name}.png")
     await context.close()
+
+
+async def shoot_terminal(browser: Browser, url: str) -> None:
+    """Save the picture of the dashboard in a terminal."""
+    app = TerminalDashboard(url)
+    async with app.run_test(size=TERMINAL):
+        await asyncio.sleep(SETTLE_MS / 1000)
+        picture = app.export_screenshot()
+    await app.aclose()
+    page = await browser.new_page(viewport=WIDE)
+    await page.route("**/*", lambda route: route.abort())  # fonts from elsewhere
+    await page.set_content(picture)
+    await page.locator("svg").screenshot(path=FOLDER / "terminal-overview.png")
+    await page.close()
 
 
 async def main() -> None:
@@ -71,6 +88,7 @@ async def main() -> None:
                 await operator.dispose()
                 for picture in PICTURES:
                     await shoot(browser, site, picture)
+                await shoot_terminal(browser, url)
                 await browser.close()
             server.should_exit = True
             await serving

@@ -19,7 +19,13 @@ from tests.support.fork_server import ForkedProcess, run_forked
 
 Program: TypeAlias = Process | ForkedProcess
 
-IMPORTS = ("member.administration", "member.program")
+IMPORTS = (
+    "aiosqlite",
+    "member.administration",
+    "member.program",
+    "pyasynq.broker.redis",
+    "pydantic.v1",
+)
 """The modules that take most of the program's start."""
 
 ALICE = pb.CreateMemberRequest(

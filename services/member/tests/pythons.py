@@ -4,27 +4,33 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 
-_VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+import pytest
 
+_OURS = "{}.{}".format(*sys.version_info)
 
-def _find_pythons() -> Iterator[str]:
-    yield sys.executable
-    here = "{}.{}".format(*sys.version_info)
-    for version in _VERSIONS:
-        found = None if version == here else shutil.which(f"python{version}")
-        if found is not None:
-            yield from _resolve(found, version)
+VERSIONS = sorted({_OURS, "3.11", "3.12", "3.13", "3.14"})
 
 
-def _resolve(python: str, version: str) -> Iterator[str]:
-    """Yield the interpreter behind *python*, which may be a shim of pyenv."""
+def python_of(version: str) -> str:
+    """Return the interpreter of *version*; skip the test if there is none.
+
+    Only a test that needs it asks: the first Python of the path may be a shim of pyenv, which takes
+    a tenth of a second to say what is behind it.
+    """
+    if version == _OURS:
+        return sys.executable
+    found = shutil.which(f"python{version}")
+    python = None if found is None else _resolve(Path(found), version)
+    return python or pytest.skip(f"there is no Python {version}")
+
+
+def _resolve(python: Path, version: str) -> str:
+    """Return the interpreter behind *python*; empty if it does not run."""
     env = {**os.environ, "PYENV_VERSION": _pyenv_version(version)}
     ask = [python, "-c", "import sys; print(sys.executable)"]
-    answer = subprocess.run(ask, env=env, capture_output=True, text=True, check=False)
-    if answer.returncode == 0:
-        yield answer.stdout.strip()
+    return subprocess.run(ask, env=env, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _pyenv_version(version: str) -> str:
@@ -33,6 +39,3 @@ def _pyenv_version(version: str) -> str:
     ask = ["pyenv", "whence", f"python{version}"]
     answer = subprocess.run(ask, capture_output=True, text=True, check=False)
     return answer.stdout.strip().rpartition("\n")[2]
-
-
-PYTHONS = tuple(_find_pythons())

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-import httpx
 import pytest
 import structlog
 from grpc import aio
@@ -46,6 +45,7 @@ from services.member.tests.doubles import (
     token_of,
 )
 from services.member.tests.transports import grpc_channel, http_site
+from tests.support.web import http_client
 
 # Other tests cover the differences between databases.
 pytestmark = [
@@ -206,7 +206,7 @@ def rest_routes() -> dict[str, tuple[str, str]]:
 
 @asynccontextmanager
 async def rest_transport(service: MemberService) -> AsyncGenerator[Call]:
-    async with http_site(service) as site, httpx.AsyncClient(base_url=site) as client:
+    async with http_site(service) as site, http_client(base_url=site) as client:
         routes = rest_routes()
 
         async def call(rpc: str, fields: Fields, access_token: str) -> bool:
@@ -373,7 +373,7 @@ async def test_the_page_behind_a_link_leaves_the_record_of_the_rpc(
     site: str, world: World, trail: Trail
 ) -> None:
     link = f"{site}/verify-email?token={world.link_token}"
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await client.get(link)
         await client.post(link)
     assert trail.endings == [("VerifyEmail", "succeeded", None)]

@@ -26,6 +26,7 @@ from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.doubles import ALICE, ANYBODY, BOB, RULES, FakeClock, log_in_as
 from services.member.tests.transports import grpc_channel, http_site
+from tests.support.web import http_client
 
 MOMENT = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -268,7 +269,7 @@ async def stub(service: MemberService) -> AsyncGenerator[MemberServiceStub]:
 
 @pytest.fixture
 async def client(service: MemberService) -> AsyncGenerator[httpx.AsyncClient]:
-    async with http_site(service) as site, httpx.AsyncClient(base_url=site) as opened:
+    async with http_site(service) as site, http_client(base_url=site) as opened:
         yield opened
 
 

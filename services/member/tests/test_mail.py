@@ -19,7 +19,7 @@ from member.locales import Locale
 from member.mail.letters import Kind, Letter, Letters
 from member.mail.transport import MailboxFolder, SmtpTransport, mail_error
 from services.member.tests.doubles import link_of, text_of
-from services.member.tests.pythons import PYTHONS
+from services.member.tests.pythons import VERSIONS, python_of
 
 LETTERS = Letters(
     sender_name="會員服務",
@@ -107,10 +107,10 @@ def test_domains_of_any_script_fit_the_header() -> None:
     assert mail.as_bytes().isascii()
 
 
-@pytest.mark.parametrize("python", PYTHONS, ids=lambda python: Path(python).name)
-def test_no_name_reaches_a_header_on_any_python(python: str) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_name_reaches_a_header_on_any_python(version: str) -> None:
     found = subprocess.run(  # noqa: PLW1510 - the output shows the failure
-        [python, "-m", "services.member.tests.hostile_mails"],
+        [python_of(version), "-m", "services.member.tests.hostile_mails"],
         cwd=ROOT,
         env={"PYTHONPATH": os.pathsep.join(OUR_PATHS)},
         capture_output=True,

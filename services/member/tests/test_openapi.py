@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings, strategies
@@ -15,6 +14,7 @@ from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from services.member.tests.doubles import ALICE, ANYBODY
 from services.member.tests.transports import http_site
+from tests.support.web import http_client
 
 # Other tests cover the differences between databases.
 pytestmark = [
@@ -69,7 +69,7 @@ async def headers(
 
 
 async def test_the_schema_describes_each_rpc_and_nothing_else(service: MemberService) -> None:
-    async with http_site(service) as site, httpx.AsyncClient(base_url=site) as client:
+    async with http_site(service) as site, http_client(base_url=site) as client:
         schema = (await client.get("/openapi.json")).json()
     operations = [operation for path in schema["paths"].values() for operation in path.values()]
     rpcs = pb.DESCRIPTOR.services_by_name["MemberService"].methods_by_name
@@ -80,7 +80,7 @@ async def test_the_schema_describes_each_rpc_and_nothing_else(service: MemberSer
 async def test_the_page_that_shows_the_schema_needs_nothing_from_elsewhere(
     service: MemberService,
 ) -> None:
-    async with http_site(service) as site, httpx.AsyncClient(base_url=site) as client:
+    async with http_site(service) as site, http_client(base_url=site) as client:
         page = await client.get("/docs")
         script = await client.get("/docs/assets/swagger-ui-bundle.js")
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
@@ -90,7 +90,7 @@ async def test_the_page_that_shows_the_schema_needs_nothing_from_elsewhere(
 
 @pytest.mark.parametrize("path", ["/docs/assets", "/docs/assets/", "/docs/assets/../"])
 async def test_no_folder_is_listed(service: MemberService, path: str) -> None:
-    async with http_site(service) as site, httpx.AsyncClient(base_url=site) as client:
+    async with http_site(service) as site, http_client(base_url=site) as client:
         assert (await client.get(path)).status_code == 404
 
 

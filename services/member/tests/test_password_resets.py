@@ -66,6 +66,7 @@ from services.member.tests.doubles import (
 from services.member.tests.transports import grpc_channel
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
+from tests.support.web import http_client
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -373,7 +374,7 @@ async def test_no_secret_is_in_the_record(service: MemberService, token: str) ->
 async def page(site: str, token: str) -> AsyncGenerator[httpx.AsyncClient]:
     """A client that has opened the link in the mail."""
     english = {"Accept": "text/html", "Accept-Language": "en"}
-    async with httpx.AsyncClient(base_url=site, params={"token": token}, headers=english) as client:
+    async with http_client(base_url=site, params={"token": token}, headers=english) as client:
         yield client
 
 
@@ -429,7 +430,7 @@ async def test_a_used_link_is_gone(page: httpx.AsyncClient) -> None:
 async def test_a_password_is_set_over_rest(
     site: str, token: str, service: MemberService, tasks: TaskList
 ) -> None:
-    async with httpx.AsyncClient(base_url=f"{site}/v1") as rest:
+    async with http_client(base_url=f"{site}/v1") as rest:
         asked = [
             await rest.post("/members:requestPasswordReset", json={"email": email})
             for email in ("nobody@example.com", "bob@example.com")

@@ -20,6 +20,7 @@ from pyasynq.app.typed_task import (
 )
 from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.client import Client, ClientMiddleware, MiddlewareChain, SyncClient
+from pyasynq.core.codec import Codec
 from pyasynq.core.errors import OptionError
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -46,7 +47,6 @@ from pyasynq.server.hooks import Hooks, OnEvent
 from pyasynq.server.mux import place_of
 
 if TYPE_CHECKING:
-    from pyasynq.core.codec import Codec
     from pyasynq.inspector import Inspector, SyncInspector
 
 log: Final = get_logger("pyasynq.server")
@@ -105,6 +105,11 @@ class App:
     def address(self) -> Address:
         """The address of the broker, and where it comes from."""
         return address_of(self._broker)
+
+    @property
+    def codecs(self) -> Sequence[Codec]:
+        """What seals and opens the payloads of this app's tasks."""
+        return self._codecs
 
     @property
     def client(self) -> Client:

@@ -37,6 +37,7 @@ from pyasynq.broker.ports.history import CountedSpan, HistoryPort
 from pyasynq.broker.ports.inspection import (
     Container,
     InspectionPort,
+    Matches,
     Move,
     Page,
     Progress,
@@ -91,6 +92,7 @@ __all__ = [
     "Lease",
     "Look",
     "MailPort",
+    "Matches",
     "Move",
     "NewTask",
     "News",

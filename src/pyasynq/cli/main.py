@@ -15,6 +15,7 @@ from pyasynq.cli.command_group import Command, CommandGroup
 from pyasynq.cli.commands import (
     completion,
     cron,
+    dash,
     dashboard,
     doctor,
     group,
@@ -157,6 +158,7 @@ for _command in (
     store.store,
     metrics.metrics,
     dashboard.dashboard,
+    dash.dash,
     doctor.doctor,
     completion.completion,
     version,

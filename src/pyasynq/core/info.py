@@ -211,6 +211,11 @@ class ServerInfo:
     deployment: str | None = None
     not_applied: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def takes_tasks(self) -> bool:
+        """Whether it takes tasks: one that is quiet, or that stops, runs only those that it has."""
+        return self.status == "active"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulerEntry:

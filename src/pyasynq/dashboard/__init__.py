@@ -5,6 +5,7 @@ It needs the extra ``dashboard``.
 
 from pyasynq.dashboard.dashboard import Dashboard
 from pyasynq.dashboard.login import (
+    Authorize,
     FileLogin,
     LoopbackLogin,
     NoLogin,
@@ -12,8 +13,8 @@ from pyasynq.dashboard.login import (
     hash_password,
     hash_token,
 )
-from pyasynq.dashboard.payloads import Redact
-from pyasynq.dashboard.permissions import Authorize, Permission, Principal, Role
+from pyasynq.operations.payloads import Redact
+from pyasynq.operations.permissions import Permission, Principal, Role
 
 __all__ = [
     "Authorize",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Final, Self
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -18,13 +19,13 @@ from pyasynq.core.errors import OptionError
 from pyasynq.dashboard import openapi
 from pyasynq.dashboard.api import ROUTES
 from pyasynq.dashboard.gate import Gate
-from pyasynq.dashboard.login import LoopbackLogin, NoLogin, is_address
-from pyasynq.dashboard.payloads import Redact
-from pyasynq.dashboard.permissions import Authorize, Permission
+from pyasynq.dashboard.login import Authorize, LoopbackLogin, NoLogin, is_address
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import Handler, Nothing, Route, check_routes, reads
 from pyasynq.dashboard.services import Services
 from pyasynq.dashboard.static_files import show_file, show_index
+from pyasynq.operations.payloads import Redact
+from pyasynq.operations.permissions import Permission
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -133,7 +134,7 @@ class Dashboard:
 
     def end_streams(self) -> None:
         """End all streams, for which a server would wait when it stops."""
-        self._services.sampler.end_streams()
+        self._services.streams.end_streams()
 
     async def aclose(self) -> None:
         """Stop what runs, and close the connections that the dashboard opened."""
@@ -189,9 +190,23 @@ class Dashboard:
         return send_with_headers
 
 
-async def _answer_error(_request: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     """Answer what no route answers."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     code = {404: "not-found", 405: "method-not-allowed"}.get(status, "invalid")
+    if code == "not-found" and (page := _page_of(request)):
+        return RedirectResponse(page, 307)
     headers = error.headers if isinstance(error, HTTPException) else None
     return Problem(status, code, "there is nothing here", headers=headers).response()
+
+
+def _page_of(request: Request) -> str | None:
+    """Return the address of the page that a reader means who has typed a plain path."""
+    root = request.scope.get("root_path", "")
+    path = request.scope["path"].removeprefix(root)
+    if "text/html" not in request.headers.get("accept", ""):
+        return None
+    if path.startswith(("/api/", "/static/")):
+        return None
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{root}/#{quote(path)}{query}"

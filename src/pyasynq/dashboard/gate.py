@@ -12,16 +12,21 @@ from starlette.responses import Response
 
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.json_form import to_json_types
-from pyasynq.dashboard.permissions import LEAST_ROLE, Authorize, Principal
+from pyasynq.dashboard.login import Authorize
 from pyasynq.dashboard.problems import Problem, problem_of
 from pyasynq.dashboard.routes import Call, Route
 from pyasynq.dashboard.services import Services
+from pyasynq.operations.permissions import LEAST_ROLE, Principal
 from pyasynq.runtime.loggers import get_logger
 
 T = TypeVar("T")
 
 MAX_BODY: Final = 1024 * 1024
 """Largest body of a request, bytes."""
+
+MAX_DISCARDED: Final = 64 * 1024 * 1024
+"""Bytes of a larger body that are read nevertheless: most clients read no answer before they have
+sent everything, and would see only that the connection breaks."""
 
 BODY_S: Final = 20.0
 """Longest time for a client to send a body, seconds."""
@@ -139,20 +144,17 @@ async def read_body(request: Request, route: Route) -> msgspec.Struct:
 
 
 async def _read(request: Request) -> bytes:
-    length = request.headers.get("content-length", "0")
-    body = bytearray()
-    if not length.isdecimal() or int(length) > MAX_BODY:
-        raise _too_large()
+    body, size = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise _too_large()
+        size += len(chunk)
+        if size <= MAX_BODY:
+            body += chunk
+        elif size > MAX_DISCARDED:
+            break
+    if size > MAX_BODY:
+        text = f"the body may have at most {MAX_BODY} bytes"
+        raise Problem(413, "too-large", text, headers={"Connection": "close"})
     return bytes(body)
-
-
-def _too_large() -> Problem:
-    text = f"the body may have at most {MAX_BODY} bytes"
-    return Problem(413, "too-large", text, headers={"Connection": "close"})
 
 
 def _convert(convert: Callable[[], T]) -> T:

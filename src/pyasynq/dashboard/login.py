@@ -8,16 +8,20 @@ import hmac
 import ipaddress
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from starlette.requests import Request
 
 from pyasynq.core.errors import OptionError
-from pyasynq.dashboard.permissions import Principal, Role
 from pyasynq.dashboard.problems import Problem
+from pyasynq.operations.permissions import Principal, Role
+from pyasynq.runtime.loggers import get_logger
+
+Authorize: TypeAlias = Callable[[Request], Awaitable[Principal | None] | Principal | None]
+"""Returns the principal of a request; None if it must log in first."""
 
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 """Headers with which a proxy says that the client is elsewhere."""
@@ -32,6 +36,9 @@ CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="pyasynq", charset="UTF-8"'
 
 TOKEN: Final = "sha256:"  # noqa: S105 - no token
 """What the hash of a token begins with; that of a password begins with ``$argon2``."""
+
+
+log: Final = get_logger("pyasynq.dashboard")
 
 
 class LoopbackLogin:
@@ -131,6 +138,11 @@ class FileLogin:
         self._read()
 
     def _read(self) -> None:
+        """Read the file if it has changed.
+
+        Raises:
+            OptionError: If it cannot be read, or a line is malformed.
+        """
         try:
             changed_ns = self._file.stat().st_mtime_ns
             if changed_ns == self._changed_ns:
@@ -153,9 +165,14 @@ class FileLogin:
         """Return the principal of *request*.
 
         Raises:
-            Problem: If password or token are missing or wrong.
+            Problem: If password or token are missing or wrong, or the file cannot be read any more.
         """
-        self._read()
+        try:
+            self._read()
+        except OptionError:  # it names the file, which concerns no client
+            log.exception("nobody can log in to the dashboard")
+            text = "nobody can log in now: the log of the dashboard says why"
+            raise Problem(503, "login-unavailable", text) from None
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         principal = None
         if scheme.lower() == "bearer":

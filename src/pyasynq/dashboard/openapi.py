@@ -6,8 +6,8 @@ from typing import Any, Final, cast
 import msgspec
 
 from pyasynq import __version__
-from pyasynq.dashboard.permissions import LEAST_ROLE
 from pyasynq.dashboard.routes import API, Call, Handler, Nothing, Route
+from pyasynq.operations.permissions import LEAST_ROLE
 
 REFERENCE: Final = "#/components/schemas/{name}"
 PROBLEM: Final[Mapping[str, object]] = {

@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from pyasynq.core import errors
-from pyasynq.core.entry_errors import EntryNotFoundError
+from pyasynq.core import entry_errors, errors
 from pyasynq.core.extension_errors import CodecError
 from pyasynq.core.json_form import to_json_types
+from pyasynq.operations.jobs import JobNotFoundError, TooManyJobsError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -62,11 +62,16 @@ class Problem(Exception):
 _KINDS: Final[tuple[tuple[type[errors.PyasynqError], int, str], ...]] = (
     (errors.QueueNotFoundError, 404, "queue-not-found"),
     (errors.TaskNotFoundError, 404, "task-not-found"),
-    (EntryNotFoundError, 404, "entry-not-found"),
+    (entry_errors.EntryNotFoundError, 404, "entry-not-found"),
+    (JobNotFoundError, 404, "not-found"),
+    (TooManyJobsError, 429, "too-many"),
     (errors.QueueNotEmptyError, 409, "conflict"),
     (errors.QueuePausedError, 409, "conflict"),
     (errors.QueueNotPausedError, 409, "conflict"),
     (errors.TaskStateError, 409, "conflict"),
+    (entry_errors.EntryPausedError, 409, "conflict"),
+    (entry_errors.EntryNotPausedError, 409, "conflict"),
+    (entry_errors.EntryNotPausableError, 409, "conflict"),
     (errors.DuplicateTaskError, 409, "conflict"),
     (errors.TaskIDConflictError, 409, "conflict"),
     (errors.PoisonError, 409, "unreadable"),
@@ -84,5 +89,6 @@ def problem_of(error: errors.PyasynqError) -> Problem:
     for kind, status, code in _KINDS:
         if isinstance(error, kind):
             field = error.option if isinstance(error, errors.OptionError) else None
-            return Problem(status, code, str(error), field=field)
+            headers = {"Retry-After": "5"} if code == "too-many" else None
+            return Problem(status, code, str(error), headers=headers, field=field)
     return Problem(500, "internal", str(error))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from pyasynq.dashboard.permissions import Permission, Principal
+from pyasynq.operations.permissions import Permission, Principal
 
 if TYPE_CHECKING:
     from pyasynq.dashboard.services import Services

@@ -204,16 +204,14 @@ def check_queues(
     if queues is None or servers is None:
         yield unknown("queues", "they cannot be read")
         return
-    served = {queue for server in servers for queue in server.queues}
     waiting = {it.queue: it.pending + it.scheduled + it.retry + it.aggregating for it in queues}
-    idle = [queue for queue, count in waiting.items() if count and queue not in served]
     paused = [it.queue for it in queues if it.paused]
-    for queue in idle:
-        message = f"no worker serves {queue!r}, which holds {_format_tasks(waiting[queue])}"
-        advice = (
-            f"start a worker with this queue: pyasynq worker module:app -Q {shlex.quote(queue)}"
-        )
-        yield warning("queues", message, advice)
+    idle = [
+        warning("queues", *found)
+        for queue, count in waiting.items()
+        if count and (found := _why_idle(queue, count, servers))
+    ]
+    yield from idle
     for queue in paused:
         yield warning(
             "queues", f"{queue!r} is paused", f"pyasynq queue resume {shlex.quote(queue)}"
@@ -221,6 +219,30 @@ def check_queues(
     if not idle and not paused:
         total = _format_tasks(sum(waiting.values()))
         yield ok("queues", f"{len(queues)} known, with {total} to run")
+
+
+def _why_idle(queue: str, waiting: int, servers: "Sequence[ServerInfo]") -> tuple[str, str] | None:
+    """Return why no server takes tasks of *queue*, and what to do; None if one does."""
+    of_queue = [server for server in servers if queue in server.queues]
+    if any(server.takes_tasks for server in of_queue):
+        return None
+    if of_queue:
+        message = (
+            f"the workers of {queue!r}, which holds {_format_tasks(waiting)}, take no tasks: they "
+            "are quiet, or stop"
+        )
+        return message, resume_advice(of_queue)
+    message = f"no worker serves {queue!r}, which holds {_format_tasks(waiting)}"
+    advice = f"start a worker with this queue: pyasynq worker module:app -Q {shlex.quote(queue)}"
+    return message, advice
+
+
+def resume_advice(servers: "Sequence[ServerInfo]") -> str:
+    """Return what to do if the *servers* of a queue take no tasks; Go's cannot be resumed."""
+    ids = [server.id for server in servers if server.version is not None]
+    if not ids:
+        return "start another worker with this queue"
+    return f"resume them, or start another worker: pyasynq server resume {shlex.join(ids)}"
 
 
 def _format_tasks(count: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -30,6 +30,9 @@ SCANNED: Final = 250
 
 ATTEMPTS: Final = 10
 """Tries of one action while the task keeps moving."""
+
+Choose: TypeAlias = Callable[[int, int], Awaitable[Sequence[str]]]
+"""Skips some tasks, looks at some others, and returns the ids of those that are wanted."""
 
 STAGED: Final = "staged"
 MOVING: Final = "moving between states all the time"
@@ -138,12 +141,21 @@ class Actions:
 
         await self._perform(Action.RESCHEDULE, queue, task_id, attempt)
 
+    def chooser(self, container: Container, wanted: Callable[[TaskInfo], bool]) -> Choose:
+        """Return a function that reads tasks of *container* and chooses those that are *wanted*."""
+
+        async def choose(start: int, count: int) -> Sequence[str]:
+            page = await self.tasks(container, start, count)
+            return [task.id for task in page.tasks if wanted(task)]
+
+        return choose
+
     async def move_all(
         self,
         action: Move,
         container: Container,
         progress: Progress | None = None,
-        wanted: Callable[[TaskInfo], bool] | None = None,
+        choose: Choose | None = None,
     ) -> int:
         """Run, archive or delete tasks of *container* in batches; return the number of them.
 
@@ -151,7 +163,7 @@ class Actions:
             action: What to do.
             container: Where the tasks are.
             progress: Called after every batch with the number of tasks so far.
-            wanted: Tells which of the tasks are moved; None for all.
+            choose: Chooses the tasks that are moved; None for all.
         """
         if container.state not in ALLOWED_STATES[action]:
             allowed = ", ".join(sorted(ALLOWED_STATES[action]))
@@ -161,10 +173,9 @@ class Actions:
         left = await self._size(container)  # not those that come meanwhile
         while left > 0:
             which: Sequence[str] | int = min(left, BATCH)
-            if wanted is not None:
-                page = await self.tasks(container, start, min(left, BATCH))
-                which = [task.id for task in page.tasks if wanted(task)]
-            count = await self._port.apply(action, container, which) if which else 0
+            if choose is not None:
+                which = await choose(start, min(left, BATCH))
+            count = await self._apply(action, container, which) if which else 0
             moved += count
             start += min(left, BATCH) - count
             left -= BATCH
@@ -172,6 +183,15 @@ class Actions:
                 progress(moved)
             await asyncio.sleep(0)  # a broker in this process may answer without giving way
         return moved
+
+    async def _apply(self, action: Move, container: Container, which: Sequence[str] | int) -> int:
+        """Apply *action*, also to pending tasks amid others; return the number that were there."""
+        count = await self._port.apply(action, container, which)
+        if isinstance(which, int) or container.state is not TaskState.PENDING:
+            return count
+        if count < len(which):  # Redis finds several tasks only if they are the next to run
+            count += sum([await self._port.apply(action, container, [it]) for it in which])
+        return count
 
     async def _size(self, container: Container) -> int:
         """Return the number of tasks in *container*, without those that are being combined."""

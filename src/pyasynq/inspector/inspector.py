@@ -243,5 +243,7 @@ class Inspector(EntryInspector, ServerController):
     async def _move_all(
         self, action: Move, container: Container, progress: Progress | None, criteria: Criteria
     ) -> int:
-        wanted = Filter(datetime.now(UTC), criteria).meets if criteria else None
-        return await self._actions.move_all(action, container, progress, wanted)
+        choose = None
+        if criteria:
+            choose = self._actions.chooser(container, Filter(datetime.now(UTC), criteria).meets)
+        return await self._actions.move_all(action, container, progress, choose)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
+import redis
 import redis.exceptions as driver_errors
 from redis.asyncio import Redis
 from redis.asyncio import RedisCluster as ClusterClient
@@ -703,3 +704,17 @@ async def test_a_cluster_that_is_away_is_reported() -> None:
     async with connected(f"redis-cluster://127.0.0.1:{free_port()}") as broker:
         with pytest.raises(BrokerUnavailableError):
             await broker.ping()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "version"),
+    [("", "redis-py", redis.__version__), ("?lib_name=shop&lib_version=1", "shop", "1")],
+)
+def test_connections_share_what_they_call_their_driver(
+    settings: str, name: str, version: str
+) -> None:
+    client: Any = open_driver(f"redis://h{settings}")
+    pool = client.connection_pool
+    one, other = pool.make_connection(), pool.make_connection()
+    assert one.driver_info is other.driver_info
+    assert (one.driver_info.formatted_name, one.driver_info.lib_version) == (name, version)

@@ -12,6 +12,7 @@ from pyasynq.broker.redis.inspection import RedisInspection, _Deleted
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, PoisonError
+from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import Action, TaskState
 from tests.broker.redis.stored_keys import (
     ARCHIVED,
@@ -39,6 +40,7 @@ from tests.support.factories import (
     a_pending,
     a_scheduled,
     archived,
+    enqueue,
     many_pending,
     settle,
     take,
@@ -428,3 +430,40 @@ async def test_a_queue_whose_name_is_no_text_can_be_asked_for(broker: RedisBroke
     info = await broker.inspection.queue_info("\udcff")
     assert (info.size, info.paused) == (0, True)
     assert await broker.inspection.pause("\udcff", paused=False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"bank",
+        b"\xff" * 12 + b"bank",
+        a_message("1", error_msg="bank").SerializeToString()[:-1],
+        a_message("1", error_msg="bank").SerializeToString() + b"\x80",
+        a_message("1", error_msg="bank").SerializeToString() + b"\x42\xff\xff\xff\xff\x0fx",
+        a_message("2", error_msg="bank").SerializeToString(),
+        a_message("1", queue="p", error_msg="bank").SerializeToString(),
+    ],
+)
+async def test_a_message_that_cannot_be_decoded_has_no_error(
+    broker: RedisBroker, r: Redis, message: bytes
+) -> None:
+    await enqueue(broker, a_scheduled("1", at_s=FUTURE_S), a_scheduled("2", error_msg="bank"))
+    await r.hset(task_key("1"), "msg", message)
+    container = Container(queue="q", state=TaskState.SCHEDULED)
+    found = await broker.inspection.find_errors(container, "bank", 0, 10)
+    assert (found.ids, found.looked_at) == (["2"], 2)
+    page = await broker.inspection.tasks(container, 0, 10)
+    assert [task.id for task in page.tasks] == ["2"]
+
+
+async def test_errors_of_large_tasks_are_looked_at_in_several_calls(
+    broker: RedisBroker, r: Redis
+) -> None:
+    payload = b"p" * (MAX_BYTES // 3)
+    tasks = [a_scheduled(f"{n}", payload=payload, error_msg="bank") for n in range(10)]
+    for task in tasks:
+        await enqueue(broker, task)
+    container = Container(queue="q", state=TaskState.SCHEDULED)
+    found = await broker.inspection.find_errors(container, "bank", 0, 100)
+    assert (len(found.ids), found.looked_at) == (10, 10)

@@ -3,7 +3,6 @@
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
 from pyasynq import Client, Task
@@ -11,6 +10,7 @@ from pyasynq.dashboard import hash_token
 from tests.cli.command_runner import CommandRunner
 from tests.cli.processes import command
 from tests.support.servers import free_port
+from tests.support.web import http_client
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def test_the_dashboard_is_served_until_a_signal_comes(redis_url: str) -> N
     address = f"127.0.0.1:{free_port()}"
     async with command("dashboard", "--address", address, "-u", redis_url) as process:
         await process.wait_for_line(f"dashboard at http://{address}/")
-        async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+        async with http_client(base_url=f"http://{address}") as http:
             found = (await http.get("/api/v1/overview")).json()
             assert [queue["queue"] for queue in found["queues"]] == ["q"]
             assert (await http.get("/")).headers["content-type"].startswith("text/html")
@@ -40,7 +40,7 @@ async def test_open_streams_do_not_delay_the_end(file: str) -> None:
     address = f"127.0.0.1:{free_port()}"
     async with command("dashboard", "--address", address, "-u", file) as process:
         await process.wait_for_line("dashboard at")
-        async with httpx.AsyncClient() as http:
+        async with http_client() as http:
             async with http.stream("GET", f"http://{address}/api/v1/events") as events:
                 lines = events.aiter_lines()
                 while "event: sample" not in await anext(lines):
@@ -57,7 +57,7 @@ async def test_users_of_a_file_log_in(file: str, tmp_path: Path) -> None:
     args = ("dashboard", "--address", address, "-u", file, "--users", str(users), "--read-only")
     async with command(*args) as process:
         await process.wait_for_line("dashboard at")
-        async with httpx.AsyncClient(base_url=f"http://{address}/api/v1") as http:
+        async with http_client(base_url=f"http://{address}/api/v1") as http:
             assert (await http.get("/me")).status_code == 401
             headers = {"Authorization": "Bearer secret"}
             user = (await http.get("/me", headers=headers)).json()

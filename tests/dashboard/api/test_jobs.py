@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from pyasynq.broker import Broker
-from pyasynq.dashboard import jobs
+from pyasynq.operations import jobs
 from tests.dashboard.conftest import Connect
 from tests.support.factories import (
     a_pending,
@@ -72,6 +72,31 @@ async def test_all_that_match_are_moved(
     assert await ids(http, "state:scheduled") == ["0", "1", "3", "4"]
     moved = await ids(http, f"state:{state}")
     assert moved == ["2", "5"] * (action != "delete")
+
+
+@pytest.mark.parametrize("line", ["error:BOOM", "error:boom type:t", "error:boom older:0s"])
+async def test_all_tasks_with_an_error_are_moved(
+    line: str, http: httpx.AsyncClient, broker: Broker
+) -> None:
+    tasks = [
+        a_scheduled(f"{n}", error_msg=f"a boom {n}" if n % 3 else "other", last_failed_at=1)
+        for n in range(1500)
+    ]
+    await enqueue(broker, *tasks, a_pending("p", error_msg="boom", last_failed_at=1))
+    counted = await do(http, "delete", line, dry_run=True)
+    job = await do(http, "delete", line)
+    for it in (counted, job):
+        assert (it["status"], it["matched"], it["looked_at"]) == ("done", 1001, 1501)
+    assert (job["done"], job["refused"]) == (1001, 0)
+    assert (await http.get(f"{API}/queue", params={"queue": "q"})).json()["size"] == 500
+
+
+async def test_pending_tasks_that_are_not_the_next_to_run_are_moved(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    await enqueue(broker, *(a_pending(f"{n}", payload=b"ab"[n // 100 :][:1]) for n in range(200)))
+    job = await do(http, "delete", "payload:b")
+    assert (job["matched"], job["done"], job["refused"]) == (100, 100, 0)
 
 
 async def test_without_a_look_at_tasks_more_are_moved_at_once(

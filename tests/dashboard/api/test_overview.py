@@ -18,11 +18,13 @@ from pyasynq.broker.ports import OPTIONAL
 from pyasynq.dashboard import Dashboard, Permission
 from pyasynq.dashboard.api import overview
 from pyasynq.dashboard.api.overview import EventStream
-from pyasynq.dashboard.sampler import Sampler
+from pyasynq.dashboard.streams import Streams
+from pyasynq.operations.sampler import Sampler
 from tests.dashboard.conftest import Connect
 from tests.support.factories import a_pending, enqueue
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
+from tests.support.web import http_client
 
 EVENTS = "/api/v1/events"
 
@@ -109,7 +111,7 @@ async def test_a_time_that_cannot_be_looked_back_is_refused(
 
 async def test_samples_are_streamed(served: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
-    async with httpx.AsyncClient(base_url=served) as http, http.stream("GET", EVENTS) as response:
+    async with http_client(base_url=served) as http, http.stream("GET", EVENTS) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         lines = response.aiter_lines()
         first, second = await next_sample(lines), await next_sample(lines)
@@ -121,7 +123,7 @@ async def test_more_streams_than_allowed_are_told_to_poll(
     served: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "MOST_STREAMS", 1)
-    async with httpx.AsyncClient(base_url=served) as http, http.stream("GET", EVENTS) as response:
+    async with http_client(base_url=served) as http, http.stream("GET", EVENTS) as response:
         await next_sample(response.aiter_lines())
         refused = await http.get(EVENTS)
         assert (refused.status_code, refused.json()["code"]) == (503, "too-many")
@@ -129,7 +131,7 @@ async def test_more_streams_than_allowed_are_told_to_poll(
 
     async def has_place() -> bool:
         async with (
-            httpx.AsyncClient(base_url=served) as http,
+            http_client(base_url=served) as http,
             http.stream("GET", EVENTS) as response,
         ):
             return response.status_code == 200
@@ -171,7 +173,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
     monkeypatch.setattr(overview, "SEND_S", 0.01)
     from pyasynq import Inspector
 
-    sampler = Sampler(broker, Inspector(broker), dict)
+    streams = Streams(Sampler(broker, Inspector(broker)), dict)
     sent: list[str] = []
 
     async def receive() -> dict[str, object]:
@@ -183,10 +185,10 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
         if len(sent) > 1:
             await anyio.sleep_forever()
 
-    await EventStream(sampler)({"type": "http", "method": "GET"}, receive, send)
-    assert (sent, sampler.streams) == (["http.response.start", "http.response.body"], 0)
+    await EventStream(streams)({"type": "http", "method": "GET"}, receive, send)
+    assert (sent, streams.streams) == (["http.response.start", "http.response.body"], 0)
 
 
 async def test_the_head_of_a_stream_ends(served: str) -> None:
-    async with httpx.AsyncClient(base_url=served) as http:
+    async with http_client(base_url=served) as http:
         assert (await http.head(EVENTS)).status_code == 200

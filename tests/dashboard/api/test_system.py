@@ -1,4 +1,4 @@
-"""Servers, schedulers, the broker and the audit are shown."""
+"""The broker and the audit are shown."""
 
 import logging
 from typing import Any
@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from pyasynq.broker import Broker
-from tests.support.factories import a_pending, a_server, a_worker, an_entry, enqueue
+from tests.support.factories import a_pending, enqueue
 
 API = "/api/v1"
 
@@ -18,38 +18,9 @@ async def get(http: httpx.AsyncClient, path: str, **params: str) -> dict[str, An
     return response.json()
 
 
-async def test_servers_are_listed_with_their_running_tasks(
-    http: httpx.AsyncClient, broker: Broker
-) -> None:
-    await broker.registry.write_server(a_server("s", a_worker("1", payload=b"p")), ttl_s=60)
-    [server] = (await get(http, "/servers"))["items"]
-    assert (server["id"], server["queues"], server["active_worker_count"]) == ("s", {"q": 2}, 1)
-    [worker] = server["active_workers"]
-    assert (worker["task_id"], worker["payload_preview"]) == ("1", "p")
-    assert "task_payload" not in worker
-
-
-async def test_entries_are_listed_once_with_their_last_runs(
-    http: httpx.AsyncClient, broker: Broker
-) -> None:
-    for scheduler in ("a", "b"):
-        await broker.schedules.write_entries(scheduler, [an_entry("e")], ttl_s=60)
-    [entry] = (await get(http, "/schedules"))["items"]
-    assert (entry["id"], entry["schedulers"], entry["last"]) == ("e", 2, [])
-    assert (entry["payload_preview"], "payload" in entry) == ("p", False)
-    assert (await get(http, "/schedules/events", id="e"))["items"] == []
-
-
-async def test_an_entry_that_is_not_there_is_not_found(http: httpx.AsyncClient) -> None:
-    response = await http.get(f"{API}/schedules/events", params={"id": "none"})
-    assert (response.status_code, response.json()["code"]) == (404, "entry-not-found")
-
-
-@pytest.mark.parametrize("path", ["/schedules/events", "/audit"])
 @pytest.mark.parametrize("cursor", ["x", "-1", "1-2-3", "٣", "0x1"])
-async def test_a_wrong_cursor_is_refused(path: str, cursor: str, http: httpx.AsyncClient) -> None:
-    params = {"cursor": cursor} | ({"id": "e"} if path == "/schedules/events" else {})
-    response = await http.get(f"{API}{path}", params=params)
+async def test_a_wrong_cursor_is_refused(cursor: str, http: httpx.AsyncClient) -> None:
+    response = await http.get(f"{API}/audit", params={"cursor": cursor})
     assert (response.status_code, response.json()["field"]) == (400, "cursor")
 
 

@@ -119,7 +119,7 @@ async def test_pages_of_what_a_word_finds_follow_each_other(
 async def test_a_search_stops_at_its_bound_and_goes_on_from_there(
     http: httpx.AsyncClient, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyasynq.dashboard.finder.MOST_LOOKED_AT", 10)
+    monkeypatch.setattr("pyasynq.operations.finder.MOST_LOOKED_AT", 10)
     await enqueue(broker, *(a_pending(str(n), payload=b"%d" % n) for n in range(15)))
     first = await search(http, "payload:14")
     second = await search(http, "payload:14", cursor=first["cursor"])
@@ -130,8 +130,8 @@ async def test_a_search_stops_at_its_bound_and_goes_on_from_there(
 async def test_a_search_that_takes_long_stops_and_goes_on_from_there(
     http: httpx.AsyncClient, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyasynq.dashboard.finder.LONGEST_S", 0.0)
-    monkeypatch.setattr("pyasynq.dashboard.finder.STEP", 2)
+    monkeypatch.setattr("pyasynq.operations.finder.LONGEST_S", 0.0)
+    monkeypatch.setattr("pyasynq.operations.finder.STEP", 2)
     await enqueue(broker, *(a_pending(str(n), payload=b"%d" % n) for n in range(3)))
     first = await search(http, "payload:2")
     second = await search(http, "payload:2", cursor=first["cursor"])

@@ -58,4 +58,5 @@ async def test_a_page_that_a_reader_may_not_see_names_the_right_that_is_missing(
 async def test_a_stranger_sees_nothing(redis_url: str, serve: Serve, visitor: Visitor) -> None:
     async with Dashboard(redis_url, authorize=nobody) as dashboard:
         page = await visitor.open(f"{await serve(dashboard)}/")
+        await expect(page.get_by_text("log in first")).to_be_visible()
         await expect(page.get_by_role("navigation")).to_have_count(0)

@@ -1,6 +1,7 @@
 """Every action that a page offers does what it says."""
 
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,11 @@ from playwright.async_api import Locator, Page, expect
 
 import pyasynq
 from pyasynq import TaskState
+from pyasynq.broker import open_broker
+from pyasynq.core.options import Options
+from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
+from tests.support.factories import an_entry
 
 
 @pytest.fixture
@@ -222,6 +227,8 @@ async def test_what_does_not_match_any_more_is_not_asked_about(
     page = await visitor.open(f"{site}#/tasks?q=type%3Aapple")
     choice = page.get_by_role("combobox", name="All that match")
     await expect(choice).to_be_visible()
+    # The list stays as it is, although the page asks for it again every few seconds.
+    await page.route("**/api/v1/tasks?*", lambda route: route.fulfill(status=503))
     await inspector.delete_task("default", archived[0])
     await choice.select_option("delete")
     await said(page, "Nothing to do")
@@ -237,3 +244,100 @@ async def test_a_group_is_run(
     await page.get_by_role("button", name="Run 1 now").click()
     await said(page, "1 task is pending now")
     assert await states(inspector) == {"pending": 1}
+
+
+# -- workers and schedules -------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def shop(redis_url: str, client: pyasynq.Client) -> AsyncIterator[Shop]:
+    """A worker that runs a task, and a scheduler."""
+    async with Shop(redis_url, client).running() as shop:
+        yield shop
+
+
+async def choose(page: Page, label: str, item: str) -> None:
+    """Choose *item* of the menu that is called *label*."""
+    await page.get_by_role("button", name=re.compile(f"Actions for {label}")).click()
+    await page.get_by_role("menuitem", name=item).click()
+
+
+async def test_a_worker_is_made_quiet_and_resumed(site: str, visitor: Visitor, shop: Shop) -> None:
+    page = await visitor.open(f"{site}#/workers")
+    worker = page.get_by_role("table", name="Workers").get_by_role("row").last
+    await choose(page, r".*:\d+$", "Quiet")
+    await page.get_by_role("dialog").get_by_role("button", name="Quiet").click()
+    await expect(worker).to_contain_text("takes no tasks")
+    await expect(worker).to_contain_text("wanted: take none")
+    await page.goto(f"{site}#/")
+    await expect(page.get_by_label("Figures")).to_contain_text("1 process, 1 quiet")
+    await page.goto(f"{site}#/workers")
+    await choose(page, r".*:\d+$", "Resume")
+    await expect(worker).to_contain_text("works")
+
+
+async def test_slots_of_a_worker_are_changed_and_reset(
+    site: str, visitor: Visitor, shop: Shop
+) -> None:
+    page = await visitor.open(f"{site}#/workers")
+    workers = page.get_by_role("table", name="Workers")
+    await choose(page, r".*:\d+$", "Change")
+    await page.get_by_role("spinbutton", name="Slots").fill("7")
+    await page.get_by_role("textbox", name="Queues").fill("default=2, low")
+    await page.get_by_role("button", name="Save").click()
+    await expect(workers).to_contain_text("1 / 7")
+    await expect(workers).to_contain_text("default 2, low 1")
+    await choose(page, r".*:\d+$", "Use own options")
+    await expect(workers).to_contain_text("1 / 5")
+
+
+async def test_a_wrong_weight_of_a_queue_is_said(site: str, visitor: Visitor, shop: Shop) -> None:
+    page = await visitor.open(f"{site}#/workers")
+    await choose(page, "all workers", "Change")
+    await page.get_by_role("textbox", name="Queues").fill("default=0")
+    await page.get_by_role("button", name="Save").click()
+    await said(page, "queues")
+
+
+async def test_all_workers_are_stopped_after_a_question(
+    site: str, visitor: Visitor, redis_url: str, inspector: pyasynq.Inspector
+) -> None:
+    page = await visitor.open(f"{site}#/workers")
+    await choose(page, "all workers", "Stop")
+    await (
+        page.get_by_role("dialog", name="Stop all workers?")
+        .get_by_role("button", name="Back")
+        .click()
+    )
+    assert await inspector.controls() == []
+    await choose(page, "all workers", "Stop")
+    await page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    await said(page, "0 processes follow")
+    [control] = await inspector.controls()
+    assert (control.target, control.state) == ("*", "stop")
+
+
+async def test_an_entry_is_paused_resumed_and_run(site: str, visitor: Visitor, shop: Shop) -> None:
+    page = await visitor.open(f"{site}#/schedules")
+    entry = row(page, "Schedules", "shop:tick")
+    await choose(page, "shop:tick", "Pause")
+    await expect(entry).to_contain_text("paused")
+    await choose(page, "shop:tick", "Resume")
+    await expect(entry).not_to_contain_text("paused")
+    await choose(page, "shop:tick", "Run now")
+    await said(page, "1 task is pending now")
+    await expect(entry).not_to_contain_text("never")
+
+
+async def test_an_entry_of_go_is_run_in_a_queue_that_is_asked_for(
+    site: str, visitor: Visitor, redis_url: str, inspector: pyasynq.Inspector
+) -> None:
+    broker = open_broker(redis_url)
+    await broker.schedules.write_entries("go", [an_entry("e", options=Options())], ttl_s=600)
+    await broker.aclose()
+    page = await visitor.open(f"{site}#/schedules")
+    await choose(page, "t", "Run now")
+    await page.get_by_role("textbox", name="Queue").fill("low")
+    await page.get_by_role("dialog").get_by_role("button", name="Run now").click()
+    await said(page, "1 task is pending now")
+    assert (await inspector.queue_info("low")).pending == 1

@@ -1,13 +1,14 @@
 """Everything can be done without a mouse."""
 
+from datetime import timedelta
+
 import pytest
 from playwright.async_api import Page, expect
 
 import pyasynq
 from pyasynq import TaskState
+from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
-
-FOCUSED = "document.activeElement.textContent.trim()"
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ async def test_a_search_is_typed_with_suggestions(
     page = await visitor.open(site)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     await press(page, "/")
+    await page.keyboard.type("state:arch")  # at once: none of these letters may be lost
     line = page.get_by_role("combobox", name="Search line")
-    await expect(line).to_be_focused()
-    await page.keyboard.type("state:arch")
+    await expect(line).to_have_value("state:arch")
     options = page.get_by_role("listbox", name="Suggestions").get_by_role("option")
     await expect(options).to_have_count(1)  # no longer those of `state:`
     await expect(options).to_contain_text("archived")
@@ -91,9 +92,21 @@ async def test_a_question_is_answered_by_keys(
     await expect(page.get_by_role("dialog", name="Delete 1 task?")).to_be_visible()
     await press(page, "Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)
-    await press(page, "d", "Tab", "Enter")
+    await press(page, "d", "Tab", "Enter")  # at once: the question is there for the next key
     await expect(page.get_by_role("heading", level=1)).to_have_text("Tasks")
     assert (await inspector.queue_info("default")).archived == 2
+
+
+async def test_what_is_typed_after_a_key_arrives_in_the_question(
+    site: str, visitor: Visitor, client: pyasynq.Client
+) -> None:
+    info = await client.enqueue(pyasynq.Task("a"), process_in=timedelta(minutes=1))
+    page = await visitor.open(f"{site}#/task/default/{info.id}")
+    await expect(page.locator(".pill")).to_have_text("scheduled")
+    await press(page, "t", "Control+a")
+    await page.keyboard.type("2d")
+    await press(page, "Enter")
+    await expect(page.get_by_label("Why it waits")).to_contain_text("1d 23h")
 
 
 async def test_a_queue_is_found_by_name_and_paused(
@@ -103,8 +116,9 @@ async def test_a_queue_is_found_by_name_and_paused(
         await client.enqueue(pyasynq.Task("a"), queue=queue)
     page = await visitor.open(site)
     await expect(page.get_by_role("table", name="Queues")).to_contain_text("critical")
+    await press(page, "g", "w")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Workers")
     await press(page, "g", "q")
-    await expect(page.get_by_role("searchbox", name="Filter queues")).to_be_focused()
     await page.keyboard.type("low")
     await press(page, "Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("low")
@@ -123,6 +137,8 @@ async def test_a_menu_is_walked_through_by_arrows(
     await press(page, "Enter")
     await expect(page.get_by_role("menuitem", name="Pause")).to_be_focused()
     await press(page, "ArrowUp")
+    await expect(page.get_by_role("menuitem", name="Delete queue")).to_be_focused()
+    await press(page, "Escape", "Enter", "ArrowUp")  # at once: the menu opens meanwhile
     await expect(page.get_by_role("menuitem", name="Delete queue")).to_be_focused()
     await press(page, "Escape")
     await expect(page.get_by_role("button", name="Actions for default")).to_be_focused()
@@ -150,7 +166,10 @@ async def test_the_list_of_keys_is_shown_and_single_keys_can_be_switched_off(
     await expect(sheet).to_contain_text("a queue by name")
     await sheet.get_by_role("checkbox", name="Single keys act").uncheck()
     await press(page, "Escape")
-    await press(page, "g", "t")
+    await expect(sheet).to_have_count(0)
+    await press(page, "g", "t", "?")  # the last of them acts always: the others have been handled
+    await expect(sheet).to_be_visible()
+    await press(page, "Escape")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
 
 
@@ -158,6 +177,21 @@ async def test_the_first_tab_skips_to_the_content(site: str, visitor: Visitor) -
     page = await visitor.open(site)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     await press(page, "Tab")
-    assert await page.evaluate(FOCUSED) == "Skip to content"
+    await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     await press(page, "Enter")
     await expect(page.locator("main")).to_be_focused()
+
+
+async def test_an_entry_is_paused_and_run_by_keys(
+    site: str, visitor: Visitor, redis_url: str, client: pyasynq.Client
+) -> None:
+    async with Shop(redis_url, client).running():
+        page = await visitor.open(f"{site}#/schedules")
+        entry = page.get_by_role("table", name="Schedules").get_by_role("row").last
+        await expect(entry).to_contain_text("never")
+        await press(page, "j", "p")
+        await expect(entry).to_contain_text("paused")
+        await press(page, "p")
+        await expect(entry).not_to_contain_text("paused")
+        await press(page, "r")
+        await expect(entry).not_to_contain_text("never")

@@ -203,6 +203,22 @@ async def test_the_audit_shows_who_did_what(
     await expect(entry).to_contain_text("localpausedmails")
 
 
+async def test_a_word_that_looks_like_a_key_is_explained(
+    site: str, visitor: Visitor, client: pyasynq.Client
+) -> None:
+    await client.enqueue(pyasynq.Task("email:welcome"))
+    page = await visitor.open(f"{site}#/tasks?q=email%3Awelcome")
+    note = page.get_by_role("status").filter(has_text="There is no key email:")
+    await expect(note).to_contain_text("Did you mean type:email:welcome?")
+    await expect(page.get_by_text("1 task matches")).to_be_visible()
+
+
+async def test_a_plain_address_leads_to_its_page(site: str, visitor: Visitor) -> None:
+    page = await visitor.open(f"{site}schedules?sort=next")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Schedules")
+    assert page.url.endswith("/#/schedules?sort=next")
+
+
 async def test_an_unknown_page_leads_back(site: str, visitor: Visitor) -> None:
     page = await visitor.open(f"{site}#/nowhere")
     await page.get_by_role("link", name="Back to Overview").click()

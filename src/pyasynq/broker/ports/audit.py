@@ -11,17 +11,18 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One action of an operator.
 
     Attributes:
-        at: When.
+        at: When; None if that is not known.
         principal: Name of the person or program.
         role: Its role.
         action: What was done, such as ``task.delete``.
         target: To what: queues, tasks, or a search line.
         count: Number of tasks or queues that were changed.
-        outcome: ``begun``, ``done``, ``stopped``, ``failed`` or ``refused``.
+        outcome: ``begun``, ``done``, ``stopped``, ``failed`` or ``refused``; ``unreadable`` if the
+            entry cannot be decoded.
         detail: More about it, in words; may be empty.
     """
 
-    at: datetime
+    at: datetime | None
     principal: str
     role: str
     action: str
@@ -29,6 +30,26 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     outcome: str
     detail: str = ""
+
+
+def decode_entry(record: bytes) -> AuditEntry:
+    """Return the entry that *record* holds.
+
+    Another version may have written it, or a person by hand: the other entries stay readable.
+    """
+    try:
+        return msgspec.json.decode(record, type=AuditEntry)
+    except (msgspec.DecodeError, UnicodeError) as error:  # also a value of a wrong type
+        return AuditEntry(
+            at=None,
+            principal="",
+            role="",
+            action="",
+            target="",
+            count=0,
+            outcome="unreadable",
+            detail=f"this entry cannot be decoded: {error}",
+        )
 
 
 class AuditPort(Protocol):

@@ -65,6 +65,18 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     more: bool
 
 
+class Matches(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks that were found among some that were looked at.
+
+    Attributes:
+        ids: Their ids, in order.
+        looked_at: Number of tasks that were looked at.
+    """
+
+    ids: Sequence[str]
+    looked_at: int
+
+
 class UpdateResult(Enum):
     """The result of an update."""
 
@@ -118,6 +130,19 @@ class ReadPort(Protocol):
 
     async def tasks(self, container: Container, start: int, count: int) -> Page:
         """Return up to *count* tasks in order, after skipping the first *start*."""
+        ...
+
+    async def find_errors(self, container: Container, text: str, start: int, count: int) -> Matches:
+        """Find the tasks whose last error contains *text*, in upper or lower case.
+
+        This is much faster than to read them. A message that cannot be decoded has no error.
+
+        Args:
+            container: Where they are; not a group, and not pending.
+            text: ASCII.
+            start: Tasks to skip.
+            count: Most tasks to look at.
+        """
         ...
 
 

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 import msgspec
 
-from pyasynq.broker.ports.audit import AuditEntry
+from pyasynq.broker.ports.audit import AuditEntry, decode_entry
 from pyasynq.broker.redis import shared_keys
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.core.policy import MAX_AUDIT
@@ -33,6 +33,6 @@ class RedisAudit:
         )
         entries: list[tuple[str, AuditEntry]] = []
         for entry_id, fields in cast("list[tuple[bytes, object]]", reply):
-            (data,) = cast("dict[bytes, bytes]", fields).values()
-            entries.append((entry_id.decode(), msgspec.json.decode(data, type=AuditEntry)))
+            record = cast("dict[bytes, bytes]", fields).get(FIELD.encode(), b"")
+            entries.append((entry_id.decode(), decode_entry(record)))
         return entries

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pyasynq.broker.ports.audit import AuditEntry
+from pyasynq.broker.ports.audit import AuditEntry, decode_entry
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.core.policy import MAX_AUDIT
 
@@ -35,4 +35,4 @@ class SqliteAudit:
         # An id that Redis gave has two parts.
         seq = None if before is None else int(before.partition("-")[0])
         rows = await self._store.read(lambda tx: tx.rows(sql, seq, seq, count))
-        return [(str(seq), msgspec.json.decode(entry, type=AuditEntry)) for seq, entry in rows]
+        return [(str(seq), decode_entry(record)) for seq, record in rows]

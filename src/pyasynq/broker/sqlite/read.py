@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from pyasynq.broker.ports.inspection import Container, Page, StoredTask
+from pyasynq.broker.ports.inspection import Container, Matches, Page, StoredTask
 from pyasynq.broker.sqlite.groups import group_sizes
 from pyasynq.broker.sqlite.schema import (
     ACTIVE,
@@ -119,6 +119,13 @@ class SqliteRead:
             if not more or start >= end:
                 return Page(tasks=tasks, more=more)
             await asyncio.sleep(0)
+
+    async def find_errors(self, container: Container, text: str, start: int, count: int) -> Matches:
+        """Find the tasks whose last error contains *text*, in upper or lower case."""
+        page = await self.tasks(container, start, count)
+        wanted = text.lower()
+        ids = [it.id for it in page.tasks if wanted in (it.last_error or "").lower()]
+        return Matches(ids=ids, looked_at=count if page.more else len(page.tasks))
 
 
 def find_task(tx: Transaction, queue: str, task_id: str) -> TaskRow | None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pyasynq.dashboard.api import history, jobs, overview, queues, system, tasks
+from pyasynq.dashboard.api import history, jobs, overview, queues, schedules, servers, system, tasks
 
 ROUTES: Final = (
     *overview.ROUTES,
@@ -10,6 +10,8 @@ ROUTES: Final = (
     *history.ROUTES,
     *tasks.ROUTES,
     *jobs.ROUTES,
+    *servers.ROUTES,
+    *schedules.ROUTES,
     *system.ROUTES,
 )
 """All routes."""

@@ -7,10 +7,10 @@ from typing import Final
 import msgspec
 
 from pyasynq.dashboard.api.search_lines import parse_line
-from pyasynq.dashboard.jobs import Job, new_job
-from pyasynq.dashboard.permissions import Permission
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Handler, Nothing, Route, reads
+from pyasynq.operations.jobs import Job, new_job
+from pyasynq.operations.permissions import Permission
 
 
 class JobInput(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,12 +11,12 @@ from starlette.types import Receive, Scope, Send
 from pyasynq import __version__
 from pyasynq.broker.ports import OPTIONAL
 from pyasynq.dashboard.api.inputs import MAX_LIMIT, MAX_SELECTED
-from pyasynq.dashboard.finder import MOST_LOOKED_AT
-from pyasynq.dashboard.payloads import MAX_SHOWN
-from pyasynq.dashboard.permissions import Permission
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import Call, Nothing, reads
-from pyasynq.dashboard.sampler import Sampler
+from pyasynq.dashboard.streams import Streams
+from pyasynq.operations.finder import MOST_LOOKED_AT
+from pyasynq.operations.payloads import MAX_SHOWN
+from pyasynq.operations.permissions import Permission
 
 MOST_STREAMS: Final = 100
 """Streams that are open at once."""
@@ -55,7 +55,7 @@ async def show_user(call: Call, _given: Nothing) -> object:
 
 async def show_overview(call: Call, _given: Nothing) -> object:
     """Return queues, totals and alerts."""
-    return await call.services.sampler.document()
+    return await call.services.streams.document()
 
 
 async def stream(call: Call, _given: Nothing) -> Response:
@@ -64,34 +64,34 @@ async def stream(call: Call, _given: Nothing) -> Response:
     Raises:
         Problem: If too many streams are open.
     """
-    sampler = call.services.sampler
-    if sampler.responses >= MOST_STREAMS:
+    streams = call.services.streams
+    if streams.responses >= MOST_STREAMS:
         text = f"{MOST_STREAMS} streams are open already: ask for the overview instead"
         raise Problem(503, "too-many", text, headers={"Retry-After": "10"})
-    return EventStream(sampler)
+    return EventStream(streams)
 
 
 class EventStream(Response):
     """Server-sent events; a client that takes one too slowly misses some, or is cut off."""
 
-    def __init__(self, sampler: Sampler) -> None:
-        """Send the events of *sampler*."""
+    def __init__(self, streams: Streams) -> None:
+        """Send the events of *streams*."""
         super().__init__(media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         del self.headers["content-length"]
         # Proxies such as nginx would collect events before they pass them on.
         self.headers["X-Accel-Buffering"] = "no"
-        self._sampler = sampler
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the client leaves."""
         if scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
             return
-        self._sampler.responses += 1  # before any wait: many may come together
+        self._streams.responses += 1  # before any wait: many may come together
         try:
             await self._stream(receive, send)
         finally:
-            self._sampler.responses -= 1
+            self._streams.responses -= 1
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         leaving = asyncio.create_task(_wait_for_leave(receive), name="pyasynq dashboard client")
@@ -119,7 +119,7 @@ class EventStream(Response):
 
     async def _chunks(self) -> AsyncGenerator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MS
-        async with aclosing(self._sampler.events()) as events:
+        async with aclosing(self._streams.events()) as events:
             async for event in events:
                 yield b"event: %s\ndata: %s\n\n" % (event.name.encode(), event.data)
 

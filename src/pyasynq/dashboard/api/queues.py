@@ -1,6 +1,6 @@
 """Routes about queues and groups."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -9,21 +9,17 @@ from pyasynq.core.json_form import fields
 from pyasynq.core.states import TaskState
 from pyasynq.dashboard.api.inputs import QueueInput
 from pyasynq.dashboard.api.jobs import finish
-from pyasynq.dashboard.api.outcomes import Outcomes
-from pyasynq.dashboard.finder import MOST_LOOKED_AT, STEP
-from pyasynq.dashboard.jobs import Job, new_job
-from pyasynq.dashboard.permissions import Permission
+from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Route, reads
-from pyasynq.inspector.errors import ErrorGroup, add_failure
-from pyasynq.inspector.filters import container_of
+from pyasynq.operations.failures import FAILED, FailureCount
+from pyasynq.operations.jobs import Job, new_job
+from pyasynq.operations.permissions import Permission
 
 DAYS: Final = 10
 """Days of counts of a queue."""
 
 MOST_QUEUES: Final = 100
-
-FAILED: Final = (TaskState.RETRY, TaskState.ARCHIVED)
 
 
 class ErrorsInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +62,7 @@ async def list_groups(call: Call, given: QueueInput) -> object:
 
 
 async def list_errors(call: Call, given: ErrorsInput) -> object:
-    """Return failed tasks by type and error; at most `MOST_LOOKED_AT` tasks are looked at.
+    """Return failed tasks by type and error; at most 10,000 tasks are looked at.
 
     Raises:
         Problem: If the state is not one of failed tasks.
@@ -76,45 +72,15 @@ async def list_errors(call: Call, given: ErrorsInput) -> object:
         raise Problem(400, "invalid", text, field="state")
     states = [TaskState(given.state)] if given.state else FAILED
     inspector = call.services.inspector
-    queues = [given.queue] if given.queue else await inspector.queues()
-    count = _Count(call)
-    for queue in queues:
-        info = await inspector.queue_info(queue, memory=False)
-        count.total += sum(int(getattr(info, state.value)) for state in states)
-        for state in states:
-            await count.look_at(queue, state)
-    groups = sorted(count.groups(), key=lambda it: -it[1].count)
+    count = FailureCount(inspector, call.services.actions)
+    for queue in [given.queue] if given.queue else await inspector.queues():
+        await count.look_at(queue, states)
     return {
-        "items": [{"queue": queue, **fields(group)} for queue, group in groups],
+        "items": [{"queue": queue, **fields(group)} for queue, group in count.groups()],
         "looked_at": count.looked_at,
         "total": count.total,
-        "complete": count.looked_at < MOST_LOOKED_AT,
+        "complete": count.is_complete,
     }
-
-
-class _Count:
-    """Counts failed tasks."""
-
-    def __init__(self, call: Call) -> None:
-        self.looked_at = 0
-        self.total = 0
-        self._actions = call.services.actions
-        self._by_queue: dict[str, dict[tuple[str, str], ErrorGroup]] = {}
-
-    async def look_at(self, queue: str, state: TaskState) -> None:
-        """Count the tasks of *queue* in *state*, until enough were looked at."""
-        groups = self._by_queue.setdefault(queue, {})
-        start, more = 0, True
-        while more and self.looked_at < MOST_LOOKED_AT:
-            page = await self._actions.tasks(container_of(queue, state, None), start, STEP)
-            for task in page.tasks:
-                add_failure(groups, task)
-            self.looked_at += len(page.tasks)
-            start, more = start + STEP, page.more
-
-    def groups(self) -> Sequence[tuple[str, ErrorGroup]]:
-        """Return each kind of failure with its queue."""
-        return [(queue, it) for queue, found in self._by_queue.items() for it in found.values()]
 
 
 def _each_queue(
@@ -123,18 +89,8 @@ def _each_queue(
     """Return a handler that calls the method *name* of the inspector for some queues."""
 
     async def handle(call: Call, given: QueuesInput) -> object:
-        services, outcomes = call.services, Outcomes()
-        act = getattr(services.inspector, name)
-        await outcomes.try_each(given.queues, act, lambda queue: {"queue": queue})
-        target = ", ".join(given.queues)
-        await services.audit.write(
-            call.principal,
-            permission,
-            target,
-            count=outcomes.done,
-            outcome="done" if outcomes.done else "refused",
-            detail=str(outcomes.refused[0]["detail"]) if outcomes.refused else "",
-        )
+        act = getattr(call.services.inspector, name)
+        outcomes = await do_each(call, permission, given.queues, act, lambda it: {"queue": it})
         return outcomes.members()
 
     return handle

@@ -1,7 +1,7 @@
 """Search lines in requests."""
 
 from pyasynq.dashboard.problems import Problem
-from pyasynq.dashboard.search import Query, SearchError, parse
+from pyasynq.operations.search import Query, SearchError, parse
 
 
 def parse_line(line: str) -> Query:

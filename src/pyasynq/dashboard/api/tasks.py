@@ -1,7 +1,6 @@
 """Routes about tasks: search, one in detail, and actions on those that were selected."""
 
 import base64
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,18 +11,18 @@ from pyasynq.core.json_form import fields
 from pyasynq.core.run_stats import OTHER
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task
-from pyasynq.dashboard import details, suggestions
 from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit
 from pyasynq.dashboard.api.jobs import time_of
-from pyasynq.dashboard.api.outcomes import Outcomes
+from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.api.search_lines import parse_line
-from pyasynq.dashboard.finder import decode_cursor, encode_cursor
-from pyasynq.dashboard.permissions import Permission
+from pyasynq.dashboard.cursors import decode_cursor, encode_cursor
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Handler, Route, reads
-from pyasynq.dashboard.search import STATES
-from pyasynq.dashboard.suggestions import Known
 from pyasynq.inspector import TaskChanges
+from pyasynq.operations import details, suggestions
+from pyasynq.operations.permissions import Permission
+from pyasynq.operations.search import STATES
+from pyasynq.operations.suggestions import Known
 
 if TYPE_CHECKING:
     from pyasynq.core.options import EnqueueOptions
@@ -102,7 +101,13 @@ async def search(call: Call, given: SearchInput) -> object:
         "total": found.total,
         "stopped": found.stopped,
         "terms": [
-            {"key": term.key, "value": term.value, "negated": term.negated} for term in query.terms
+            {
+                "key": term.key,
+                "value": term.value,
+                "negated": term.negated,
+                "no_key": term.no_key or None,
+            }
+            for term in query.terms
         ],
     }
 
@@ -185,29 +190,6 @@ def _actions(call: Call, task: TaskInfo) -> list[str]:
 # -- actions ---------------------------------------------------------------------------------------
 
 
-async def _act(
-    call: Call,
-    permission: Permission,
-    tasks: Sequence[Selected],
-    act: Callable[[Selected], Awaitable[object]],
-) -> Outcomes:
-    """Call *act* for each of *tasks*, and write that to the audit."""
-    outcomes = Outcomes()
-    await outcomes.try_each(tasks, act, fields)
-    target = ", ".join(f"{task.queue}/{task.id}" for task in tasks[:10])
-    if more := tasks[10:]:
-        target += f" and {len(more)} more"
-    await call.services.audit.write(
-        call.principal,
-        permission,
-        target,
-        count=outcomes.done,
-        outcome="done" if outcomes.done else "refused",
-        detail=str(outcomes.refused[0]["detail"]) if outcomes.refused else "",
-    )
-    return outcomes
-
-
 def _move(permission: Permission, name: str) -> Handler:
     """Return a handler that calls the method *name* of the inspector for each task."""
 
@@ -217,7 +199,7 @@ def _move(permission: Permission, name: str) -> Handler:
         async def act(task: Selected) -> None:
             await move(task.queue, task.id)
 
-        return (await _act(call, permission, given.tasks, act)).members()
+        return (await do_each(call, permission, given.tasks, act, fields)).members()
 
     return handle
 
@@ -229,7 +211,8 @@ async def reschedule(call: Call, given: RescheduleInput) -> object:
     async def act(task: Selected) -> None:
         await call.services.inspector.reschedule(task.queue, task.id, at)
 
-    return (await _act(call, Permission.TASK_RESCHEDULE, given.tasks, act)).members()
+    outcomes = await do_each(call, Permission.TASK_RESCHEDULE, given.tasks, act, fields)
+    return outcomes.members()
 
 
 async def cancel(call: Call, given: SelectionInput) -> object:
@@ -238,7 +221,8 @@ async def cancel(call: Call, given: SelectionInput) -> object:
     async def act(task: Selected) -> None:
         await call.services.inspector.cancel(task.id)
 
-    return (await _act(call, Permission.TASK_CANCEL, given.tasks, act)).members()
+    outcomes = await do_each(call, Permission.TASK_CANCEL, given.tasks, act, fields)
+    return outcomes.members()
 
 
 async def duplicate(call: Call, given: SelectionInput) -> object:
@@ -251,7 +235,7 @@ async def duplicate(call: Call, given: SelectionInput) -> object:
         info = await services.client.enqueue(_copy_of(task))
         made.append({"queue": info.queue, "id": info.id})
 
-    outcomes = await _act(call, Permission.TASK_DUPLICATE, given.tasks, act)
+    outcomes = await do_each(call, Permission.TASK_DUPLICATE, given.tasks, act, fields)
     return {**outcomes.members(), "tasks": made}
 
 

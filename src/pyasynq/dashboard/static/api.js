@@ -1,5 +1,7 @@
-// Calls of the API, and what they say about this reader; an error is a `Problem` (RFC 9457).
-import { signal, useEffect, useRef, useSignal } from "./lib.js";
+// Calls of the API, and the one stream that feeds all numbers that move. An error is a `Problem`
+// (RFC 9457).
+import { learn, now, tick } from "./i18n.js";
+import { computed, signal, useEffect, useRef, useSignal } from "./lib.js";
 
 const BASE = "api/v1/";
 
@@ -43,7 +45,7 @@ async function call(url, options) {
   return body;
 }
 
-// -- who looks, and what this reader may do; asked once --------------------------------------------
+// -- who looks, and what this reader may do; asked once --
 
 export const me = signal(null);
 export const refusal = signal(null);
@@ -60,7 +62,7 @@ export async function loadSession() {
 export const may = (action) => me.value?.actions.includes(action) ?? false;
 export const hasFeature = (name) => me.value?.features[name] ?? false;
 
-// -- what a page reads: at once, then again every few seconds while it is looked at ----------------
+// -- what a page reads: at once, then again every few seconds while it is looked at --
 
 const EVERY_MS = 5000;
 
@@ -95,4 +97,92 @@ export function useResource(where, query = {}, { every_ms = EVERY_MS } = {}) {
   }, [key]);
   const { data, problem } = state.value.key === key ? state.value : { data: null, problem: null };
   return { data, problem, reload: () => load.current() };
+}
+
+const STALE_MS = 5000;
+const POLL_MS = 5000;
+
+export const sample = signal(null);
+export const problem = signal(null); // what the server says about its broker: { detail, since }
+const PAST = 120;
+export const trail = signal([]); // the totals of the last samples that this page has seen
+const received_ms = signal(0);
+const isPolling = signal(false);
+let stream = null;
+let timer = 0;
+
+// "starting", "live", "polling" (numbers are fresh, but come seldom), "stale" or "away".
+export const connection = computed(() => {
+  if (problem.value?.status) return "away";
+  if (!sample.value) return "starting";
+  const limit = isPolling.value ? POLL_MS * 2 : STALE_MS;
+  if (now.value - received_ms.value > limit) return "stale";
+  return isPolling.value ? "polling" : "live";
+});
+export const isOld = computed(() => ["stale", "away"].includes(connection.value));
+export const age_s = computed(() =>
+  Math.max(0, Math.round((now.value - received_ms.value) / 1000)),
+);
+
+export function take(document) {
+  learn(document.at);
+  received_ms.value = now.value;
+  problem.value = null;
+  const latency = Math.max(0, ...document.queues.map((queue) => queue.latency));
+  trail.value = [...trail.peek(), { ...document.totals, latency }].slice(-PAST);
+  sample.value = document;
+}
+
+export function start() {
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : resume()));
+  if (!document.hidden) resume();
+}
+
+function resume() {
+  tick();
+  poll();
+  listen();
+}
+
+function stop() {
+  stream?.close();
+  stream = null;
+  clearTimeout(timer);
+}
+
+function listen() {
+  stream = new EventSource("api/v1/events");
+  stream.addEventListener("sample", (event) => {
+    isPolling.value = false;
+    clearTimeout(timer);
+    take(JSON.parse(event.data));
+  });
+  stream.addEventListener("problem", (event) => (problem.value = JSON.parse(event.data)));
+  stream.addEventListener("error", () => {
+    isPolling.value = true;
+    again();
+    // A browser connects again by itself, unless the answer was an error.
+    if (stream?.readyState === EventSource.CLOSED) {
+      const broken = stream;
+      setTimeout(() => stream === broken && !document.hidden && listen(), POLL_MS);
+    }
+  });
+}
+
+export async function poll() {
+  try {
+    take(await get("overview"));
+  } catch (error) {
+    // If the dashboard itself does not answer, the numbers just get old.
+    const since = error.since ?? problem.value?.since ?? new Date(now.value).toISOString();
+    problem.value = error.status ? { ...error, detail: error.message, since } : null;
+  }
+}
+
+function again() {
+  clearTimeout(timer);
+  timer = setTimeout(async () => {
+    await poll();
+    if (isPolling.value && !document.hidden) again();
+  }, POLL_MS);
 }

@@ -1,22 +1,9 @@
 // The frame around every page, and which page is shown.
 import { cls, html, render, useEffect, useRef } from "./lib.js";
-import { hasFeature, loadSession, me, refusal } from "./api.js";
-import {
-  chooseLanguage,
-  language,
-  languages,
-  loadTexts,
-  parts,
-  showTheme,
-  switchTheme,
-  t,
-} from "./i18n.js";
+import { age_s, connection, hasFeature, loadSession, me, poll, problem, refusal, sample, start } from "./api.js";
+import { Time, chooseLanguage, language, languages, loadTexts, number, parts, showTheme, switchTheme, t } from "./i18n.js";
 import { Jobs } from "./jobs.js";
-import { Key, areOn, listed, switchKeys, useKeys } from "./keys.js";
-import { age_s, connection, poll, problem, sample, start } from "./live.js";
-import { number } from "./numbers.js";
-import { address, open, route } from "./route.js";
-import { Time } from "./time.js";
+import { Key, address, areOn, listed, open, route, switchKeys, useKeys } from "./route.js";
 import {
   Banner,
   Button,
@@ -24,7 +11,6 @@ import {
   Empty,
   Failed,
   Icon,
-  Logo,
   Messages,
   Skeleton,
   ask,
@@ -158,17 +144,19 @@ function showKeys() {
   return ask({ title: t("keys"), text, wide: true });
 }
 
-const find = () => {
-  const field = document.querySelector("[data-search]");
-  if (field) return field.select();
-  open(["tasks"]);
-  return setTimeout(() => document.querySelector("[data-search]")?.focus(), 50);
-};
-
-function findQueue() {
-  open(["overview"]);
-  setTimeout(() => document.querySelector("[data-queue-filter]")?.focus(), 50);
+// The page is drawn in a microtask: its field has the focus before the next key.
+function openField(page, name) {
+  open([page]);
+  queueMicrotask(() => document.querySelector(name)?.focus());
 }
+
+function find() {
+  const field = document.querySelector("[data-search]");
+  if (field) field.select();
+  else openField("tasks", "[data-search]");
+}
+
+const findQueue = () => openField("overview", "[data-queue-filter]");
 
 function useGlobalKeys() {
   const group = t("keys_everywhere");
@@ -219,7 +207,7 @@ function Frame() {
     html`<span class="trail nw"><a href=${address([of])}>${titleOf(home)}</a> <span class="dim">/</span></span>`;
   return html`<a class="vh skip" href="#main" onClick=${skip}>${t("skip")}</a>
     <aside class="side" aria-label="pyasynq">
-      <div class="brand"><${Logo} /><span class="name">pyasynq</span></div>
+      <div class="brand"><img class="logo" src="static/icon.svg" alt="" /><span class="name">pyasynq</span></div>
       <${Nav} current=${home?.name} />
       <${About} />
     </aside>

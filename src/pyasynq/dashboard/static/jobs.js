@@ -1,12 +1,9 @@
-// Actions: on named tasks, and on all that match a search. The server does the latter in the
-// background, so that closing the page does not stop them.
+// Actions on named things, and on all tasks that match: the server does these, also when the page is
+// closed.
 import { html, signal } from "./lib.js";
-import { get, may, send } from "./api.js";
-import { parts, t } from "./i18n.js";
-import { useKeys } from "./keys.js";
-import { sample } from "./live.js";
-import { number, rate } from "./numbers.js";
-import { now } from "./time.js";
+import { get, may, sample, send } from "./api.js";
+import { now, number, parts, rate, t } from "./i18n.js";
+import { useKeys } from "./route.js";
 import { Button, Glyph, Progress, ask, say } from "./ui.js";
 
 const LOOK_MS = 400;
@@ -53,19 +50,28 @@ export async function attempt(doing) {
   }
 }
 
+// The name of an action on its button; dots say that a question comes first.
+const ASKS = new Set(["reschedule", "cancel", "delete", "update", "quiet", "set", "stop"]);
+
+export const actionText = (name) => t(`act_${name}`) + (ASKS.has(name) ? "…" : "");
+
 const verb = (action) => action.replace(/^\w+\./, "");
 
 const doneText = (action, n) => t(`done_${verb(action)}`, { n });
 
-// Act on tasks [{ queue, id }] at once.
-export async function actOn(action, tasks, values = {}) {
-  const outcome = await attempt(() => send("POST", `tasks/${action}`, { tasks, ...values }));
+// Do something to named things; say that it is done, or what was refused first.
+export async function actOnEach(path, body, text) {
+  const outcome = await attempt(() => send("POST", path, body));
   if (!outcome) return null;
   const [first] = outcome.refused;
-  if (outcome.done) say(doneText(action, outcome.done));
+  if (outcome.done) say(text(outcome.done));
   if (first) say(t("refused", { n: outcome.refused.length, detail: first.detail }), "retry");
   return outcome;
 }
+
+// Act on tasks [{ queue, id }] at once.
+export const actOn = (action, tasks, values = {}) =>
+  actOnEach(`tasks/${action}`, { tasks, ...values }, (n) => doneText(action, n));
 
 // Ask for what an action needs, and whether it is meant; return values for the API, or null.
 export async function prepare(action, { n, detail }) {
@@ -89,16 +95,18 @@ export async function prepare(action, { n, detail }) {
   }
   const isSmall = n === 1 && action !== "delete" && action !== "cancel";
   if (isSmall && !detail) return {};
-  const isDanger = action === "delete" || action === "cancel";
-  const title = t(`ask_${action}`, { n });
-  return (
-    (await ask({
-      title,
-      text: detail ?? t(`about_${action}`),
-      confirm: t(`confirm_${action}`, { n }),
-      danger: isDanger,
-    })) && {}
-  );
+  return confirm(action, { n }, detail);
+}
+
+// Ask whether an action is meant; return {}, or null.
+export async function confirm(action, values, detail) {
+  const answer = await ask({
+    title: t(`ask_${action}`, values),
+    text: detail ?? t(`about_${action}`),
+    confirm: t(`confirm_${action}`, values),
+    danger: ASKS.has(action),
+  });
+  return answer && {};
 }
 
 const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 };

@@ -2,9 +2,9 @@
 import htm from "./vendor/htm.js";
 import { h } from "./vendor/preact.js";
 
-export { Fragment, render } from "./vendor/preact.js";
+export { render } from "./vendor/preact.js";
 export { useEffect, useId, useLayoutEffect, useMemo, useRef } from "./vendor/preact-hooks.js";
-export { batch, computed, effect, signal, useComputed, useSignal } from "./vendor/signals.js";
+export { computed, signal, useSignal } from "./vendor/signals.js";
 export const html = htm.bind(h);
 
 // Join the class names that are not false.

@@ -1,8 +1,8 @@
 // A table that can be sorted, walked through by keys, and selected from; on a phone, cards.
 import { cls, html, useMemo, useRef, useSignal } from "./lib.js";
-import { change, route } from "./route.js";
+import { change, route, useKeys } from "./route.js";
 import { t } from "./i18n.js";
-import { useKeys } from "./keys.js";
+import { Foreign } from "./ui.js";
 
 const rowsOf = () => [...document.querySelectorAll("main tr[data-key]")];
 const currentRow = () => document.activeElement?.closest("tr[data-key]");
@@ -101,6 +101,18 @@ export const numbers = (id, head, form, more) => ({
   ...more,
 });
 
+// A column of texts that somebody else wrote.
+export const names = (id, head, more) => ({
+  id,
+  head,
+  value: (row) => row[id],
+  cell: (row) => html`<${Foreign} text=${row[id]} />`,
+  ...more,
+});
+
+// The column of what can be done.
+export const acts = (cell) => ({ id: "act", head: t("actions"), isQuiet: true, kind: "act", cell });
+
 // Columns: { id, head, cell(row), value(row) to sort by, num, kind: classes, hide: "m" or "w",
 // isLabelled: with its heading on a phone, tone(row): a class }.
 export function Table({
@@ -149,7 +161,7 @@ export function Table({
     ${steady.added > 0 && html`<p class="added dim" role="status">${t("rows_added", { n: steady.added })}</p>`}`;
 }
 
-// -- selection -------------------------------------------------------------------------------------
+// -- selection --
 
 function toggle(select, key, isOn) {
   const keys = new Set(select.keys.value);

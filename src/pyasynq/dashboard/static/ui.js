@@ -1,11 +1,10 @@
 // Small parts of all pages.
 import { cls, html, signal, useEffect, useId, useLayoutEffect, useRef, useSignal } from "./lib.js";
-import { parts, t } from "./i18n.js";
-import { Key, areOn } from "./keys.js";
-import { number, short } from "./numbers.js";
-import { isOld } from "./live.js";
+import { number, parts, short, t } from "./i18n.js";
+import { Key, areOn } from "./route.js";
+import { isOld } from "./api.js";
 
-// -- glyphs of states (12 × 12) and icons (16 × 16): lines in the colour of the text ---------------
+// -- glyphs of states (12 × 12) and icons (16 × 16): lines in the colour of the text --
 
 const circle = (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
 
@@ -42,9 +41,6 @@ const ICONS = {
   theme: `${circle(8, 8, 5.5)}M8 2.5v11M10 4v8M12 5.5v5`,
   lock: "M3 7h10v7H3zM5 7V5a3 3 0 0 1 6 0v2",
   copy: "M5.5 5.5h8v8h-8zM10.5 3.5v-1h-8v8h1",
-  link:
-    "M6.5 9.5l3-3M7 4.5l1.5-1.5a3 3 0 0 1 4.3 4.3L11.3 9" +
-    "M9 11.5L7.5 13a3 3 0 0 1-4.3-4.3L4.7 7",
 };
 
 export const Glyph = ({ name }) =>
@@ -55,13 +51,7 @@ export const Glyph = ({ name }) =>
 export const Icon = ({ name }) =>
   html`<svg class="i" viewBox="0 0 16 16" aria-hidden="true"><path d=${ICONS[name]} /></svg>`;
 
-export const Logo = () =>
-  html`<svg class="logo" viewBox="0 0 18 18" aria-hidden="true">
-    <path class="lines" d="M2 4.2h9.5M2 9h6M2 13.8h9.5" />
-    <path d="M11.5 5.4v7.2L17 9z" />
-  </svg>`;
-
-// -- states, buttons, texts ------------------------------------------------------------------------
+// -- states, buttons, texts --
 
 // Always in this order.
 export const STATES = [
@@ -222,7 +212,7 @@ export function Failed({ problem, onRetry }) {
 export const Pending = ({ problem, reload }) =>
   html`<div class="panel">${problem ? html`<${Failed} problem=${problem} onRetry=${reload} />` : html`<${Skeleton} rows=${8} />`}</div>`;
 
-// -- messages that go away -------------------------------------------------------------------------
+// -- messages that go away --
 
 const SHOWN_MS = 6000;
 const messages = signal([]);
@@ -253,7 +243,7 @@ export async function copy(text) {
 export const Copy = ({ text, children, kind = "", label, ...rest }) =>
   html`<${Button} kind=${kind} label=${label} icon=${children ? "" : "copy"} onClick=${() => copy(text)} ...${rest}>${children}<//>`;
 
-// -- menus -----------------------------------------------------------------------------------------
+// -- menus --
 
 // A button that shows actions: [{ text, act, key, danger, off }].
 export function Menu({ label, actions }) {
@@ -261,11 +251,12 @@ export function Menu({ label, actions }) {
   const list = useRef();
   const button = useRef();
   const isOpen = useSignal(false);
+  const items = () => [...list.current.querySelectorAll("button:not([disabled])")];
 
   const prepare = ({ newState }) => {
     if (newState !== "open") return;
     isOpen.value = true;
-    list.current.style.visibility = "hidden"; // until it is in its place
+    list.current.style.opacity = 0; // until it is in its place
   };
   const place = ({ newState }) => {
     isOpen.value = newState === "open";
@@ -274,22 +265,23 @@ export function Menu({ label, actions }) {
     const { offsetWidth: width, offsetHeight: height, style } = list.current;
     style.left = `${Math.max(8, right - width)}px`;
     style.top = `${bottom + height + 8 < innerHeight ? bottom + 4 : Math.max(8, top - height - 4)}px`;
-    style.visibility = "visible";
-    list.current.querySelector("button:not([disabled])")?.focus();
+    style.opacity = 1;
+    if (!list.current.matches(":focus-within")) items()[0]?.focus();
   };
 
   const move = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step) return;
+    if (!step || !isOpen.value) return;
     event.preventDefault();
-    const items = [...list.current.querySelectorAll("button:not([disabled])")];
-    items[(items.indexOf(document.activeElement) + step + items.length) % items.length]?.focus();
+    const all = items();
+    const at = all.indexOf(document.activeElement); // -1: on the button, as it opens
+    all.at((at < 0 ? Math.min(step, 0) : at + step) % all.length)?.focus();
   };
   const choose = (action) => {
     list.current.hidePopover();
     action.act();
   };
-  return html`<button type="button" class="btn ic ghost sm" ref=${button} popovertarget=${id} aria-haspopup="menu" aria-expanded=${isOpen.value} aria-label=${label} title=${label}>
+  return html`<button type="button" class="btn ic ghost sm" ref=${button} popovertarget=${id} aria-haspopup="menu" aria-expanded=${isOpen.value} aria-label=${label} title=${label} onKeyDown=${move}>
       <${Icon} name="more" />
     </button>
     <div class="pop menu" id=${id} popover="auto" role="menu" aria-label=${label} ref=${list} onKeyDown=${move} onBeforeToggle=${prepare} onToggle=${place}>
@@ -305,7 +297,7 @@ export function Menu({ label, actions }) {
     </div>`;
 }
 
-// -- dialogs ---------------------------------------------------------------------------------------
+// -- dialogs --
 
 const question = signal(null);
 
@@ -329,7 +321,7 @@ function Field({ name, label, type = "text", value = "", hint, options, rows, ..
 export function Dialog() {
   const shown = question.value;
   const element = useRef();
-  // Before the next event: the keys of a fast typist belong to the dialog.
+  // In the same turn: the next key belongs to the dialog.
   useLayoutEffect(() => {
     if (shown && !element.current.open) element.current.showModal();
   }, [shown]);

@@ -1,13 +1,9 @@
 // Is everything all right?
 import { cls, html, useMemo } from "../lib.js";
-import { hasFeature, useResource } from "../api.js";
-import { hasText, parts, t } from "../i18n.js";
-import { Key, areOn, useKeys } from "../keys.js";
-import { isOld, sample, trail } from "../live.js";
-import { number, rate } from "../numbers.js";
-import { address, change, open, route, taskAt, tasksAt } from "../route.js";
-import { Table, currentKey, numbers, useListKeys } from "../table.js";
-import { Time, duration } from "../time.js";
+import { hasFeature, isOld, sample, trail, useResource } from "../api.js";
+import { Time, duration, hasText, number, parts, rate, t } from "../i18n.js";
+import { Key, address, areOn, change, open, route, taskAt, tasksAt, useKeys } from "../route.js";
+import { Table, acts, currentKey, names, numbers, useListKeys } from "../table.js";
 import {
   Choice,
   Counts,
@@ -27,9 +23,9 @@ import { queueActions } from "./queues.js";
 
 const DENSE_FROM = 40;
 
-// -- alerts ----------------------------------------------------------------------------------------
+// -- alerts --
 
-// The server's text is English; where its numbers are in the sample, it is said in the reader's language.
+// The server's text is English: it is replaced where its numbers are in the sample.
 function alertText(alert, queue) {
   const key = `alert_${alert.id.split(":")[0]}`;
   if (!queue || !hasText(key))
@@ -58,7 +54,7 @@ function Alerts({ alerts, queues }) {
   </section>`;
 }
 
-// -- figures ---------------------------------------------------------------------------------------
+// -- figures --
 
 const sums = (queues) =>
   queues.reduce(
@@ -93,11 +89,11 @@ function Figures({ queues, totals }) {
     <${Fig} name=${t("fig_archived")} value=${number(totals.archived)} points=${past("archived")} line="x"
       tone=${cls(totals.archived > 0 && "bad")} note=${t("fig_archived_note")} />
     <${Fig} name=${t("fig_slots")} value=${number(totals.busy)} unit="/ ${number(totals.slots)}" points=${past("busy")} line="o"
-      note=${t("fig_slots_note", { n: totals.servers })} />
+      note=${t(totals.quiet ? "fig_slots_quiet" : "fig_slots_note", { n: totals.servers, quiet: totals.quiet })} />
   </section>`;
 }
 
-// -- queues ----------------------------------------------------------------------------------------
+// -- queues --
 
 const isInTrouble = (queue, alerts) =>
   alerts.some((alert) => alert.queue === queue.queue && alert.level === "problem");
@@ -111,7 +107,7 @@ const Name = ({ queue }) =>
 const Servers = ({ queue }) =>
   queue.servers || !queue.size
     ? number(queue.servers)
-    : html`<b class=${queue.pending ? "bad nw" : "dim nw"}>${t("no_worker")}</b>`;
+    : html`<b class=${queue.pending ? "bad nw" : "dim nw"}>${t(queue.quiet ? "server_stopped" : "no_worker")}</b>`;
 
 const columns = (act) => [
   {
@@ -176,15 +172,9 @@ const columns = (act) => [
     value: (one) => one.servers,
     cell: (one) => html`<${Servers} queue=${one} />`,
   },
-  {
-    id: "act",
-    head: t("actions"),
-    isQuiet: true,
-    kind: "act",
-    cell: (queue) =>
+  acts((queue) =>
       act(queue).length > 0 &&
-      html`<${Menu} label=${t("actions_of", { name: queue.queue })} actions=${act(queue)} />`,
-  },
+      html`<${Menu} label=${t("actions_of", { name: queue.queue })} actions=${act(queue)} />`),
 ];
 
 // Many queues: one line each, those in trouble first.
@@ -254,7 +244,7 @@ function Queues({ queues, alerts }) {
   </section>`;
 }
 
-// -- below -----------------------------------------------------------------------------------------
+// -- below --
 
 const failingColumns = () => [
   {
@@ -264,13 +254,7 @@ const failingColumns = () => [
     value: (group) => group.error,
     cell: (group) => html`<${ErrorLink} group=${group} />`,
   },
-  {
-    id: "type",
-    head: t("type"),
-    kind: "mono two3",
-    value: (group) => group.type,
-    cell: (group) => html`<${Foreign} text=${group.type} />`,
-  },
+  names("type", t("type"), { kind: "mono two3" }),
   numbers("count", t("count"), number),
   {
     id: "last",

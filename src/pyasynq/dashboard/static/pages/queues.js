@@ -1,14 +1,10 @@
 // One queue and what can be done to it; the groups of a queue.
 import { html, useMemo } from "../lib.js";
-import { hasFeature, may, send, useResource } from "../api.js";
-import { t } from "../i18n.js";
-import { actOnAll, attempt, follow } from "../jobs.js";
-import { useKeys } from "../keys.js";
-import { isOld, sample } from "../live.js";
-import { bytes, number, percent, rate } from "../numbers.js";
-import { address, change, open, queryOf, route, tasksAt } from "../route.js";
-import { Table, numbers, useListKeys } from "../table.js";
-import { duration } from "../time.js";
+import { hasFeature, isOld, may, sample, send, useResource } from "../api.js";
+import { bytes, duration, number, percent, rate, t } from "../i18n.js";
+import { actOnAll, actOnEach, actionText, attempt, follow } from "../jobs.js";
+import { address, change, open, queryOf, route, tasksAt, useKeys } from "../route.js";
+import { Table, acts, names, numbers, useListKeys } from "../table.js";
 import {
   Button,
   Empty,
@@ -24,15 +20,12 @@ import {
   say,
 } from "../ui.js";
 
-// -- actions on a queue ---------------------------------------------------------------------------
+// -- actions on a queue --
 
-async function pause(queue, isPaused) {
+function pause(queue, isPaused) {
   const action = isPaused ? "pause" : "resume";
-  const outcome = await attempt(() => send("POST", `queues/${action}`, { queues: [queue.queue] }));
-  if (!outcome) return;
-  const [refused] = outcome.refused;
-  if (refused) say(refused.detail, "retry");
-  else say(t(`done_${action}`, { name: queue.queue }));
+  const text = () => t(`done_${action}`, { name: queue.queue });
+  return actOnEach(`queues/${action}`, { queues: [queue.queue] }, text);
 }
 
 async function remove(queue) {
@@ -103,7 +96,7 @@ export function queueActions(queue) {
   return all.filter(({ needs }) => may(needs));
 }
 
-// -- one queue: its tasks by state, its days, and where it is --------------------------------------
+// -- one queue: its tasks by state, its days, and where it is --
 
 const StateLinks = ({ queue }) =>
   html`<ul class="states">
@@ -187,7 +180,7 @@ export function Queue({ parts: [name] }) {
     </div>`;
 }
 
-// -- tasks that wait in groups to be combined -----------------------------------------------------
+// -- tasks that wait in groups to be combined --
 
 const termsOf = ({ queue, group }) => ({ queue, state: "aggregating", group });
 
@@ -205,7 +198,7 @@ const actionsOf = (group) =>
     },
     {
       needs: "task.delete",
-      text: t("act_delete_asks"),
+      text: actionText("delete"),
       danger: true,
       act: () => actOnAll("delete", queryOf(termsOf(group))),
     },
@@ -220,23 +213,11 @@ const columns = () => [
     cell: (one) =>
       html`<a class="mono b" href=${tasksAt(termsOf(one))}><${Foreign} text=${one.group} /></a>`,
   },
-  {
-    id: "queue",
-    head: t("queue"),
-    kind: "soft",
-    value: (one) => one.queue,
-    cell: (one) => html`<${Foreign} text=${one.queue} />`,
-  },
+  names("queue", t("queue"), { kind: "soft" }),
   numbers("size", t("waiting"), number, { isLabelled: true }),
-  {
-    id: "act",
-    head: t("actions"),
-    isQuiet: true,
-    kind: "act",
-    cell: (one) =>
+  acts((one) =>
       actionsOf(one).length > 0 &&
-      html`<${Menu} label=${t("actions_of", { name: one.group })} actions=${actionsOf(one)} />`,
-  },
+      html`<${Menu} label=${t("actions_of", { name: one.group })} actions=${actionsOf(one)} />`),
 ];
 
 const NoGroups = () =>

@@ -1,15 +1,13 @@
 // What runs when?
 import { cls, html, useMemo } from "../lib.js";
-import { useResource } from "../api.js";
-import { t } from "../i18n.js";
-import { isOld } from "../live.js";
-import { number } from "../numbers.js";
-import { taskAt, tasksAt } from "../route.js";
-import { Table, numbers, useListKeys } from "../table.js";
-import { Time, duration, full, moment, now, zone } from "../time.js";
-import { Empty, Foreign, Pending } from "../ui.js";
+import { isOld, may, useResource } from "../api.js";
+import { Time, duration, full, moment, now, number, t, zone } from "../i18n.js";
+import { actOnEach } from "../jobs.js";
+import { taskAt, tasksAt, useKeys } from "../route.js";
+import { Table, acts, currentKey, numbers, useListKeys } from "../table.js";
+import { Empty, Foreign, Glyph, Menu, Pending, ask } from "../ui.js";
 
-// -- cron texts in words, for the common ones; others are shown as they are ------------------------
+// -- cron texts in words, for the common ones; others are shown as they are --
 
 const NAMED = {
   "@hourly": "0 * * * *",
@@ -65,12 +63,12 @@ function ofWeekdays(weekday, time) {
     : "";
 }
 
-// -- entries --------------------------------------------------------------------------------------
+// -- entries --
 
 const DAY_MS = 86_400_000;
 const optionsOf = (options) =>
   Object.entries(options)
-    .filter(([, value]) => value !== null && value !== "" && value !== undefined)
+    .filter(([, value]) => value != null && value !== "")
     .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)
     .join(" ");
 
@@ -103,7 +101,27 @@ function When({ spec }) {
   return html`${words} <span class=${cls("mono", words && "dim cr")}><${Foreign} text=${spec} /></span>`;
 }
 
-const columns = () => [
+async function act(action, entry, reload, queue) {
+  const asked = { ids: [entry.id], ...(queue && { queue }) };
+  const text = (n) => t(`done_${action}`, { name: entry.type, n });
+  const outcome = await actOnEach(`schedules/${action}`, asked, text);
+  reload();
+  // A scheduler of Go does not say in which queue its entry belongs.
+  if (outcome?.refused[0]?.code !== "invalid" || queue) return;
+  const fields = [{ name: "queue", label: t("queue"), required: true }];
+  const values = await ask({ title: t("act_run"), fields, confirm: t("act_run") });
+  if (values) await act(action, entry, reload, values.queue);
+}
+
+const actionsOf = (entry, reload) =>
+  [
+    ["run", "r"],
+    [entry.paused ? "resume" : "pause", "p"],
+  ]
+    .filter(([action]) => may(`entry.${action}`))
+    .map(([action, key]) => ({ key, text: t(`act_${action}`), act: () => act(action, entry, reload) }));
+
+const columns = (reload) => [
   {
     id: "entry",
     head: t("entry"),
@@ -115,7 +133,7 @@ const columns = () => [
   {
     id: "when",
     head: t("when_runs"),
-    kind: "full",
+    kind: "full nw",
     value: (one) => one.spec,
     cell: (one) => html`<${When} spec=${one.spec} />`,
   },
@@ -126,7 +144,9 @@ const columns = () => [
     isLabelled: true,
     value: (one) => Date.parse(one.next) || null,
     cell: (one) =>
-      one.next
+      one.paused
+        ? html`<span class="tag warn"><${Glyph} name="pause" />${t("paused")}</span>`
+        : one.next
         ? html`<b><${Time} at=${one.next} /></b> <span class="dim">${moment(one.next)}</span>`
         : "–",
   },
@@ -154,12 +174,25 @@ const columns = () => [
       html`<span title=${optionsOf(one.options)}><${Foreign} text=${optionsOf(one.options)} /></span>`,
   },
   numbers("schedulers", t("schedulers"), number, { hide: "m" }),
+  acts((one) =>
+      actionsOf(one, reload).length > 0 &&
+      html`<${Menu} label=${t("actions_of", { name: one.type })} actions=${actionsOf(one, reload)} />`),
 ];
 
 export function Schedules() {
   useListKeys();
   const { data, problem, reload } = useResource("schedules");
-  const made = useMemo(columns, [t("entry")]);
+  const made = useMemo(() => columns(reload), [t("entry")]);
+  const press = (key) => {
+    const entry = data.items.find((one) => one.id === currentKey());
+    if (entry) actionsOf(entry, reload).find((one) => one.key === key)?.act();
+  };
+  const group = t("keys_list");
+  const off = isOld.value || !data;
+  useKeys({
+    r: { group, text: t("act_run"), off: off || !may("entry.run"), act: () => press("r") },
+    p: { group, text: t("key_pause_entry"), off: off || !may("entry.pause"), act: () => press("p") },
+  });
   if (!data) return html`<${Pending} problem=${problem} reload=${reload} />`;
   const entries = data.items;
   if (!entries.length)

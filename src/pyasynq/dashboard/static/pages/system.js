@@ -1,15 +1,12 @@
 // Redis or the file of SQLite, and the audit.
 import { html, useEffect, useMemo, useSignal } from "../lib.js";
-import { get, me, useResource } from "../api.js";
-import { hasText, t } from "../i18n.js";
-import { useKeys } from "../keys.js";
-import { sample } from "../live.js";
-import { bytes, number } from "../numbers.js";
-import { Table, numbers, useListKeys } from "../table.js";
-import { Time, duration } from "../time.js";
+import { get, me, sample, useResource } from "../api.js";
+import { Time, bytes, duration, hasText, number, t } from "../i18n.js";
+import { useKeys } from "../route.js";
+import { Table, names, numbers, useListKeys } from "../table.js";
 import { Button, Copy, Empty, Foreign, Meter, Pending, State } from "../ui.js";
 
-// -- the broker: what it says about itself, and what is wrong with it ------------------------------
+// -- the broker: what it says about itself, and what is wrong with it --
 
 const STATUSES = {
   ok: ["completed", "completed"],
@@ -106,7 +103,7 @@ export function Broker() {
     <div class=${data.nodes.length > 1 ? "two" : "one"}>${data.nodes.map((node) => html`<${Node} key=${node.address} node=${node} />`)}</div>`;
 }
 
-// -- who did that? --------------------------------------------------------------------------------
+// -- who did that? --
 
 const PAGE = 50;
 const OUTCOMES = {
@@ -137,13 +134,7 @@ export const auditColumns = () => [
     value: (entry) => entry.at,
     cell: (entry) => html`<${Time} at=${entry.at} absolute />`,
   },
-  {
-    id: "principal",
-    head: t("who"),
-    kind: "b",
-    value: (entry) => entry.principal,
-    cell: (entry) => html`<${Foreign} text=${entry.principal} />`,
-  },
+  names("principal", t("who"), { kind: "b" }),
   {
     id: "action",
     head: t("did"),

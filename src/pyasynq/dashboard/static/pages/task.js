@@ -1,21 +1,16 @@
 // What happened to this one, and why does it wait?
 import { cls, html, useSignal } from "../lib.js";
-import { send, useResource } from "../api.js";
-import { hasText, parts, t } from "../i18n.js";
-import { actOn, attempt, prepare } from "../jobs.js";
-import { Key, areOn, useKeys } from "../keys.js";
-import { isOld } from "../live.js";
-import { bytes } from "../numbers.js";
-import { address, open, taskAt, tasksAt } from "../route.js";
-import { Time, clock, duration, moment, now, relative, span } from "../time.js";
+import { isOld, send, useResource } from "../api.js";
+import { Time, bytes, clock, duration, hasText, moment, now, parts, relative, span, t } from "../i18n.js";
+import { actOn, actionText, attempt, prepare } from "../jobs.js";
+import { Key, address, areOn, go, open, taskAt, tasksAt, useKeys } from "../route.js";
 import { Button, Copy, Empty, Foreign, Glyph, Pending, State, ask, copy, say } from "../ui.js";
-import { Timeline } from "../timeline.js";
-import { Value } from "../value.js";
+import { Timeline } from "../charts.js";
 import { listed } from "./tasks.js";
 
 const REFRESH_MS = 2000;
 
-// -- actions ---------------------------------------------------------------------------------------
+// -- actions --
 
 async function edit({ task, payload }, reload) {
   const isText = task.payload != null;
@@ -55,7 +50,7 @@ async function act(name, document, reload) {
   if (!outcome?.done) return reload();
   const [copied] = outcome.tasks ?? [];
   if (name === "delete") return open(["tasks"]);
-  if (copied) location.hash = taskAt(copied);
+  if (copied) return go(taskAt(copied));
   return reload();
 }
 
@@ -87,17 +82,11 @@ function Actions({ document, reload }) {
     ),
     ...neighbours(document.task),
   });
-  const asks = (name) =>
-    t(
-      ["reschedule", "cancel", "delete", "update"].includes(name)
-        ? `act_${name}_asks`
-        : `act_${name}`,
-    );
   return html`<div class="row acts" role="group" aria-label=${t("actions")}>
-    ${ACTIONS.filter(([name]) => can(name)).map(([name, key]) => html`<${Button} kind=${name === "run" ? "pri" : ""} shortcut=${key} disabled=${isOld.value} onClick=${() => run(name)}>${asks(name)}<//>`)}
+    ${ACTIONS.filter(([name]) => can(name)).map(([name, key]) => html`<${Button} kind=${name === "run" ? "pri" : ""} shortcut=${key} disabled=${isOld.value} onClick=${() => run(name)}>${actionText(name)}<//>`)}
     ${texts && html`<${Button} onClick=${() => copy(texts.cli)}>${t("copy_cli")}<//><${Button} onClick=${() => copy(texts.python)}>${t("copy_python")}<//>`}
     <span class="sp"></span>
-    ${can("delete") && html`<${Button} kind="dng" shortcut="d" disabled=${isOld.value} onClick=${() => run("delete")}>${asks("delete")}<//>`}
+    ${can("delete") && html`<${Button} kind="dng" shortcut="d" disabled=${isOld.value} onClick=${() => run("delete")}>${actionText("delete")}<//>`}
   </div>`;
 }
 
@@ -108,7 +97,7 @@ function neighbours({ queue, id }) {
     group: t("keys_task"),
     text,
     off: at < 0 || !to(by),
-    act: () => (location.hash = taskAt(to(by))),
+    act: () => go(taskAt(to(by))),
   });
   return { "[": binding(-1, t("key_previous")), "]": binding(1, t("key_next")) };
 }
@@ -119,7 +108,7 @@ function Place({ task }) {
   return html`<span class="dim m-hide nw">${t("nth", { n: at + 1, total: listed.value.length })} ${areOn.value && html`<${Key} name="[ ]" />`}</span>`;
 }
 
-// -- why does it wait ------------------------------------------------------------------------------
+// -- why does it wait --
 
 const LOUD = new Set(["paused", "no-worker", "quiet", "orphaned"]);
 
@@ -145,7 +134,7 @@ function Why({ waiting, worker, task }) {
   </div></section>`;
 }
 
-// -- tries -----------------------------------------------------------------------------------------
+// -- tries --
 
 // Lines of the user's code stand out from those of files that packages installed.
 function Traceback({ text }) {
@@ -188,7 +177,30 @@ function Tries({ task }) {
   </section>`;
 }
 
-// -- payload, result, facts ------------------------------------------------------------------------
+// -- payload, result, facts --
+
+// A value of JSON or MessagePack as a tree.
+const MOST_SHOWN = 200;
+
+function Value({ name, value, isOpen = false }) {
+  const key = name === undefined ? "" : html`<span class="k"><${Foreign} text=${name} /></span>: `;
+  if (value === null || typeof value !== "object")
+    return html`<p>${key}<${Leaf} value=${value} /></p>`;
+  const entries = Array.isArray(value) ? value.map((one, at) => [at, one]) : Object.entries(value);
+  const size = Array.isArray(value) ? `[${entries.length}]` : `{${entries.length}}`;
+  return html`<details open=${isOpen || entries.length < 8}>
+    <summary class="tw">${key}<span class="z">${size}</span></summary>
+    <div class="in1">
+      ${entries.slice(0, MOST_SHOWN).map(([inner, one]) => html`<${Value} key=${inner} name=${inner} value=${one} />`)}
+      ${entries.length > MOST_SHOWN && html`<p class="z">${t("and_more", { n: entries.length - MOST_SHOWN })}</p>`}
+    </div>
+  </details>`;
+}
+
+function Leaf({ value }) {
+  if (typeof value === "string") return html`<span class="s">"<${Foreign} text=${value} />"</span>`;
+  return html`<span class="d">${JSON.stringify(value)}</span>`;
+}
 
 function Content({ name, content, text, sealed }) {
   const wanted = useSignal("value");
@@ -227,37 +239,37 @@ const rows = (hex) => hex.replace(/((?:\S+ ){16})/g, "$1\n");
 function Facts({ task }) {
   const facts = [
     [
-      "queue",
+      t("queue"),
       html`<a class="link" href=${address(["queue", task.queue])}><${Foreign} text=${task.queue} /></a>`,
     ],
     [
-      "type",
+      t("type"),
       html`<a class="link mono" href=${tasksAt({ type: task.type })}><${Foreign} text=${task.type} /></a>`,
     ],
-    ["retries", t("tries_of", { n: task.retried, most: task.max_retry })],
-    ["timeout", task.timeout ? duration(task.timeout) : null],
+    [t("retries"), t("tries_of", { n: task.retried, most: task.max_retry })],
+    [t("fact_timeout"), task.timeout ? duration(task.timeout) : null],
     [
-      "deadline",
+      t("fact_deadline"),
       task.deadline &&
         html`<${Time} at=${task.deadline} /> <span class="dim">${moment(task.deadline)}</span>`,
     ],
-    ["group", task.group && html`<span class="mono"><${Foreign} text=${task.group} /></span>`],
-    ["kept", task.retention ? t("kept_for", { span: duration(task.retention) }) : t("not_kept")],
+    [t("group"), task.group && html`<span class="mono"><${Foreign} text=${task.group} /></span>`],
+    [t("fact_kept"), task.retention ? t("kept_for", { span: duration(task.retention) }) : t("not_kept")],
     [
-      "last_failure",
+      t("fact_last_failure"),
       task.last_failed_at &&
         html`<${Time} at=${task.last_failed_at} /> <span class="dim">${moment(task.last_failed_at)}</span>`,
     ],
     [
-      "completed",
+      t("fact_completed"),
       task.completed_at &&
         html`<${Time} at=${task.completed_at} /> <span class="dim">${moment(task.completed_at)}</span>`,
     ],
-    ["sealed", task.sealed],
+    [t("fact_sealed"), task.sealed],
   ];
   const headers = Object.entries(task.headers ?? {});
   return html`<section class="panel" aria-label=${t("facts")}><header><h2>${t("facts")}</h2></header><div class="in"><dl class="kv">
-    ${facts.filter(([, value]) => value).map(([name, value]) => html`<dt>${t(`fact_${name}`)}</dt><dd>${value}</dd>`)}
+    ${facts.filter(([, value]) => value).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}
     ${headers.map(([name, value]) => html`<dt>${t("header")}</dt><dd class="mono"><${Foreign} text=${name} />: <${Foreign} text=${value} /></dd>`)}
   </dl></div></section>`;
 }

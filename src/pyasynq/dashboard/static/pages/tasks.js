@@ -1,14 +1,10 @@
 // Which tasks? One search line; what is found can be acted on, one by one or all that match.
 import { cls, html, signal, useEffect, useId, useLayoutEffect, useMemo, useRef, useSignal } from "../lib.js";
-import { get, may } from "../api.js";
-import { parts, t } from "../i18n.js";
-import { actOn, actOnAll, prepare } from "../jobs.js";
-import { useKeys } from "../keys.js";
-import { isOld } from "../live.js";
-import { number } from "../numbers.js";
-import { EVERYTHING, change, route, taskAt } from "../route.js";
-import { Table, currentKey, useListKeys } from "../table.js";
-import { Time } from "../time.js";
+import { get, isOld, may } from "../api.js";
+import { Time, number, parts, t } from "../i18n.js";
+import { actOn, actOnAll, actionText, prepare } from "../jobs.js";
+import { EVERYTHING, change, route, taskAt, useKeys } from "../route.js";
+import { Table, currentKey, names, useListKeys } from "../table.js";
 import { Button, Copy, Empty, Foreign, Icon, Pending, STATES, State } from "../ui.js";
 
 const REFRESH_MS = 3000;
@@ -24,7 +20,7 @@ const placeOf = (key) => {
 // The tasks that were listed last, for "previous" and "next" on the page of one.
 export const listed = signal([]);
 
-// -- the search line -------------------------------------------------------------------------------
+// -- the search line --
 
 function useSuggestions(field) {
   const found = useSignal(null);
@@ -55,7 +51,7 @@ function useSuggestions(field) {
   return { found, ask, show, close };
 }
 
-function Search({ q, problem }) {
+function Search({ q, problem, terms }) {
   const field = useRef();
   const id = useId();
   const { found, ask, show, close } = useSuggestions(field);
@@ -115,10 +111,11 @@ function Search({ q, problem }) {
       )}
     </ul>
     ${problem && html`<p class="bad" id=${`${id}-wrong`} role="alert"><${Foreign} text=${problem.message} /></p>`}
+    ${terms.filter(({ no_key: key }) => key).map(({ no_key: key, value }) => html`<p class="dim" role="status">${parts("no_such_key", { key: html`<code>${key}:</code>`, text: html`<code><${Foreign} text=${value} /></code>`, better: html`<code><${Foreign} text=${`type:${value}`} /></code>` })}</p>`)}
   </form>`;
 }
 
-// -- what was found --------------------------------------------------------------------------------
+// -- what was found --
 
 const NOTHING = {
   items: [],
@@ -210,14 +207,7 @@ const columns = (mark) => [
     cell: (task) =>
       html`<span title=${task.id}><${Foreign} text=${task.id.length > 12 ? `${task.id.slice(0, 8)}…` : task.id} /></span>`,
   },
-  {
-    id: "queue",
-    head: t("queue"),
-    hide: "m",
-    kind: "soft",
-    value: (task) => task.queue,
-    cell: (task) => html`<${Foreign} text=${task.queue} />`,
-  },
+  names("queue", t("queue"), { hide: "m", kind: "soft" }),
   {
     id: "retries",
     head: t("retries"),
@@ -255,7 +245,7 @@ const whenOf = (task) => {
   return task.state === "completed" ? task.completed_at : task.last_failed_at;
 };
 
-// -- actions ---------------------------------------------------------------------------------------
+// -- actions --
 
 const ACTIONS = [
   ["run", "r"],
@@ -265,9 +255,6 @@ const ACTIONS = [
   ["delete", "d"],
 ];
 const allowed = () => ACTIONS.filter(([name]) => may(`task.${name}`));
-
-const actionText = (name) =>
-  t(name === "run" || name === "archive" ? `act_${name}` : `act_${name}_asks`);
 
 function Bulk({ selected, onAct, onClear }) {
   const n = selected.length;
@@ -335,7 +322,7 @@ export function Tasks() {
   );
   const shown = new Set((found?.items ?? []).map(keyOf));
   const selected = [...keys.value].filter((key) => shown.has(key));
-  useEffect(() => {
+  useLayoutEffect(() => {
     listed.value = (found?.items ?? []).map(({ queue, id }) => ({ queue, id }));
   }, [found]);
   const act = async (name) => {
@@ -357,7 +344,7 @@ export function Tasks() {
     ),
   });
   const isWrong = problem?.field === "q";
-  return html`<${Search} q=${q} problem=${isWrong ? problem : null} />
+  return html`<${Search} q=${q} problem=${isWrong ? problem : null} terms=${(!isWrong && found?.terms) || []} />
     ${!found && !isWrong && html`<${Pending} problem=${problem} reload=${reload} />`}
     ${found && !isWrong && html`<${Results} q=${q} found=${found} select=${select} isBusy=${isBusy} more=${more} />`}
     <${Bulk} selected=${selected} onAct=${act} onClear=${() => (keys.value = new Set())} />`;

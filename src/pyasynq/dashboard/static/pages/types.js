@@ -1,14 +1,10 @@
 // What is slow, and what fails?
 import { cls, html, useMemo } from "../lib.js";
-import { useResource } from "../api.js";
+import { sample, useResource } from "../api.js";
 import { Chart } from "../charts.js";
-import { t } from "../i18n.js";
-import { useKeys } from "../keys.js";
-import { sample } from "../live.js";
-import { number, percent, rate } from "../numbers.js";
-import { change, route, tasksAt } from "../route.js";
+import { duration, number, percent, rate, t, zone } from "../i18n.js";
+import { change, go, route, tasksAt, useKeys } from "../route.js";
 import { Table, currentKey, numbers, useListKeys } from "../table.js";
-import { duration, zone } from "../time.js";
 import { Choice, Empty, Failed, Foreign, Skeleton } from "../ui.js";
 
 const HOUR_S = 3600;
@@ -133,8 +129,7 @@ export function Types() {
       group: t("keys_list"),
       text: t("key_failed"),
       act: () =>
-        currentKey() &&
-        (location.hash = tasksAt({ type: currentKey(), queue, state: "retry,archived" })),
+        currentKey() && go(tasksAt({ type: currentKey(), queue, state: "retry,archived" })),
     },
   });
   const ranges = RANGES.map(([seconds, n, key]) => [seconds, t(key, { n })]);

@@ -1,15 +1,11 @@
 // Who works, and on what?
 import { cls, html, useMemo } from "../lib.js";
-import { may, useResource } from "../api.js";
-import { t } from "../i18n.js";
-import { actOn, prepare } from "../jobs.js";
-import { useKeys } from "../keys.js";
-import { isOld } from "../live.js";
-import { number } from "../numbers.js";
-import { address, taskAt } from "../route.js";
-import { Table, currentKey, useListKeys } from "../table.js";
-import { now, span } from "../time.js";
-import { Button, Empty, Foreign, Meter, Pending, State } from "../ui.js";
+import { hasFeature, isOld, may, send, useResource } from "../api.js";
+import { now, number, span, t } from "../i18n.js";
+import { actOn, actionText, attempt, confirm, prepare } from "../jobs.js";
+import { address, taskAt, useKeys } from "../route.js";
+import { Table, acts, currentKey, names, useListKeys } from "../table.js";
+import { Button, Empty, Foreign, Menu, Meter, Pending, State, ask, say } from "../ui.js";
 
 const MOST_SLOTS = 64;
 const LATE = 0.5;
@@ -17,6 +13,82 @@ const LATE = 0.5;
 const age = (at) => (at ? Math.max(0, (now.value - Date.parse(at)) / 1000) : null);
 
 const since = (at) => (at ? span(age(at)) : "–");
+
+// -- what operators want of servers: of one, of a deployment, or of all --
+
+const EVERY = "*";
+const ACTIONS = ["quiet", "resume", "set", "reset", "stop"];
+
+const written = (queues) =>
+  Object.entries(queues ?? {})
+    .map(([name, weight]) => `${name}=${weight}`)
+    .join(", ");
+
+const weightsOf = (text) =>
+  Object.fromEntries(
+    text.split(",").map((part) => {
+      const [name, weight = 1] = part.split("=");
+      return [name.trim(), Number(weight)];
+    }),
+  );
+
+// Ask what is to change, or whether it is meant; return values for the API, or null.
+async function question(action, { name, concurrency, queues }) {
+  if (action === "resume" || action === "reset") return {};
+  if (action !== "set") return confirm(action, { name });
+  const [slots, weights] = [`${concurrency ?? ""}`, written(queues)];
+  const values = await ask({
+    title: t("ask_set", { name }),
+    confirm: t("confirm_update"),
+    fields: [
+      { name: "slots", label: t("slots"), type: "number", min: 1, value: slots },
+      { name: "queues", label: t("queues_weight"), value: weights, hint: t("hint_queues") },
+    ],
+  });
+  return (
+    values && {
+      ...(values.slots && values.slots !== slots && { concurrency: Number(values.slots) }),
+      ...(values.queues && values.queues !== weights && { queues: weightsOf(values.queues) }),
+    }
+  );
+}
+
+async function control(action, target) {
+  const values = await question(action, target);
+  if (!values) return;
+  const asked = { target: target.id, ...values };
+  const outcome = await attempt(() => send("POST", `servers/${action}`, asked));
+  if (outcome) say(t("done_control", { n: outcome.servers.length }));
+}
+
+function Control({ target }) {
+  const actions = ACTIONS.filter((action) => may(`server.${action}`)).map((action) => ({
+    text: actionText(action),
+    danger: action === "stop",
+    act: () => control(action, target),
+  }));
+  return (
+    actions.length > 0 &&
+    html`<${Menu} label=${t("actions_of", { name: target.name })} actions=${actions} />`
+  );
+}
+
+const wantedOf = ({ state, concurrency, queues }) =>
+  [state && t(`wanted_${state}`), concurrency && `${t("slots")} ${number(concurrency)}`, written(queues)]
+    .filter(Boolean)
+    .join(" · ");
+
+// All servers, deployments, and what is wanted of servers that do not run.
+function Targets({ servers, known }) {
+  const deployments = servers.map((one) => one.deployment).filter(Boolean);
+  const others = [...known.keys()].filter((id) => !servers.some((one) => one.id === id));
+  return [...new Set([EVERY, ...deployments, ...others])].map((id) => {
+    const target = { ...known.get(id), id, name: id === EVERY ? t("all_workers") : id };
+    return html`<span key=${id} class="tag"><b><${Foreign} text=${target.name} /></b> <${Foreign} text=${wantedOf(target)} /><${Control} target=${target} /></span>`;
+  });
+}
+
+// -- servers and what they run --
 
 // The part of its time that a run has used; null if it may take as long as it likes.
 function partOf({ started, deadline }) {
@@ -43,7 +115,8 @@ const LOOK = {
 
 function Status({ server }) {
   const [state, glyph] = LOOK[server.status] ?? ["waiting", "dot"];
-  return html`<${State} name=${state} glyph=${glyph}>${t(`server_${server.status}`)}<//>`;
+  const missed = Object.entries(server.not_applied).map(([name, why]) => `${name}: ${why}`);
+  return html`<${State} name=${state} glyph=${glyph}>${t(`server_${server.status}`)}<//>${server.wanted && html` <span class="dim">${t("wanted")} <${Foreign} text=${wantedOf(server.wanted)} /></span>`}${missed.map((text) => html` <span class="bad"><${Foreign} text=${text} /></span>`)}`;
 }
 
 const Queues = ({ server }) =>
@@ -58,10 +131,10 @@ const columns = () => [
   {
     id: "process",
     head: t("process"),
-    kind: "nw",
+    kind: "nw full",
     value: (one) => `${one.host}:${one.pid}`,
     cell: (one) =>
-      html`<b class="mono"><${Foreign} text=${one.host} /></b><span class="mono">:${one.pid}</span>`,
+      html`<b class="mono"><${Foreign} text=${one.host} /></b><span class="mono">:${one.pid}</span>${one.deployment && html` <span class="tag"><${Foreign} text=${one.deployment} /></span>`}`,
   },
   {
     id: "status",
@@ -78,6 +151,14 @@ const columns = () => [
     kind: "soft",
     value: (one) => age(one.started),
     cell: (one) => since(one.started),
+  },
+  {
+    id: "version",
+    head: t("version"),
+    hide: "w",
+    kind: "m-hide dim",
+    value: (one) => one.version,
+    cell: (one) => one.version ?? "–",
   },
   {
     id: "queues",
@@ -101,6 +182,8 @@ const columns = () => [
     value: (one) => one.active_worker_count,
     cell: (one) => `${number(one.active_worker_count)} / ${number(one.concurrency)}`,
   },
+  // Servers of Go cannot be controlled.
+  acts((one) => one.version && html`<${Control} target=${{ ...one, name: `${one.host}:${one.pid}` }} />`),
 ];
 
 const runningOf = (servers) =>
@@ -136,22 +219,8 @@ const runColumns = () => [
     cell: (run) =>
       html`<a class="mono b cut" href=${taskAt(run)} title=${run.task_type}><${Foreign} text=${run.task_type} /></a>`,
   },
-  {
-    id: "queue",
-    head: t("queue"),
-    hide: "m",
-    kind: "soft",
-    value: (run) => run.queue,
-    cell: (run) => html`<${Foreign} text=${run.queue} />`,
-  },
-  {
-    id: "worker",
-    head: t("worker"),
-    kind: "soft mono nw",
-    hide: "m",
-    value: (run) => run.worker,
-    cell: (run) => html`<${Foreign} text=${run.worker} />`,
-  },
+  names("queue", t("queue"), { hide: "m", kind: "soft" }),
+  names("worker", t("worker"), { kind: "soft mono nw", hide: "m" }),
   {
     id: "payload",
     head: t("payload"),
@@ -174,15 +243,9 @@ const runColumns = () => [
     value: partOf,
     cell: (run) => html`<${Left} run=${run} />`,
   },
-  {
-    id: "act",
-    head: t("actions"),
-    isQuiet: true,
-    kind: "act",
-    cell: (run) =>
+  acts((run) =>
       may("task.cancel") &&
-      html`<${Button} kind="sm" disabled=${isOld.value} onClick=${() => cancel(run)}>${t("act_cancel_asks")}<//>`,
-  },
+      html`<${Button} kind="sm" disabled=${isOld.value} onClick=${() => cancel(run)}>${actionText("cancel")}<//>`),
 ];
 
 export function Workers() {
@@ -200,14 +263,17 @@ export function Workers() {
     },
   });
   if (!data) return html`<${Pending} problem=${problem} reload=${reload} />`;
-  const servers = data.items;
+  const known = new Map(data.controls.map((one) => [one.target, one]));
+  const servers = data.items.map((one) => ({ ...one, wanted: known.get(one.id) }));
+  const targets = hasFeature("control") && html`<${Targets} servers=${servers} known=${known} />`;
   if (!servers.length)
-    return html`<div class="panel"><${Empty} icon="workers" title=${t("no_servers")} command="pyasynq worker module:app">${t("no_servers_text")}<//></div>`;
+    return html`<div class="panel"><${Empty} icon="workers" title=${t("no_servers")} command="pyasynq worker module:app">${t("no_servers_text")}<//></div><div class="row">${targets}</div>`;
   const hosts = new Set(servers.map((server) => server.host));
   const sum = (name) => servers.reduce((total, server) => total + server[name], 0);
   return html`<div class="row">
       <span>${t("n_processes", { n: servers.length })} ${t("on_hosts", { n: hosts.size })}</span>
       <span class="dim">${t("slots_busy", { busy: sum("active_worker_count"), n: sum("concurrency") })}</span>
+      <span class="sp"></span>${targets}
     </div>
     <section class=${cls("panel scroll", isOld.value && "old")} aria-label=${t("page_workers")}>
       <${Table} label=${t("page_workers")} columns=${made[0]} rows=${servers} keyOf=${(server) => server.id} initial="process" />

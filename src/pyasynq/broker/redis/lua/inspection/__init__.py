@@ -7,6 +7,7 @@ from pyasynq.broker.redis.scripts import Script
 queue_stats: Final = Script("inspection/queue_stats", repeatable=True)
 memory_usage: Final = Script("inspection/memory_usage", repeatable=True)
 list_tasks: Final = Script("inspection/list_tasks", repeatable=True)
+find_errors: Final = Script("inspection/find_errors", repeatable=True)
 find_staged: Final = Script("inspection/find_staged", repeatable=True)
 get_task: Final = Script("inspection/get_task", repeatable=True)
 delete_tasks: Final = Script("inspection/delete_tasks")

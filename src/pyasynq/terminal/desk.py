@@ -1,0 +1,182 @@
+"""What all pages share: the broker, the operator, and whether the broker answers."""
+
+import asyncio
+import getpass
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from pyasynq.core.errors import BrokerUnavailableError, PyasynqError
+from pyasynq.operations.concurrency import gather
+from pyasynq.operations.jobs import Job, new_job
+from pyasynq.operations.permissions import Permission, Principal, Role
+from pyasynq.operations.search import Query, parse
+from pyasynq.operations.services import Services
+
+T = TypeVar("T")
+
+AT_ONCE: Final = 16
+"""Calls that run together if an action is for several things."""
+
+NAMED: Final = 10
+"""Targets of an action that the audit names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an action did.
+
+    Attributes:
+        done: Number of things that were changed.
+        refused: Number of those that refused.
+        why: Why the first of them did.
+    """
+
+    done: int
+    refused: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why the broker cannot be read, and since when."""
+
+    since: datetime
+    why: str
+
+
+class Desk:
+    """The broker, the operator, and whether the broker answers.
+
+    Attributes:
+        services: Reads and acts.
+        read_only: Whether nothing may be changed.
+        principal: The operator in the audit: the user of this machine.
+        trouble: Why the broker cannot be read; None if it can.
+    """
+
+    def __init__(self, services: Services, *, read_only: bool) -> None:
+        """Begin with a broker that is taken to answer."""
+        self.services: Services = services
+        self.read_only: bool = read_only
+        role = Role.VIEWER if read_only else Role.ADMIN
+        self.principal: Principal = Principal(name=_user(), role=role)
+        self.trouble: Trouble | None = None
+        self._answered_s = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the broker was last read."""
+        return time.monotonic() - self._answered_s
+
+    def record_answer(self) -> None:
+        """Note that the broker was read."""
+        self.trouble, self._answered_s = None, time.monotonic()
+
+    def record_failure(self, error: PyasynqError) -> None:
+        """Note that the broker could not be read."""
+        since = self.trouble.since if self.trouble else datetime.now(UTC)
+        self.trouble = Trouble(since=since, why=str(error))
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing can be changed now; None if something can."""
+        if self.read_only:
+            return "nothing can be changed here: it was started with --read-only"
+        if self.trouble is not None:
+            return f"nothing can be changed while {self.services.broker.name} does not answer"
+        return None
+
+    async def act(
+        self,
+        action: str,
+        items: Sequence[T],
+        call: Callable[[T], Awaitable[object]],
+        name: Callable[[T], str],
+    ) -> Outcome:
+        """Call *call* for each of *items*, and write *action* to the audit with their names.
+
+        Raises:
+            BrokerUnavailableError: If the broker does not answer.
+        """
+        refusals: list[str] = []
+
+        async def try_one(item: T) -> None:
+            try:
+                await call(item)
+            except BrokerUnavailableError:
+                raise
+            except PyasynqError as error:
+                refusals.append(str(error))
+
+        await gather(AT_ONCE, items, try_one)
+        done = len(items) - len(refusals)
+        why = refusals[0] if refusals else ""
+        target = ", ".join(map(name, items[:NAMED]))
+        if more := items[NAMED:]:
+            target += f" and {len(more)} more"
+        outcome = "done" if done else "refused"
+        await self._write(action, target, count=done, outcome=outcome, detail=why)
+        return Outcome(done=done, refused=len(refusals), why=why)
+
+    # -- all tasks that match ----------------------------------------------------------------------
+
+    @property
+    def running(self) -> Job | None:
+        """The newest job that changes tasks now; None if none does."""
+        jobs = self.services.jobs.listed()
+        return next((it for it in jobs if it.status == "running" and not it.dry_run), None)
+
+    async def count(self, action: Permission, line: str) -> Job:
+        """Count the tasks that match *line* and that *action* can be done to.
+
+        Raises:
+            SearchError: If *line* cannot be read.
+            TooManyJobsError: If too many jobs run.
+        """
+        job = new_job(action, line, self.principal.name, dry_run=True)
+        return await self._run(job, parse(line))
+
+    async def change(self, action: Permission, line: str) -> Job:
+        """Do *action* to all tasks that match *line*; return when that is done or was stopped."""
+        await self._write(action, line, count=0, outcome="begun")
+        return await self._run(new_job(action, line, self.principal.name), parse(line))
+
+    def stop_counting(self, line: str) -> None:
+        """Stop to count the tasks that match *line*."""
+        for job in self.services.jobs.listed():
+            if job.dry_run and job.q == line:
+                self.services.jobs.stop(job.id)
+
+    async def _run(self, job: Job, query: Query) -> Job:
+        ended = asyncio.Event()
+
+        async def work(job: Job) -> None:
+            await self.services.jobs.change(job, query, None)
+
+        async def finish(job: Job) -> None:
+            if not job.dry_run:
+                status, why = job.status, job.error or ""
+                await self._write(job.action, job.q, count=job.done, outcome=status, detail=why)
+            ended.set()
+
+        self.services.jobs.begin(job, work, finish)
+        await ended.wait()
+        return job
+
+    async def _write(
+        self, action: str, target: str, *, count: int, outcome: str, detail: str = ""
+    ) -> None:
+        await self.services.audit.write(
+            self.principal, action, target, count=count, outcome=outcome, detail=detail
+        )
+
+
+def _user() -> str:
+    """Return the name of the user; the process may have an id without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

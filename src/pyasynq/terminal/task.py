@@ -1,0 +1,213 @@
+"""What happened to this task, and why does it wait?"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+
+from pyasynq.core.errors import PyasynqError
+from pyasynq.core.info import QueueInfo, ServerInfo, TaskInfo, WorkerInfo
+from pyasynq.core.states import TaskState
+from pyasynq.operations import details
+from pyasynq.operations.payloads import Payloads
+from pyasynq.terminal import texts
+from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.keys import shortcut
+from pyasynq.terminal.page import Page
+from pyasynq.terminal.requests import for_tasks
+
+MOST_CHARACTERS: Final = 20_000
+"""Characters of a payload or result that are shown."""
+
+ACTIONS: Final = ("run", "archive", "cancel", "delete")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """One task, with what it waits for.
+
+    Attributes:
+        task: The task.
+        queue: Its queue.
+        servers: All servers.
+        position: Number of tasks that run before it; None if it does not wait, or very many do.
+    """
+
+    task: TaskInfo
+    queue: QueueInfo
+    servers: Sequence[ServerInfo]
+    position: int | None
+
+    @property
+    def worker(self) -> tuple[ServerInfo, WorkerInfo] | None:
+        """The server that runs it, and what it says about the run."""
+        return details.find_worker(self.task, self.servers)
+
+
+class TaskPage(Page):
+    """One task."""
+
+    TAB: ClassVar[str] = "t"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        shortcut("r", "act('run')", "run"),
+        shortcut("a", "act('archive')", "archive"),
+        shortcut("c", "act('cancel')", "cancel"),
+        shortcut("d", "act('delete')", "delete"),
+        shortcut("i", "copy_id", "copy id"),
+        shortcut("j,down", "scroll(1)", "down", show=False),
+        shortcut("k,up", "scroll(-1)", "up", show=False),
+        shortcut("pagedown,space", "scroll(15)", "page down", show=False),
+        shortcut("pageup", "scroll(-15)", "page up", show=False),
+    ]
+
+    def __init__(self, desk: Desk, queue: str, task_id: str) -> None:
+        """Show the task *task_id* of *queue*."""
+        super().__init__(desk)
+        self._queue = queue
+        self._task_id = task_id
+        self._found: TaskInfo | None = None
+
+    def body(self) -> ComposeResult:
+        """Make what scrolls."""
+        with VerticalScroll(id="detail", can_focus=False):
+            yield self.part("task")
+
+    async def load(self) -> None:
+        """Read the task, its queue, and who runs it."""
+        services = self.desk.services
+        task = await services.inspector.task_info(self._queue, self._task_id)
+        is_pending = task.state is TaskState.PENDING
+        detail = Detail(
+            task=task,
+            queue=await services.inspector.queue_info(self._queue, memory=False),
+            servers=await services.inspector.servers(),
+            position=await details.position_of(services.broker, task) if is_pending else None,
+        )
+        self._found = task
+        self.put("task", describe(detail, services.payloads, datetime.now(UTC)))
+
+    def show_missing(self, error: PyasynqError) -> None:
+        """Say that the task is gone, and keep showing what it was."""
+        self._found = None
+        super().show_missing(error)
+
+    def action_act(self, verb: str) -> None:
+        """Do something to the task."""
+        if self._found is not None:
+            self.request(for_tasks(self.desk.services.inspector, verb, [self._found]))
+
+    def action_copy_id(self) -> None:
+        """Copy the id to the clipboard, if the terminal allows it."""
+        self.app.copy_to_clipboard(self._task_id)
+        self.say(f"copied {self._task_id}")
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by *lines*."""
+        self.query_one("#detail").scroll_relative(y=lines, animate=False)
+
+
+def describe(detail: Detail, payloads: Payloads, now: datetime) -> Text:
+    """Return all that is known about a task."""
+    task = detail.task
+    text = Text.assemble((f"{texts.safe(task.type)}  ", "bold"), texts.state(task.state.value))
+    text.append(f"\n{texts.safe(task.queue)} / {texts.safe(task.id)}\n", "dim")
+    for title, part in _parts(detail, payloads, now):
+        if part.plain:
+            text.append(f"\n{title}\n", "bold underline").append_text(part).append("\n")
+    return text
+
+
+def _parts(detail: Detail, payloads: Payloads, now: datetime) -> Iterator[tuple[str, Text]]:
+    task = detail.task
+    yield "Why it waits", _reasons(detail, now)
+    yield "Facts", _facts(_facts_of(detail, now))
+    yield "Time line", _timeline(detail, now)
+    yield "Payload", _content(payloads.view(task.type, task.payload), task.sealed)
+    yield "Result", _content(payloads.view(task.type, task.result), task.sealed)
+    yield "Headers", _facts(task.headers)
+    yield "Tries", _tries(task)
+
+
+def _reasons(detail: Detail, now: datetime) -> Text:
+    found = details.reasons(detail.task, detail.queue, detail.servers, detail.position)
+    lines = [it.text + (f", {texts.ago(it.at, now)}" if it.at else "") for it in found]
+    return Text(texts.safe("\n".join(lines), lines=True))
+
+
+def _facts_of(detail: Detail, now: datetime) -> dict[str, str]:
+    task, found = detail.task, detail.worker
+    facts = {
+        "retries": f"{task.retried} of {task.max_retry}",
+        "last error": task.last_error or "",
+        "last failure": texts.ago(task.last_failed_at, now) if task.last_failed_at else "",
+        "group": task.group or "",
+        "timeout": texts.span(task.timeout) if task.timeout else "",
+        "deadline": texts.instant(task.deadline) if task.deadline else "",
+        "kept": f"{texts.span(task.retention)} after success" if task.retention else "",
+        "sealed by": task.sealed,
+    }
+    if found is not None:
+        server, worker = found
+        facts["runs on"] = f"{server.host}:{server.pid}"
+        facts["runs for"] = texts.span(now - worker.started) if worker.started else ""
+    return facts
+
+
+def _facts(facts: Mapping[str, str]) -> Text:
+    shown = {name: value for name, value in facts.items() if value}
+    wide = max(map(len, shown), default=0)
+    text = Text()
+    for name, value in shown.items():
+        text.append(f"{texts.safe(name):<{wide}}  ", "dim").append(f"{texts.safe(value)}\n")
+    text.right_crop(1)
+    return text
+
+
+def _timeline(detail: Detail, now: datetime) -> Text:
+    found = detail.worker
+    text = Text()
+    for moment in details.timeline(detail.task, found[1] if found else None):
+        text.append(f"{texts.instant(moment.at)}  ", "dim").append(f"{moment.what:<10}")
+        text.append(f"{texts.ago(moment.at, now):>10}  ", "dim")
+        text.append(f"{texts.safe(moment.detail)}\n")
+    text.right_crop(1)
+    return text
+
+
+def _content(view: Mapping[str, Any] | None, sealed: str) -> Text:
+    """Return a payload or result in the form that it has."""
+    if view is None or view["format"] == "empty":
+        return Text()
+    if sealed:
+        return Text(f"{view['size']:,} bytes, sealed by {texts.safe(sealed)}", "dim")
+    match view["format"]:
+        case "json" | "msgpack":
+            shown = json.dumps(view["value"], indent=2, ensure_ascii=False)
+        case "text":
+            shown = str(view["value"])
+        case _:
+            shown = str(view["hex"])
+    text = Text(f"{view['format']}, {view['size']:,} bytes\n", "dim")
+    text.append(texts.safe(shown[:MOST_CHARACTERS], lines=True), "not dim")
+    if len(shown) > MOST_CHARACTERS or view["truncated"]:
+        text.append("\n… only the first part is shown")
+    return text
+
+
+def _tries(task: TaskInfo) -> Text:
+    """Return the failed tries, the last one first, with their tracebacks."""
+    text = Text()
+    for attempt in reversed(task.attempts):
+        where = f" on {attempt.worker}" if attempt.worker else ""
+        title = f"try {attempt.retried + 1}, {texts.instant(attempt.failed_at)}{where}: "
+        text.append(texts.safe(title)).append(f"{texts.safe(attempt.error)}\n", "red")
+        if attempt.traceback:
+            text.append(f"{texts.safe(attempt.traceback.rstrip(), lines=True)}\n", "dim")
+    text.right_crop(1)
+    return text
