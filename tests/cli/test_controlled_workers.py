@@ -72,7 +72,7 @@ async def test_a_worker_without_a_supervisor_ends_with_the_same_code(
         await wait_until(lambda: count(inspector, 1))
         async with command("server", "stop", "shop", "--yes", "-u", url) as stop:
             assert await stop.wait_for_end() == 0
-        assert stop.lines == ["'shop': 1 running server to end"]
+        assert stop.lines[0] == "'shop': 1 running server to end"
         assert await process.wait_for_end() == 6
     async with worker(APP, "--deployment", "shop", "-u", url) as again:
         assert await again.wait_for_end() == 6

@@ -41,7 +41,7 @@ class Aggregator(Wakeable):
         groups_done: Signals the end of work on each group, also after a failure.
     """
 
-    jitter = 0.0
+    jitter: float = 0.0
 
     def __init__(
         self,

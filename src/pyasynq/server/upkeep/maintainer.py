@@ -42,7 +42,7 @@ class Maintainer(Wakeable):
         is_in_charge: Whether this server does the upkeep of the queue.
     """
 
-    jitter = 0.0
+    jitter: float = 0.0
 
     def __init__(
         self,
