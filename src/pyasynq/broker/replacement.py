@@ -81,7 +81,7 @@ def _redirect(broker: Broker, to: Broker, undo: ExitStack) -> None:
             _set(port, dict.fromkeys(members, _Refusal(name, to)), undo)
         elif port is not getattr(to, name):  # it is, if a program uses the replacement itself
             _set(port, {member: getattr(getattr(to, name), member) for member in members}, undo)
-    # Who asks first, a server for instance, does without what the replacement lacks.
+    # A server asks first, and does without what the replacement lacks.
     both = {name for name in supported if to.supports(name)}
     _set(broker, {"supports": both.__contains__}, undo)
 
