@@ -201,7 +201,7 @@ def test_an_error_that_cannot_be_shown_ends_no_actor_of_ours(
     get_logger("pyasynq.server").error("failed: %s", OddError())
 
 
-OTHERS_LOGGERS = {"loggers.py", "child.py", "processes.py"}
+OTHERS_LOGGERS = {"loggers.py", "child.py", "process.py"}
 """Files that also look up loggers of users: those of records that a process of tasks has sent."""
 
 

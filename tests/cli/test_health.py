@@ -153,7 +153,7 @@ async def test_a_worker_without_rights_is_not_ready(own_redis: RedisServer) -> N
         await wait_until(lambda: is_ready(port))
         with closing(own_redis.client()) as client:
             client.execute_command("ACL", "SETUSER", "default", "-sadd")
-            await wait_until(lambda: has_problem(port, "permission"))
+            await wait_until(lambda: has_problem(port, "user executing the script can't run"))
 
 
 async def test_a_worker_that_may_take_no_tasks_is_not_ready(own_redis: RedisServer) -> None:

@@ -22,9 +22,10 @@ from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
 
-_READS = ("queue_stats", "memory_usage", "list_tasks", "find_staged", "get_task")
+_READS = ("queue_stats", "memory_usage", "list_tasks", "find_errors", "find_staged", "get_task")
 READS = {
     *(f"inspection/{name}" for name in _READS),
+    "batches/read_batches",
     "groups/group_sizes",
     "diagnosis/probe",
     "mail/read_mail",

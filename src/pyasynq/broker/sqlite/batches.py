@@ -176,7 +176,8 @@ def _sweep(batch: BatchRef, tx: Transaction) -> tuple[int, bool]:
             place = Place(kind="batch", queue=batch.queue, id=batch.id, member=number)
             noticed += count_member(tx, Report(place=place, result=result))
     is_over = stop == record.numbers
-    sql = "UPDATE pyasynq_batch SET swept = ?, changed = iif(?, ?, changed) WHERE seq = ?"
+    sql = """UPDATE pyasynq_batch
+        SET swept = ?, changed = CASE WHEN ? THEN ? ELSE changed END WHERE seq = ?"""
     tx.execute(sql, (0 if is_over else stop, is_over, tx.now_us, record.seq))
     return noticed, not is_over
 

@@ -42,8 +42,8 @@ LONGEST_PAUSE_S: Final = 0.0005
 RESERVE_BYTES: Final = 64 * 1024 * 1024
 """Free space of the disk below which no new tasks are accepted: verdicts need space, too."""
 
-SPACE_CHECK_S: Final = 1.0
-"""Time between two looks at the free space."""
+SPACE_CHECK_S: Final = 0.05
+"""Time between two looks at the free space; large tasks use much of it in a second."""
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
