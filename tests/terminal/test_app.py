@@ -146,7 +146,6 @@ async def test_a_screen_of_another_size_is_filled(address: str, broker: Broker) 
 async def test_a_tiny_screen_breaks_nothing(page: str, address: str) -> None:
     async with dashboard(address, size=(20, 5)) as view:
         await view.press("g", page)
-        await view.see("Overview")
         await view.pilot.resize_terminal(1, 1)
         await view.pilot.resize_terminal(*LARGE)
         await view.see(STAGED[page])
