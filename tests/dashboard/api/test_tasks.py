@@ -296,7 +296,7 @@ async def test_a_running_task_is_canceled(http: httpx.AsyncClient, broker: Broke
             canceled.append(task.id)
 
     async with Client(broker) as client, Server(broker, queues={"q": 1}).running(wait):
-        await client.enqueue(Task("t", queue="q"), task_id="1")
+        await client.enqueue(Task("t", queue="q"), task_id="1", max_retry=0)
 
         async def cancel() -> list[str]:  # again, as the worker may not listen yet
             await post(http, "/tasks/cancel", tasks=named("1"))
