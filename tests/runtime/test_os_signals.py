@@ -126,7 +126,7 @@ async def test_a_forked_child_takes_its_own_signals() -> None:
         child = FORK.Process(target=signal.pause)
         child.start()
         child.terminate()
-        await asyncio.to_thread(child.join, 10)
+        await asyncio.to_thread(child.join, 60)
         os.kill(os.getpid(), signal.SIGUSR1)
         await wait_until(lambda: signal.SIGUSR1 in seen)
     assert child.exitcode == -signal.SIGTERM
@@ -145,7 +145,7 @@ async def test_a_forked_child_can_handle_signals_in_its_own_loop() -> None:
     with handle_os_signals(["SIGTERM"], lambda _: None):
         child = FORK.Process(target=_exit_after_a_signal)
         child.start()
-        await asyncio.to_thread(child.join, 10)
+        await asyncio.to_thread(child.join, 60)
     assert child.exitcode == 7
 
 
@@ -155,7 +155,7 @@ async def test_a_fork_blocks_no_signal_for_good() -> None:
     with handle_os_signals(["SIGTERM"], lambda _: None):
         child = FORK.Process(target=_exit_with_the_number_of_blocked_signals)
         child.start()
-        await asyncio.to_thread(child.join, 10)
+        await asyncio.to_thread(child.join, 60)
         after = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert (child.exitcode, after) == (len(before), before)
 
@@ -164,7 +164,7 @@ def _exit_code_of_a_terminated_child() -> int | None:
     child = FORK.Process(target=signal.pause)
     child.start()
     child.terminate()
-    child.join(10)
+    child.join(60)
     return child.exitcode
 
 

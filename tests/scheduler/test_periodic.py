@@ -244,7 +244,7 @@ async def test_a_manager_that_has_ended_releases_the_thread_of_its_provider(
 
     async with manage(provider).running():
         assert threads[0].is_alive()
-    await asyncio.to_thread(threads[0].join, 10)
+    await asyncio.to_thread(threads[0].join, 60)
     assert not threads[0].is_alive()
 
 
