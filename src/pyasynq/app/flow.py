@@ -10,6 +10,7 @@ from pyasynq.client.flow import Flow, FlowOptions, Step, chain
 from pyasynq.core.call import Call
 from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.task import Task
+from pyasynq.runtime.calls import must_await
 
 R = TypeVar("R")
 
@@ -26,6 +27,7 @@ class AppFlow(Flow):
         super().__init__(name, **options)
         self._clients = clients
 
+    @must_await
     async def enqueue(self) -> FlowInfo:
         """Enqueue the flow with the app's client; see `Client.enqueue_flow` for its errors."""
         return await self._clients.current().enqueue_flow(self)

@@ -160,6 +160,7 @@ class Client:
             outcomes += await writing
         return outcomes
 
+    @must_await
     async def enqueue_flow(self, flow: Flow) -> FlowInfo:
         """Store *flow* and start its first steps, all in one step.
 
@@ -178,6 +179,7 @@ class Client:
             return await bound_loop.call(functools.partial(self.enqueue_flow, flow))
         return await self._flows.enqueue(flow)
 
+    @must_await
     async def signal(
         self, flow: FlowInfo | str, gate: str, value: object = None, *, queue: str | None = None
     ) -> None:

@@ -3,35 +3,27 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from pyasynq.broker import Broker
 from pyasynq.client.flow import Draft, Flow
 from pyasynq.client.middleware import MiddlewareChain
+from pyasynq.client.plans import Compose, Plans
 from pyasynq.core.call import INPUTS, inputs_of
 from pyasynq.core.compose import Composed, Plan
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import Node, begin
 from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow
-from pyasynq.core.info import TaskInfo
-from pyasynq.core.options import Options, merge
+from pyasynq.core.options import Options
 from pyasynq.core.report import HEADER, Place, header_of
 from pyasynq.core.task import Task
 from pyasynq.runtime.clock import Clock
 
 MAX_FLOW: Final = 16 * 1024 * 1024
 """Bytes of all messages of a flow: they are stored in one step."""
-
-
-class Compose(Protocol):
-    """Makes the plan for a task."""
-
-    def __call__(self, task: Task, options: Options, *, now: datetime, task_id: str) -> Composed:
-        """Return the plan; see `core.compose.Composer.compose`."""
-        ...
 
 
 class FlowWriter:
@@ -41,10 +33,15 @@ class FlowWriter:
         self, broker: Broker, middleware: MiddlewareChain, compose: Compose, clock: Clock
     ) -> None:
         """Store flows in *broker*; their tasks pass through *middleware* to *compose*."""
+
+        def compose_step(task: Task, options: Options, *, now: datetime, task_id: str) -> Composed:
+            # A delay counts from the start of the step; its id is that of the flow.
+            own = msgspec.structs.replace(options, process_in=None, group=None, task_id=None)
+            return compose(task, own, now=now, task_id=task_id)
+
         self._broker = broker
-        self._middleware = middleware
-        self._compose = compose
         self._clock = clock
+        self._plans = Plans(compose_step, middleware, clock)
 
     async def enqueue(self, flow: Flow) -> FlowInfo:
         """Store *flow* and start its first steps; see `Client.enqueue_flow`."""
@@ -63,27 +60,8 @@ class FlowWriter:
         draft = flow.drafts[number]
         if draft.task is None:
             return None
-        options = merge(draft.task.options, Options(headers=_headers(flow, number, draft.task)))
-        plans: list[Plan] = []
-
-        async def end(task: Task, options: Options) -> TaskInfo:
-            composed = self._compose(
-                task,
-                msgspec.structs.replace(options, process_in=None, group=None, task_id=None),
-                now=self._clock.now(),
-                task_id=f"{flow.id}:{draft.name}",
-            )
-            plans.append(composed.plan)
-            return composed.info()
-
-        if self._middleware:
-            await self._middleware.enqueue(draft.task, options, end)
-        else:
-            await end(draft.task, options)
-        if not plans:
-            allowed = "one that calls call_next once: a flow has all of its steps"
-            raise OptionError("middleware", draft.name, allowed)
-        return plans[-1]
+        options = Options(headers=_headers(flow, number, draft.task))
+        return await self._plans.one(draft.task, options, f"{flow.id}:{draft.name}")
 
 
 def _headers(flow: Flow, number: int, task: Task) -> Mapping[str, str]:
