@@ -287,9 +287,11 @@ async def test_a_running_task_names_its_worker(http: httpx.AsyncClient, broker: 
 
 
 async def test_a_running_task_is_canceled(http: httpx.AsyncClient, broker: Broker) -> None:
+    started = anyio.Event()
     canceled: list[str] = []
 
     async def wait(task: ActiveTask) -> None:
+        started.set()
         try:
             await anyio.sleep_forever()
         finally:
@@ -297,6 +299,7 @@ async def test_a_running_task_is_canceled(http: httpx.AsyncClient, broker: Broke
 
     async with Client(broker) as client, Server(broker, queues={"q": 1}).running(wait):
         await client.enqueue(Task("t", queue="q"), task_id="1", max_retry=0)
+        await started.wait()  # a task canceled earlier never reaches its handler
 
         async def cancel() -> list[str]:  # again, as the worker may not listen yet
             await post(http, "/tasks/cancel", tasks=named("1"))
