@@ -37,7 +37,7 @@ async def broker(
 @pytest.fixture
 def recoverer(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> FlowRecoverer:
     """Return a recoverer for which each flow is idle at once."""
-    monkeypatch.setattr(flow_recoverer, "IDLE_S", -1)
+    monkeypatch.setattr(flow_recoverer, "FLOW_IDLE_S", -1)
     return FlowRecoverer(broker, "q", clock=Clock(), outages=OutageLog("the broker"))
 
 
