@@ -12,10 +12,12 @@ from pyasynq.client.flow import Flow
 from pyasynq.client.flow_control import FlowControl, home_and_id
 from pyasynq.client.flow_writer import FlowWriter
 from pyasynq.client.ids import new_ids
+from pyasynq.client.map_results import read_results
 from pyasynq.client.middleware import ClientMiddleware, MiddlewareChain
 from pyasynq.client.plans import CHUNK, Plans, check_iterable
 from pyasynq.client.together import enqueue_batch, enqueue_together
 from pyasynq.core.batch import Batch, BatchInfo
+from pyasynq.core.call import MapInput
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.compose import Composed, Composer
 from pyasynq.core.errors import (
@@ -295,6 +297,15 @@ class Client:
             CodecError: If it is sealed and cannot be opened here.
         """
         return open_output(self._codecs, record, number, output)
+
+    async def open_results(self, of: MapInput) -> bytes | None:
+        """Return the results of a map as a JSON array; None if none are kept; for `App.result`.
+
+        Raises:
+            CodecError: If one is sealed and cannot be opened here.
+            BrokerError: If the broker did not answer.
+        """
+        return await read_results(self._broker.batches, self._codecs, of)
 
     async def ping(self) -> None:
         """Return when the broker answers and accepts writes; a replica does not accept them.

@@ -1,8 +1,8 @@
 """Go on with batches of tasks whose clients have gone."""
 
-from typing import Final
+from typing import Final, Protocol
 
-from pyasynq.broker import BatchPort
+from pyasynq.broker import BatchRepair
 from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
@@ -12,10 +12,18 @@ log: Final = get_logger("pyasynq.server")
 PERIOD_S: Final = 30.0
 
 
+class Batches(Protocol):
+    """What can be repaired."""
+
+    async def repair(self, queue: str) -> BatchRepair:
+        """Go on with batches whose clients have gone; see `BatchPort`."""
+        ...
+
+
 class BatchRecoverer(Actor):
     """Releases or deletes the staged tasks of one queue that their clients have left."""
 
-    def __init__(self, port: BatchPort, queue: str, *, clock: Clock, outages: OutageLog) -> None:
+    def __init__(self, port: Batches, queue: str, *, clock: Clock, outages: OutageLog) -> None:
         """Look after the batches of *queue*."""
         super().__init__(clock=clock, outages=outages)
         self.name: str = f"batch recoverer of {queue!r}"
