@@ -1,6 +1,5 @@
 """Wait for typed results: of calls, of steps of flows, and of tasks by their ids."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -9,13 +8,9 @@ import msgspec
 
 from pyasynq.app.substitutes import load, substitute_types
 from pyasynq.client import Client, Members, Step
-from pyasynq.client.client import LONGEST_PAUSE_S, SHORTEST_PAUSE_S
-from pyasynq.core.call import Call, MapInput
-from pyasynq.core.errors import OptionError, ResultExpiredError, TaskFailedError
-from pyasynq.core.flow import OPEN, STEP_STATES, SUCCEEDED
-from pyasynq.core.flow_errors import FlowNotFoundError
-from pyasynq.core.flow_record import FlowRecord
-from pyasynq.core.options import DEFAULT_QUEUE, check_timeout
+from pyasynq.core.call import Call
+from pyasynq.core.errors import OptionError
+from pyasynq.core.options import DEFAULT_QUEUE
 
 NO_ID: Final = "one with a task_id (options(task_id=…)), the step of a flow, or the id of a task"
 
@@ -45,9 +40,8 @@ class Results:
     ) -> object:
         """Return the result of *target*; see `App.result`."""
         if isinstance(target, Step):
-            limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
-            async with asyncio.timeout(limit_s):
-                kind, data = await _step_result(client, target)
+            data = await client.result(target, queue=queue, timeout=timeout)
+            kind = target.flow.type_of(target)
             return self._decode(kind, data, many=isinstance(target, Members))
         if isinstance(target, str):
             return self._decode("", await client.result(target, queue=queue, timeout=timeout))
@@ -69,45 +63,3 @@ class Results:
         wanted: Any = Any if task is None else task.result_type
         known: Any = substitute_types(wanted)
         return msgspec.json.decode(data, type=list[known] if many else known, dec_hook=load)
-
-
-async def _step_result(client: Client, step: Step[Any]) -> tuple[str, bytes]:
-    """Wait until *step* has ended; return the type of its task and its result."""
-    flow, flows = step.flow, client.broker.flows
-    pause_s = SHORTEST_PAUSE_S
-    while True:
-        record = await flows.read(flow.queue, flow.id)
-        if record is None:
-            raise FlowNotFoundError(flow.queue, flow.id)
-        if (mark := record.marks[step.number]) not in OPEN:
-            break
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-    node = record.spec.nodes[step.number]
-    if mark != SUCCEEDED:
-        error = record.errors.get(step.number) or f"the step was not run: {STEP_STATES[mark]}"
-        raise TaskFailedError(node.queue, _id_of(record, step.number), error)
-    if node.is_map:
-        return node.type, await _map_result(client, record, step.number)
-    outputs = await flows.outputs(flow.queue, flow.id, [step.number])
-    if outputs is None:
-        raise ResultExpiredError(node.queue, _id_of(record, step.number))
-    return node.type, client.open_output(record, step.number, outputs[0])
-
-
-async def _map_result(client: Client, record: FlowRecord, number: int) -> bytes:
-    """Return the results of a map, which has succeeded, as a JSON array."""
-    node = record.spec.nodes[number]
-    outputs = await client.broker.flows.outputs(record.queue, record.id, [number])
-    if outputs and outputs[0]:  # an operator has skipped it
-        return client.open_output(record, number, outputs[0])
-    of = MapInput(number=number, queue=node.queue, batch_id=node.batch_id, type=node.type)
-    results = await client.open_results(of)
-    if results is None:
-        allowed = "one whose results a step of the flow uses; those of others are not kept"
-        raise OptionError("target", node.name, allowed)
-    return results
-
-
-def _id_of(record: FlowRecord, number: int) -> str:
-    return record.task_id(number) or record.spec.nodes[number].name

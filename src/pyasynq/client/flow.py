@@ -104,7 +104,8 @@ class Flow:
         name: Its name, for operators.
         queue: Its home: the queue with which it is stored. Its steps may be in other queues.
         drafts: Its steps.
-        read_maps: Numbers of the maps whose tasks an enqueueing has read.
+        map_types: The type of the tasks of each map that was enqueued, by number; empty if that
+            failed, or without tasks.
         timeout_s: Seconds after which it is cancelled; 0 for never.
         keep_s: Seconds for which it is kept after a success.
         keep_failed_s: Seconds for which it is kept after another end.
@@ -126,7 +127,7 @@ class Flow:
         self.keep_s: int = seconds_of(options.get("keep", KEEP))
         self.keep_failed_s: int = seconds_of(options.get("keep_failed", KEEP_FAILED))
         self.drafts: list[Draft] = []
-        self.read_maps: set[int] = set()
+        self.map_types: dict[int, str] = {}
         self._steps: list[AnyStep] = []
         self._numbers: dict[str, int] = {}
         self._edges = 0
@@ -302,6 +303,11 @@ class Flow:
     def all(self) -> tuple[AnyStep, ...]:
         """All steps so far, for a step that follows them."""
         return tuple(self._steps)
+
+    def type_of(self, step: AnyStep) -> str:
+        """Return the type of the task or tasks of *step*; empty if it is not known."""
+        task = self.drafts[step.number].task
+        return self.map_types.get(step.number, "") if task is None else task.type
 
     def __repr__(self) -> str:
         """Show name, number of steps and id."""

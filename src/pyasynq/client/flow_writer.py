@@ -91,10 +91,10 @@ class FlowWriter:
         for number, draft in enumerate(flow.drafts):
             if draft.members is None:
                 continue
-            if isinstance(draft.members, Iterator) and number in flow.read_maps:
+            if isinstance(draft.members, Iterator) and number in flow.map_types:
                 allowed = "a list, or a new flow: the generator was read by an earlier try"
                 raise OptionError("tasks", draft.members, allowed)
-            flow.read_maps.add(number)
+            flow.map_types[number] = ""
             maps[number] = await hold_map(
                 self._broker.batches,
                 self._member_plans,
@@ -102,6 +102,7 @@ class FlowWriter:
                 parent=Place(kind="flow", queue=flow.queue, id=flow.id, node=number),
                 keeps_results=number in used,
             )
+            flow.map_types[number] = maps[number].type
 
     async def _new_flow(self, flow: Flow, maps: Maps) -> NewFlow:
         plans = [await self._plan(flow, number, maps) for number in range(len(flow.drafts))]

@@ -47,3 +47,14 @@ class CancelledBatches:
         if is_cancelled:
             msg = f"batch {place.id} is cancelled"
             raise RevokeTask(msg)
+
+    async def is_cancelled(self, message: TaskMessage) -> bool:
+        """Return whether the task of *message* is a member of a batch that is cancelled now.
+
+        Raises:
+            BrokerError: If the broker does not answer.
+        """
+        place = place_of(message)
+        if place is None or place.kind != "batch":
+            return False
+        return await self._port.is_cancelled(place.queue, place.id)

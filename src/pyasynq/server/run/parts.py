@@ -40,3 +40,15 @@ class Parts:
         if INPUTS not in message.headers or self._inputs is None:
             return NOTHING
         return await self._inputs.read(message)
+
+    async def is_awaited(self, message: TaskMessage) -> bool:
+        """Return whether anybody waits for the end of the task of *message*.
+
+        Nobody does if its flow goes on without it, or if its flow or batch was cancelled.
+
+        Raises:
+            BrokerError: If the broker does not answer.
+        """
+        if self._cancelled is not None and await self._cancelled.is_cancelled(message):
+            return False
+        return self._inputs is None or await self._inputs.is_awaited(message)
