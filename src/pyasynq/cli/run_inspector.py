@@ -38,6 +38,7 @@ _CODES: Final[dict[Exit, tuple[type[errors.PyasynqError], ...]]] = {
         flow_errors.StepNotFoundError,
     ),
     Exit.CONFLICT: (
+        errors.BatchStateError,
         errors.QueueNotEmptyError,
         errors.QueuePausedError,
         errors.QueueNotPausedError,

@@ -21,6 +21,7 @@ from pyasynq.server.queue_actors import QueueActors, QueueCrew
 from pyasynq.server.remote_control import RemoteControl
 from pyasynq.server.run.completer import Completer
 from pyasynq.server.run.notifier import Notifier
+from pyasynq.server.run.parts import Parts
 from pyasynq.server.run.processor import Processor
 from pyasynq.server.run.runner import Runner
 from pyasynq.server.run.slots import ServerLoad
@@ -76,7 +77,7 @@ class ServerActors:
             broker.work,
             self.completer,
             config,
-            flows=broker.flows if broker.supports("flows") else None,
+            parts=Parts(broker, config),
         )
         self.processor: Processor = Processor(
             self.runner, broker.work, self.completer, config, self._outages

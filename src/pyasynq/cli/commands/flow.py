@@ -14,7 +14,7 @@ from pyasynq.cli.options import page_option, queue_option, size_option
 from pyasynq.cli.run_inspector import do_each, inspector_command
 
 if TYPE_CHECKING:
-    from pyasynq.core.flow_info import FlowInfo
+    from pyasynq.core.flow_info import FlowInfo, StepInfo
     from pyasynq.inspector import Inspector
     from pyasynq.inspector.flows import Listed
 
@@ -89,7 +89,7 @@ def _print_flow(flow: "FlowInfo") -> None:
         [
             step.name,
             step.state,
-            step.type or "(gate)",
+            _type(step),
             step.queue,
             ", ".join(step.after) + ("" if step.when == "succeeded" else f" ({step.when})"),
             step.error or "",
@@ -97,6 +97,12 @@ def _print_flow(flow: "FlowInfo") -> None:
         for step in flow.steps
     ]
     output.print_table(["Step", "State", "Type", "Queue", "After", "Error"], rows)
+
+
+def _type(step: "StepInfo") -> str:
+    if step.batch_id is None:
+        return step.type or "(gate)"
+    return f"{step.type or '(map)'} x {step.size}"
 
 
 @flow.command("cancel")
