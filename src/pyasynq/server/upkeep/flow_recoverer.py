@@ -95,21 +95,16 @@ class FlowRecoverer(OnCall):
         except PoisonError:
             return None
         if task is not None:
-            return _report_by_state(_place(record, number), task)
+            return _report_by_state(record.place(number), task)
         if is_apart and await self._has_mail(queue):
             return None
         now = await self._broker.flows.read(record.queue, record.id)
         if now is None or now.marks[number] != RUNNING or now.times != record.times:
             return None
-        return report_on(_place(record, number), "archived", error=GONE)
+        return report_on(record.place(number), "archived", error=GONE)
 
     async def _has_mail(self, queue: str) -> bool:
         return self._broker.supports("mail") and bool(await self._broker.mail.letters(queue, 0, 1))
-
-
-def _place(record: FlowRecord, number: int) -> Place:
-    times = record.times.get(number, 0)
-    return Place(kind="flow", queue=record.queue, id=record.id, node=number, member=times)
 
 
 _EVENTS: Final[dict[TaskState, Event]] = {
