@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker import Broker
-from pyasynq.client.flow import Draft, Flow
+from pyasynq.client.flow import Flow
+from pyasynq.client.flow_template import Draft
 from pyasynq.client.middleware import MiddlewareChain
 from pyasynq.client.plans import Compose, Plans
 from pyasynq.client.together import HeldMap, discard_maps, hold_map
