@@ -12,6 +12,7 @@ from pyasynq import (
     App,
     CallNext,
     Client,
+    DuplicateFlowError,
     Flow,
     Inspector,
     OptionError,
@@ -241,3 +242,25 @@ async def test_a_flow_in_an_outbox_is_opened_once_after_the_commit(
         await run(app)
     await engine.dispose()
     assert notes.lines == ["fetch 1", "show 2"]
+
+
+async def test_a_flow_is_not_opened_while_another_of_its_name_runs(
+    app: App, notes: Notes, client: Client, inspector: Inspector
+) -> None:
+    fetch, _ = declare(app, notes)
+    flow = app.flow("import", unique_for=timedelta(hours=1))
+    flow.gate("approval", after=flow.add(fetch.task(1)))
+    await client.enqueue_many([flow.task(), flow.task()])
+    await run(app)
+    assert notes.lines == ["fetch 1"]
+    other = app.flow("import", unique_for=timedelta(hours=1))
+    other.map([fetch.task(2)])
+    with pytest.raises(DuplicateFlowError, match="has this name, and runs"):
+        await other.enqueue()
+    assert (await inspector.queue_info("default")).archived == 0
+    assert await inspector.batches("default") == []
+    (running,) = await inspector.flows("default")
+    await client.signal(running, "approval")
+    await client.enqueue(flow.task())
+    await run(app)
+    assert notes.lines == ["fetch 1", "fetch 1"]

@@ -93,6 +93,7 @@ class Flow:
         map_types: The type of the tasks of each map that was enqueued, by number; empty if that
             failed, or without tasks.
         timeout_s: Seconds after which it is cancelled; 0 for never.
+        unique_s: Seconds for which no other flow may have its name; 0 for not at all.
         keep_s: Seconds for which it is kept after a success.
         keep_failed_s: Seconds for which it is kept after another end.
     """
@@ -110,6 +111,8 @@ class Flow:
         self.id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
         timeout = options.get("timeout")
         self.timeout_s: int = 0 if timeout is None else seconds_of(timeout)
+        unique_for = options.get("unique_for")
+        self.unique_s: int = 0 if unique_for is None else seconds_of(unique_for)
         self.keep_s: int = seconds_of(options.get("keep", KEEP))
         self.keep_failed_s: int = seconds_of(options.get("keep_failed", KEEP_FAILED))
         self.drafts: list[Draft] = []
@@ -305,6 +308,7 @@ class Flow:
             keep_s=self.keep_s,
             keep_failed_s=self.keep_failed_s,
             timeout_s=self.timeout_s,
+            unique_s=self.unique_s,
         )
         task = Task(FLOW_TYPE, encode_template(template), queue=self.queue)
         task.headers = {STARTER: self.name}

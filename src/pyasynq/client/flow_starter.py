@@ -29,6 +29,7 @@ def flow_in(payload: bytes, flow_id: str) -> Flow:
         template.name,
         queue=template.queue or DEFAULT_QUEUE,
         id=flow_id,
+        unique_for=_span(template.unique_s),
         timeout=_span(template.timeout_s),
         keep=timedelta(seconds=template.keep_s),
         keep_failed=timedelta(seconds=template.keep_failed_s),

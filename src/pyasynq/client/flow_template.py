@@ -86,6 +86,7 @@ class FlowTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     keep_s: int
     keep_failed_s: int
     timeout_s: int = 0
+    unique_s: int = 0
 
 
 def step_template(draft: Draft) -> StepTemplate:

@@ -123,7 +123,14 @@ class FlowWriter:
                 if plan is not None:
                     spread(plan)
         moves = begin(spec.nodes)
-        return NewFlow(queue=flow.queue, id=flow.id, spec=spec, plans=plans, moves=moves)
+        return NewFlow(
+            queue=flow.queue,
+            id=flow.id,
+            spec=spec,
+            plans=plans,
+            moves=moves,
+            unique_s=flow.unique_s,
+        )
 
     async def _plan(self, flow: Flow, number: int, maps: Maps) -> Plan | None:
         """Return the plan for the task of a step; None for a gate, and for a map."""

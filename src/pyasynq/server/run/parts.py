@@ -9,12 +9,17 @@ from pyasynq.client.flow_starter import flow_in
 from pyasynq.client.flow_writer import FlowWriter
 from pyasynq.core.call import INPUTS
 from pyasynq.core.compose import Composer
+from pyasynq.core.control import RevokeTask
+from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.report import HEADER
+from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask
 from pyasynq.server.run.cancelled_batches import CancelledBatches
 from pyasynq.server.run.inputs import Inputs
+
+log: Final = get_logger("pyasynq.server")
 
 NOTHING: Final[Mapping[str, bytes]] = {}
 
@@ -52,13 +57,18 @@ class Parts:
         """Open the flow that *task* holds, under the id of the task, unless that was done.
 
         Raises:
+            RevokeTask: If another flow of its name runs, and only one may.
             PayloadError: If it holds no flow.
             OptionError: If something of the flow is not allowed.
             CodecError: If a codec cannot seal a payload.
             BrokerError: If the broker does not answer.
             Exception: Any error of a client middleware.
         """
-        await self._writer.enqueue(flow_in(task.payload, task.id))
+        try:
+            await self._writer.enqueue(flow_in(task.payload, task.id))
+        except DuplicateFlowError as error:
+            log.info("%s", error)
+            raise RevokeTask(str(error)) from error
 
     async def is_awaited(self, message: TaskMessage) -> bool:
         """Return whether anybody waits for the end of the task of *message*.
