@@ -21,6 +21,7 @@ def flow_values(queue: str) -> dict[str, CommandArg]:
         "flows": keys.flows(queue),
         "flows_ended": keys.ended_flows(queue),
         "flow_timers": keys.flow_timers(queue),
+        "flow_locks": keys.flow_locks(queue),
         "flow_prefix": keys.flow(queue),
     }
 
