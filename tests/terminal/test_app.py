@@ -27,6 +27,10 @@ PAGES = {
     "y": "Failing",
     "w": "Running now",
     "s": "No scheduler has reported itself",
+    "f": "No flow is running",
+    "p": "No task waits in a group",
+    "r": "Checks",
+    "a": "Nobody has changed anything",
 }
 
 

@@ -90,7 +90,12 @@ def header_of(place: Place) -> str:
 
 def place_of(message: TaskMessage) -> Place | None:
     """Return the place of a task; None if it is part of nothing that this version knows."""
-    text = message.headers.get(HEADER)
+    return place_in(message.headers)
+
+
+def place_in(headers: Mapping[str, str]) -> Place | None:
+    """Return the place of the task with *headers*; None if they name none that is known."""
+    text = headers.get(HEADER)
     if not text:
         return None
     try:

@@ -20,6 +20,20 @@ T = TypeVar("T")
 AT_ONCE: Final = 16
 """Calls that run together if an action is for several things."""
 
+TABS: Final = {
+    "o": "Overview",
+    "y": "Types",
+    "t": "Tasks",
+    "f": "Flows",
+    "p": "Groups",
+    "w": "Workers",
+    "s": "Schedules",
+    "r": "Redis",
+    "a": "Audit",
+}
+"""The pages, by the key that follows ``g``; the dashboard for browsers has the same. ``Redis``
+stands for the name of the broker."""
+
 NAMED: Final = 10
 """Targets of an action that the audit names."""
 
@@ -65,6 +79,11 @@ class Desk:
         self.principal: Principal = Principal(name=_user(), role=role)
         self.trouble: Trouble | None = None
         self._answered_s = time.monotonic()
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The titles of all pages, by their keys."""
+        return {**TABS, "r": self.services.broker.name}
 
     @property
     def age_s(self) -> float:

@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.info import QueueInfo, ServerInfo, TaskInfo, WorkerInfo
@@ -19,8 +17,8 @@ from pyasynq.operations.payloads import Payloads
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.keys import shortcut
-from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import for_tasks
+from pyasynq.terminal.text_page import TextPage
 
 MOST_CHARACTERS: Final = 20_000
 """Characters of a payload or result that are shown."""
@@ -50,7 +48,7 @@ class Detail:
         return details.find_worker(self.task, self.servers)
 
 
-class TaskPage(Page):
+class TaskPage(TextPage):
     """One task."""
 
     TAB: ClassVar[str] = "t"
@@ -60,10 +58,6 @@ class TaskPage(Page):
         shortcut("c", "act('cancel')", "cancel"),
         shortcut("d", "act('delete')", "delete"),
         shortcut("i", "copy_id", "copy id"),
-        shortcut("j,down", "scroll(1)", "down", show=False),
-        shortcut("k,up", "scroll(-1)", "up", show=False),
-        shortcut("pagedown,space", "scroll(15)", "page down", show=False),
-        shortcut("pageup", "scroll(-15)", "page up", show=False),
     ]
 
     def __init__(self, desk: Desk, queue: str, task_id: str) -> None:
@@ -72,11 +66,6 @@ class TaskPage(Page):
         self._queue = queue
         self._task_id = task_id
         self._found: TaskInfo | None = None
-
-    def body(self) -> ComposeResult:
-        """Make what scrolls."""
-        with VerticalScroll(id="detail", can_focus=False):
-            yield self.part("task")
 
     async def load(self) -> None:
         """Read the task, its queue, and who runs it."""
@@ -90,7 +79,7 @@ class TaskPage(Page):
             position=await details.position_of(services.broker, task) if is_pending else None,
         )
         self._found = task
-        self.put("task", describe(detail, services.payloads, datetime.now(UTC)))
+        self.put(self.TEXT, describe(detail, services.payloads, datetime.now(UTC)))
 
     def show_missing(self, error: PyasynqError) -> None:
         """Say that the task is gone, and keep showing what it was."""
@@ -106,10 +95,6 @@ class TaskPage(Page):
         """Copy the id to the clipboard, if the terminal allows it."""
         self.app.copy_to_clipboard(self._task_id)
         self.say(f"copied {self._task_id}")
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by *lines*."""
-        self.query_one("#detail").scroll_relative(y=lines, animate=False)
 
 
 def describe(detail: Detail, payloads: Payloads, now: datetime) -> Text:

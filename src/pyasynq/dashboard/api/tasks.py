@@ -8,10 +8,11 @@ import msgspec
 
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields
+from pyasynq.core.report import place_in
 from pyasynq.core.run_stats import OTHER
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task
-from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit
+from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit, Selected
 from pyasynq.dashboard.api.jobs import time_of
 from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.api.search_lines import parse_line
@@ -49,13 +50,6 @@ class SuggestInput(msgspec.Struct, frozen=True, kw_only=True):
 
 class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     """A task."""
-
-    queue: str
-    id: str
-
-
-class Selected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A task that was selected."""
 
     queue: str
     id: str
@@ -158,9 +152,16 @@ async def _detail(call: Call, queue: str, task_id: str) -> dict[str, object]:
             "reasons": list(details.reasons(task, info, servers, position)),
         },
         "worker": _worker(found),
+        "part_of": _part_of(task),
         "actions": _actions(call, task),
         "copy": {"cli": details.as_command(shown), "python": details.as_python(shown)},
     }
+
+
+def _part_of(task: TaskInfo) -> dict[str, object] | None:
+    """Return the flow or batch of *task*; None if it is part of none."""
+    place = place_in(task.headers)
+    return place and {"kind": place.kind, "queue": place.queue, "id": place.id}
 
 
 def _worker(found: tuple[object, object] | None) -> dict[str, object] | None:
