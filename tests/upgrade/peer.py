@@ -179,7 +179,7 @@ class Peer:
         from pyasynq.runtime.actor import OutageLog
         from pyasynq.server.upkeep import flow_recoverer
 
-        flow_recoverer.IDLE_S = -1  # else it waits for half a minute
+        flow_recoverer.FLOW_IDLE_S = -1  # else it waits for half a minute
         recoverer = flow_recoverer.FlowRecoverer(
             self._client.broker, "default", clock=Clock(), outages=OutageLog("Redis")
         )

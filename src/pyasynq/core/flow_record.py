@@ -9,6 +9,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.flow import FAILED, STEP_STATES, FlowState, Moves, Node
 from pyasynq.core.flow_info import FlowInfo, StepInfo
 from pyasynq.core.message import instant
+from pyasynq.core.report import Place
 
 FLOW: Final = -1
 """In place of the number of a step: the flow itself."""
@@ -91,6 +92,11 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
     def task_id(self, number: int) -> str:
         """Return the id of the task of a step; each time that it is retried it has another one."""
         return task_id(self.spec.nodes[number].task_id, self.times.get(number, 0))
+
+    def place(self, number: int) -> Place:
+        """Return the place of the present task of a step, as its header names it."""
+        times = self.times.get(number, 0)
+        return Place(kind="flow", queue=self.queue, id=self.id, node=number, member=times)
 
     def info(self) -> FlowInfo:
         """Return the flow as users see it."""

@@ -35,7 +35,7 @@ def _target(row: Row) -> Text:
 
 COLUMNS: Final[Sequence[Column[Row]]] = (
     Column(title="When", cell=lambda it: texts.instant(it[1].at), value=lambda it: it[1].at),
-    Column(title="Who", cell=lambda it: it[1].principal, value=lambda it: it[1].principal),
+    Column(title="By", cell=lambda it: it[1].principal, value=lambda it: it[1].principal),
     Column(title="Did", cell=lambda it: it[1].action, value=lambda it: it[1].action),
     Column(
         title="Count",

@@ -17,7 +17,7 @@ from pyasynq.server.upkeep.flow_recoverer import GONE, FlowRecoverer
 from tests.support.brokers import KINDS, broker_of
 from tests.support.factories import archived, completed, retried, settle, take
 from tests.support.flow_model import StepShape
-from tests.support.flows import a_flow, ending, marks_of, open_flow, record_of
+from tests.support.flows import a_flow, deliver_all, ending, marks_of, open_flow, record_of
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -37,7 +37,7 @@ async def broker(
 @pytest.fixture
 def recoverer(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> FlowRecoverer:
     """Return a recoverer for which each flow is idle at once."""
-    monkeypatch.setattr(flow_recoverer, "IDLE_S", -1)
+    monkeypatch.setattr(flow_recoverer, "FLOW_IDLE_S", -1)
     return FlowRecoverer(broker, "q", clock=Clock(), outages=OutageLog("the broker"))
 
 
@@ -117,8 +117,7 @@ async def test_a_report_on_its_way_counts_before_the_task_is_gone(
     await settle(broker, lease, ending(lease))  # the report is in the mail of `r` now
     await recoverer.step()
     assert await marks_of(broker) in {"r", "s"}
-    if broker.supports("mail"):
-        await broker.mail.deliver("r")
+    await deliver_all(broker, ["r"])
     assert await marks_of(broker) == "s"
 
 

@@ -95,7 +95,9 @@ async def show_flow(call: Call, given: OneInput) -> object:
 
 def _task(task: TaskInfo | None) -> dict[str, object] | None:
     """Return what the task of a step does now."""
-    return task and {
+    if task is None:
+        return None
+    return {
         "state": task.state,
         "retried": task.retried,
         "max_retry": task.max_retry,
@@ -138,7 +140,7 @@ def _each(permission: Permission, method: str) -> Handler:
         async def act(flow: Selected) -> None:
             await apply(flow.queue, flow.id)
 
-        return (await do_each(call, permission, given.flows, act, fields)).members()
+        return await do_each(call, permission, given.flows, act, fields)
 
     return handle
 
@@ -152,7 +154,7 @@ async def skip(call: Call, given: SkipInput) -> object:
     def name(step: str) -> dict[str, object]:
         return {"queue": given.queue, "id": given.id, "step": step}
 
-    return (await do_each(call, Permission.FLOW_SKIP, given.steps, act, name)).members()
+    return await do_each(call, Permission.FLOW_SKIP, given.steps, act, name)
 
 
 async def signal(call: Call, given: SignalInput) -> object:
@@ -164,7 +166,7 @@ async def signal(call: Call, given: SignalInput) -> object:
     def name(gate: str) -> dict[str, object]:
         return {"queue": given.queue, "id": given.id, "gate": gate}
 
-    return (await do_each(call, Permission.FLOW_SIGNAL, [given.gate], act, name)).members()
+    return await do_each(call, Permission.FLOW_SIGNAL, [given.gate], act, name)
 
 
 def _route(

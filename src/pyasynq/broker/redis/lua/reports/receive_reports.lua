@@ -22,8 +22,7 @@
 -- EACH
 --   body          array  0, the queue, and the values for receive
 -- RETURNS
---   the number of letters that this has posted, then for each report 1, 0 if its record is gone, or
---   Redis' error
+--   the number of letters that this has posted, then for each report what receive returns
 -- SOURCE
 --   none: asynq has no such records
 
