@@ -108,8 +108,8 @@ const columns = (kind) => [
     cell: (one) => html`<${Part} done=${one.ended} total=${one.total} />`,
   },
   numbers("failed", t("failed"), number, { isLabelled: true, tone: (one) => (one.failed ? "bad b" : "dim") }),
-  time("created_at", t("event_enqueued")),
-  time("ended_at", t("flows_ended")),
+  time("created_at", t("created_at")),
+  time("ended_at", t("ended_at")),
 ];
 
 export function Flows() {
@@ -208,7 +208,7 @@ const Title = ({ one: { state, name, queue, id, created_at: created, ended_at: e
     <${Look} name=${state} kind="pill" /><h2><${Foreign} text=${name ?? id} /></h2>
     <a class="tag" href=${address(["queue", queue])}><${Foreign} text=${queue} /></a>
     <${Copy} kind="ic ghost sm" text=${id} label=${t("copy_id")} />
-    <span class="dim">${t("event_enqueued")} <${Time} at=${created} />${ended && html` · ${t("flows_ended")} <${Time} at=${ended} />`} <${Foreign} text=${reason} /></span>
+    <span class="dim">${t("created_at")} <${Time} at=${created} />${ended && html` · ${t("ended_at")} <${Time} at=${ended} />`} <${Foreign} text=${reason} /></span>
   </div>`;
 
 const stepColumns = () => [
