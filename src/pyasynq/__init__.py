@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         ClientMiddleware,
         Flow,
         FlowOptions,
+        Members,
         Step,
         SyncClient,
     )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     )
     from pyasynq.core.errors import (
         BatchNotFoundError,
+        BatchStateError,
         BrokerAuthError,
         BrokerError,
         BrokerFullError,
@@ -117,6 +119,7 @@ __all__ = [
     "BatchInfo",
     "BatchNotFoundError",
     "BatchOutcome",
+    "BatchStateError",
     "BrokerAuthError",
     "BrokerError",
     "BrokerFullError",
@@ -153,6 +156,7 @@ __all__ = [
     "LeaseExpiredError",
     "LoopError",
     "MailInfo",
+    "Members",
     "Middleware",
     "MiddlewareError",
     "Mux",
@@ -222,6 +226,7 @@ _HOMES = {
         "ClientMiddleware",
         "Flow",
         "FlowOptions",
+        "Members",
         "Step",
         "SyncClient",
     ),
@@ -252,6 +257,7 @@ _HOMES = {
     ),
     "core.errors": (
         "BatchNotFoundError",
+        "BatchStateError",
         "BrokerAuthError",
         "BrokerError",
         "BrokerFullError",

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from pyasynq.broker import Broker
+from pyasynq.client.batch_control import BatchControl, deliver
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import (
@@ -31,7 +32,8 @@ from pyasynq.core.report import HEADER, Place, Report, header_of, pack_output, p
 from pyasynq.core.states import Action, TaskState
 
 NULL: Final = pack_output("", b"null")
-"""The output of a step that was skipped by hand."""
+EMPTY: Final = pack_output("", b"[]")
+"""The outputs of a step, and of a map, that were skipped by hand."""
 
 Decide: TypeAlias = Callable[[FlowRecord], Awaitable[FlowChange]]
 """Returns how a flow changes; it is asked again if the flow changes meanwhile."""
@@ -100,7 +102,8 @@ class FlowControl:
             if record.marks[number] not in {WAITING, RUNNING}:
                 raise FlowStateError(queue, flow_id, f"the step {step!r} has ended")
             moves = advance(record.spec.nodes, record.marks, number, SUCCEEDED)
-            return FlowChange(moves=moves, outputs={number: NULL})
+            output = EMPTY if record.spec.nodes[number].is_map else NULL
+            return FlowChange(moves=moves, outputs={number: output})
 
         record = await self._change(queue, flow_id, decide)
         number = _number_of(record, step, gates=False)
@@ -133,7 +136,7 @@ class FlowControl:
             moves=moves,
             errors=dict.fromkeys(numbers, ""),
             plans=plans,
-            times={n: times[n] for n in plans},
+            times={n: times[n] for n in numbers if n in plans or record.spec.nodes[n].is_map},
         )
 
     async def _change(self, queue: str, flow_id: str, decide: Decide) -> FlowRecord:
@@ -154,7 +157,10 @@ class FlowControl:
         return outputs is not None and outputs[0] is not None
 
     async def _stop(self, record: FlowRecord, number: int) -> None:
-        """Delete the task of a step if it waits, and cancel it if it runs."""
+        """Delete the tasks of a step that wait, and cancel those that run."""
+        if record.spec.nodes[number].is_map:
+            await self._stop_map(record, number)
+            return
         queue, step_id = record.spec.nodes[number].queue, record.task_id(number)
         found = await self._broker.inspection.task(queue, step_id)
         if found is None:
@@ -166,6 +172,11 @@ class FlowControl:
             times = record.times.get(number, 0)
             place = Place(kind="flow", queue=record.queue, id=record.id, node=number, member=times)
             await self._broker.flows.report([Report(place=place, result="skipped")])
+
+    async def _stop_map(self, record: FlowRecord, number: int) -> None:
+        node = record.spec.nodes[number]
+        await deliver(self._broker, record.queue)  # it may not have begun yet
+        await BatchControl(self._broker).stop(node.queue, node.batch_id)
 
 
 def home_and_id(flow: object, queue: str | None) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from pyasynq.core.errors import PyasynqError
 
 
 class FlowNotFoundError(PyasynqError):
-    """There is no such flow in the queue: it never was, or it is no longer kept.
+    """There is no such flow in the queue: it has another home, or it is no longer kept.
 
     Attributes:
         queue: Its home.
@@ -16,7 +16,8 @@ class FlowNotFoundError(PyasynqError):
         self.queue = queue
         self.flow_id = flow_id
         super().__init__(
-            f"{queue!r} has no flow {flow_id!r}: it never had, or the flow ended some time ago"
+            f"{queue!r} has no flow {flow_id!r}: it is stored with another queue, or ended some "
+            "time ago"
         )
 
 

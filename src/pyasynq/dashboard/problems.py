@@ -73,6 +73,7 @@ _KINDS: Final[tuple[tuple[type[errors.PyasynqError], int, str], ...]] = (
     (errors.QueueNotPausedError, 409, "conflict"),
     (errors.TaskStateError, 409, "conflict"),
     (flow_errors.FlowStateError, 409, "conflict"),
+    (errors.BatchStateError, 409, "conflict"),
     (entry_errors.EntryPausedError, 409, "conflict"),
     (entry_errors.EntryNotPausedError, 409, "conflict"),
     (entry_errors.EntryNotPausableError, 409, "conflict"),

@@ -109,8 +109,10 @@ async def tasks_of_steps(inspector: Inspector, flow: FlowInfo) -> dict[str, Task
     return {names[it]: task for it, task in zip(names, found, strict=True) if task is not None}
 
 
-def actions_of(flow: FlowInfo) -> list[str]:
-    """Return what can be done to *flow*: ``cancel``, ``skip``, ``signal`` and ``retry``."""
+def actions_of(flow: FlowInfo | BatchInfo) -> list[str]:
+    """Return what can be done to a flow or batch, of `cancel`, `skip`, `signal` and `retry`."""
+    if isinstance(flow, BatchInfo):
+        return {"running": ["cancel"], "failed": ["retry"]}.get(flow.state, [])
     if flow.state in {"failed", "cancelled"}:
         return ["retry"]
     if flow.state != "running":
@@ -125,5 +127,9 @@ def open_steps(flow: FlowInfo) -> list[str]:
 
 def gates(flow: FlowInfo) -> list[str]:
     """Return the names of the gates of *flow* that have not ended; those that wait now first."""
-    found = [it for it in flow.steps if it.type is None and it.state in {"waiting", "running"}]
+    found = [
+        it
+        for it in flow.steps
+        if it.type is None and it.batch_id is None and it.state in {"waiting", "running"}
+    ]
     return [it.name for it in sorted(found, key=lambda it: it.state == "waiting")]

@@ -44,6 +44,8 @@ class Permission(StrEnum):
     FLOW_RETRY = "flow.retry"
     FLOW_SKIP = "flow.skip"
     FLOW_SIGNAL = "flow.signal"
+    BATCH_CANCEL = "batch.cancel"
+    BATCH_RETRY = "batch.retry"
 
 
 LEAST_ROLE: Final[Mapping[Permission, Role]] = {
@@ -71,6 +73,8 @@ LEAST_ROLE: Final[Mapping[Permission, Role]] = {
     Permission.FLOW_RETRY: Role.OPERATOR,
     Permission.FLOW_SKIP: Role.OPERATOR,
     Permission.FLOW_SIGNAL: Role.OPERATOR,
+    Permission.BATCH_CANCEL: Role.OPERATOR,
+    Permission.BATCH_RETRY: Role.OPERATOR,
 }
 """The least role that has each permission."""
 

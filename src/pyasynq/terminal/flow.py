@@ -10,11 +10,13 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from pyasynq.core.batch import BatchInfo
 from pyasynq.core.flow_info import FlowInfo, StepInfo
 from pyasynq.core.info import TaskInfo
 from pyasynq.inspector import Inspector
 from pyasynq.operations import flows
 from pyasynq.operations.permissions import Permission
+from pyasynq.operations.suggestions import quote
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.dialogs import Prompt
@@ -23,6 +25,7 @@ from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import Request
 from pyasynq.terminal.table import Column, Table
 from pyasynq.terminal.task import TaskPage
+from pyasynq.terminal.tasks import TasksPage
 
 STYLES: Final = {
     "running": "bold #4fc3f7",
@@ -50,12 +53,22 @@ def state(name: str) -> Text:
     return Text(name.replace("_", " "), STYLES.get(name, ""))
 
 
+def _is_gate(step: StepInfo) -> bool:
+    return step.type is None and step.batch_id is None
+
+
 def _state(row: Row) -> Text:
     if row.task is not None:
         return texts.state(row.task.state.value)
-    if row.step.type is None and row.step.state == "running":
+    if _is_gate(row.step) and row.step.state == "running":
         return Text("awaits a signal", STYLES["running"])
     return state(row.step.state)
+
+
+def _type(row: Row) -> str:
+    if row.step.batch_id is None:
+        return row.step.type or "(gate)"
+    return f"{row.step.type or '(map)'} × {row.step.size}"
 
 
 def _note(row: Row) -> Text:
@@ -72,7 +85,7 @@ def _note(row: Row) -> Text:
 COLUMNS: Final[Sequence[Column[Row]]] = (
     Column(title="Step", cell=lambda it: it.step.name, value=lambda it: it.step.name),
     Column(title="State", cell=_state, value=lambda it: it.step.state),
-    Column(title="Type", cell=lambda it: it.step.type or "(gate)", value=lambda it: it.step.type),
+    Column(title="Type", cell=_type, value=lambda it: it.step.type),
     Column(
         title="Queue", cell=lambda it: it.step.queue, value=lambda it: it.step.queue, from_width=100
     ),
@@ -125,9 +138,14 @@ class FlowPage(Page):
     # -- keys --------------------------------------------------------------------------------------
 
     def action_open(self) -> None:
-        """Open the task of the step with the cursor."""
-        if (row := self.table.current) is not None and row.step.task_id is not None:
-            self.app.push_screen(TaskPage(self.desk, row.step.queue, row.step.task_id))
+        """Open the task of the step with the cursor, or those of a map."""
+        if (row := self.table.current) is None:
+            return
+        step = row.step
+        if step.task_id is not None:
+            self.app.push_screen(TaskPage(self.desk, step.queue, step.task_id))
+        elif step.batch_id is not None:
+            self.app.push_screen(TasksPage(self.desk, members_of(step.queue, step.batch_id)))
 
     def action_act(self, verb: str) -> None:
         """Retry or cancel the flow."""
@@ -153,7 +171,7 @@ class FlowPage(Page):
         row = self.table.current
         if row is None or not self.may_change():
             return
-        if row.step.type is not None:
+        if not _is_gate(row.step):
             self.say(f"{row.step.name} is no gate: choose a gate", is_bad=True)
             return
         gate = row.step.name
@@ -205,24 +223,31 @@ class FlowPage(Page):
 
 ASK: Final[Mapping[str, tuple[str, str, str]]] = {
     "cancel": (
-        "Cancel flow {}?",
+        "Cancel {}?",
         "Nothing more of it starts; tasks that wait are deleted, those that run asked to stop.",
         "cancelled: {}",
     ),
-    "retry": ("Retry flow {}?", "What has succeeded is not repeated.", "runs again: {}"),
+    "retry": ("Retry {}?", "What has succeeded is not repeated.", "runs again: {}"),
 }
 
 
-def for_flow(inspector: Inspector, verb: str, flow: FlowInfo) -> Request[Any]:
-    """Return the request to ``cancel`` or ``retry`` a flow."""
-    calls = {"cancel": inspector.cancel_flow, "retry": inspector.retry_flow}
+def members_of(queue: str, batch_id: str) -> str:
+    """Return the search line that finds the members of a batch."""
+    return f"queue:{quote(queue)} id:{quote(batch_id)}:*"
+
+
+def for_flow(inspector: Inspector, verb: str, flow: FlowInfo | BatchInfo) -> Request[Any]:
+    """Return the request to ``cancel`` or ``retry`` a flow or a batch."""
+    kind = "flow" if isinstance(flow, FlowInfo) else "batch"
+    call = getattr(inspector, f"{verb}_{kind}")
+    name = f"{flow.name} {flow.id}" if isinstance(flow, FlowInfo) else flow.id
     question, more, done = ASK[verb]
     return Request(
-        action=Permission(f"flow.{verb}").value,
+        action=Permission(f"{kind}.{verb}").value,
         items=[flow],
-        call=lambda it: calls[verb](it.queue, it.id),
+        call=lambda it: call(it.queue, it.id),
         name=lambda it: f"{it.queue}/{it.id}",
-        question=question.replace("{}", f"{flow.name} {flow.id}"),
+        question=question.replace("{}", f"{kind} {name}"),
         more=more,
         done=done,
     )

@@ -11,10 +11,9 @@ from textual.binding import BindingType
 from pyasynq.core.batch import BatchInfo
 from pyasynq.core.flow_info import FlowInfo
 from pyasynq.operations import flows
-from pyasynq.operations.suggestions import quote
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
-from pyasynq.terminal.flow import FlowPage, for_flow, state
+from pyasynq.terminal.flow import FlowPage, for_flow, members_of, state
 from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.table import Column, Table
@@ -145,12 +144,11 @@ class FlowsPage(Page):
             case FlowInfo(queue=queue, id=flow_id):
                 self.app.push_screen(FlowPage(self.desk, queue, flow_id))
             case BatchInfo(queue=queue, id=batch_id):
-                line = f"queue:{quote(queue)} id:{quote(batch_id)}:*"
-                self.app.push_screen(TasksPage(self.desk, line))
+                self.app.push_screen(TasksPage(self.desk, members_of(queue, batch_id)))
             case None:
                 pass
 
     def action_act(self, verb: str) -> None:
-        """Retry or cancel the flow with the cursor."""
-        if isinstance(flow := self.table.current, FlowInfo):
+        """Retry or cancel the flow or batch with the cursor."""
+        if (flow := self.table.current) is not None:
             self.request(for_flow(self.desk.services.inspector, verb, flow))

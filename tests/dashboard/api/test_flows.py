@@ -208,3 +208,18 @@ async def test_batches_are_listed_and_shown_with_the_members_that_failed(
     assert (shown["failed"], shown["failed_members"]) == (1, [f"{info.id}:0"])
     task = await get(http, "/task", queue="q", id=f"{info.id}:0")
     assert task["part_of"] == {"kind": "batch", "queue": "q", "id": info.id}
+
+
+async def test_batches_are_cancelled_and_retried(
+    http: httpx.AsyncClient, client: Client, broker: Broker
+) -> None:
+    info = await client.enqueue_batch(Batch([Task("resize", queue="q")]))
+    one = {"queue": "q", "id": info.id}
+    assert (await get(http, "/batch", **one))["actions"] == ["cancel"]
+    await end_step(broker, "f")
+    assert (await get(http, "/batch", **one))["actions"] == ["retry"]
+    for action, code in (("retry", []), ("cancel", []), ("cancel", ["conflict"])):
+        response = await http.post(f"{API}/batches/{action}", json={"batches": [one]})
+        assert codes(response.json()) == code
+    shown = await get(http, "/batch", **one)
+    assert (shown["state"], shown["actions"]) == ("cancelled", [])

@@ -64,12 +64,12 @@ async def test_a_flow_is_cancelled_after_a_question_and_retried(
     site: str, visitor: Visitor, inspector: pyasynq.Inspector
 ) -> None:
     page = await visitor.open(f"{site}#/flow/q/7")
-    await page.get_by_role("button", name="Cancel flow").click()
+    await page.get_by_role("button", name="Cancel all").click()
     await page.get_by_role("dialog").get_by_role("button", name="Back").click()
     assert (await inspector.flow("q", "7")).state == "running"
-    await page.get_by_role("button", name="Cancel flow").click()
-    await page.get_by_role("button", name="Cancel the flow").click()
-    await said(page, "The flow is cancelled")
+    await page.get_by_role("button", name="Cancel all").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel all").click()
+    await said(page, "It is cancelled")
     await expect(page.locator(".pill")).to_have_text("cancelled")
     await page.get_by_role("button", name="Retry what failed").click()
     await expect(page.locator(".pill")).to_have_text("running")
@@ -115,6 +115,40 @@ async def test_a_batch_shows_who_of_it_has_failed(
     await expect(page.get_by_text("3 tasks match")).to_be_visible()
 
 
+async def test_a_batch_is_cancelled_after_a_question_and_one_that_failed_runs_again(
+    site: str,
+    visitor: Visitor,
+    client: pyasynq.Client,
+    broker: Broker,
+    inspector: pyasynq.Inspector,
+) -> None:
+    failed, running = [
+        await client.enqueue_batch(pyasynq.Batch([pyasynq.Task("resize", queue=queue)]))
+        for queue in ("q", "r")
+    ]
+    await end_step(broker, "f")
+    page = await visitor.open(f"{site}#/batch/r/{running.id}")
+    await page.get_by_role("button", name="Cancel all").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel all").click()
+    await expect(page.locator(".pill")).to_have_text("cancelled")
+    assert (await inspector.batch("r", running.id)).state == "cancelled"
+    await page.goto(f"{site}#/batch/q/{failed.id}")
+    await page.get_by_role("button", name="Retry what failed").click()
+    await expect(page.locator(".pill")).to_have_text("running")
+
+
+async def test_a_map_leads_to_the_batch_that_it_is(
+    site: str, visitor: Visitor, client: pyasynq.Client
+) -> None:
+    flow = pyasynq.Flow("album", queue="q", id="7")
+    flow.map([pyasynq.Task("resize", b"%d" % n, queue="q") for n in range(3)], name="resize")
+    await client.enqueue_flow(flow)
+    page = await visitor.open(f"{site}#/flow/q/7")
+    await expect(row(page, "Steps", "resize")).to_contain_text("× 3")
+    await page.get_by_role("table", name="Steps").get_by_role("link", name="resize").click()
+    await expect(page.get_by_text("0 of 3")).to_be_visible()
+
+
 @pytest.mark.parametrize("kind", ["flow", "batch"])
 async def test_what_is_no_longer_kept_is_said_to_be_gone(
     kind: str, site: str, visitor: Visitor
@@ -156,6 +190,6 @@ async def test_who_may_only_look_sees_no_action(
     async with Dashboard(redis_url, read_only=True) as dashboard:
         page = await visitor.open(f"{await serve(dashboard)}/#/flow/q/7")
         await expect(page.locator(".pill")).to_have_text("running")
-        await expect(page.get_by_role("button", name="Cancel flow")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Cancel all")).to_have_count(0)
         await page.keyboard.press("c")
         await expect(page.get_by_role("dialog")).to_have_count(0)

@@ -160,7 +160,8 @@ def _fields_of(flow: NewFlow) -> Iterator[Each]:
     for number, (node, plan) in enumerate(zip(spec.nodes, flow.plans, strict=True)):
         wait_s = node.timeout_s if node.is_gate else node.delay_s
         values = (node.when, node.after, node.then, node.is_gate, node.queue == flow.queue, wait_s)
-        yield from (f"n:{number}", blob(_encode(values)))
+        of_map = (node.batch_id, node.queue) if node.is_map else ()
+        yield from (f"n:{number}", blob(_encode((*values, *of_map))))
         if plan is not None:
             yield from (f"b:{number}", blob(body_of(plan)))
 

@@ -28,6 +28,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:batch_staged:.+", "list"),
         (r"asynq:\{.*\}:batch_ended:.+", "string"),
         (r"asynq:\{.*\}:batch_failed:.+", "set"),
+        (r"asynq:\{.*\}:batch_outputs:.+", "hash"),
         (r"asynq:\{.*\}:flow:.+", "hash"),
         (r"asynq:\{.*\}:(flows|flows_ended|flow_timers)", "zset"),
         (r"asynq:queues", "set"),

@@ -275,6 +275,20 @@ def failed_members(queue: str, batch_id: str = "") -> str:
     return f"asynq:{{{queue}}}:batch_failed:{batch_id}"
 
 
+def member_outputs(queue: str, batch_id: str = "") -> str:
+    """Return the key of the results of a map's members (hash by their numbers).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        the scripts that end tasks, `receive_reports`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch_outputs:{batch_id}"
+
+
 def groups(queue: str) -> str:
     """Return the key of the names of groups with waiting tasks (set).
 

@@ -31,6 +31,9 @@ def batch_values(queue: str) -> dict[str, CommandArg]:
         "batch_prefix": keys.batch(queue),
         "ended_prefix": keys.ended_members(queue),
         "failed_prefix": keys.failed_members(queue),
+        "outputs_prefix": keys.member_outputs(queue),
+        "staged_prefix": keys.staged_tasks(queue),
+        "archive": keys.container(queue, TaskState.ARCHIVED),
     }
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from pyasynq.broker.ports.creation import NewTask
 from pyasynq.broker.ports.flows import FlowTimer, Neglected
+from pyasynq.broker.sqlite.batch_records import begin_map
 from pyasynq.broker.sqlite.creation import MAX_NEW, create
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import MICROS
@@ -15,11 +16,13 @@ from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
 from pyasynq.core.errors import DuplicateTaskError
 from pyasynq.core.flow import (
     FAILED,
+    MAP_GONE,
     RUNNING,
     SKIPPED,
     SUCCEEDED,
     FlowState,
     Moves,
+    Node,
     advance,
     state_of,
 )
@@ -227,12 +230,12 @@ class _Flow:
         tasks: list[tuple[int, NewTask]] = []
         for number in numbers:
             node = self.spec.nodes[number]
-            if not node.is_gate:
+            if node.is_map:
+                ended |= self._begin_map(number, node)
+            elif node.is_gate:
+                ended |= self._begin_gate(number, node)
+            else:
                 tasks.append((number, NewTask(self._due_plan(number, node.delay_s))))
-            elif self.output(number) is not None:
-                ended[number] = SUCCEEDED  # its signal came before
-            elif node.timeout_s:
-                self.set_step(number, "due", self._tx.now_us + node.timeout_s * MICROS)
         for start in range(0, len(tasks), MAX_NEW):
             some = tasks[start : start + MAX_NEW]
             answers = create(self._tx, [task for _, task in some])
@@ -243,6 +246,24 @@ class _Flow:
                     self.set_step(number, "error", f"its task was refused: {why}")
                     ended[number] = FAILED
         return ended
+
+    def _begin_gate(self, number: int, node: Node) -> Mapping[int, str]:
+        """Let a gate wait; return its mark if its signal came before."""
+        if self.output(number) is not None:
+            return {number: SUCCEEDED}
+        if node.timeout_s:
+            self.set_step(number, "due", self._tx.now_us + node.timeout_s * MICROS)
+        return {}
+
+    def _begin_map(self, number: int, node: Node) -> Mapping[int, str]:
+        """Let the tasks of a map run; return its mark if it has ended at once."""
+        times = self.step(number, "times")
+        map = begin_map(self._tx, node.queue, node.batch_id, times if isinstance(times, int) else 0)
+        if map is not None and map.ended is None:
+            return {}
+        problem = MAP_GONE if map is None else map.problem
+        self.set_step(number, "error", problem)
+        return {number: FAILED if problem else SUCCEEDED}
 
     def _due_plan(self, number: int, delay_s: int) -> Plan:
         plan = self.plan(number)

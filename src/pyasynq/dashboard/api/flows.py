@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from pyasynq.core.batch import BatchInfo
 from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields
@@ -43,6 +44,12 @@ class SelectionInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The flows that were selected."""
 
     flows: Annotated[list[Selected], msgspec.Meta(min_length=1, max_length=MAX_LIMIT)]
+
+
+class BatchSelectionInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The batches that were selected."""
+
+    batches: Annotated[list[Selected], msgspec.Meta(min_length=1, max_length=MAX_LIMIT)]
 
 
 class SkipInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,12 +113,13 @@ def _task(task: TaskInfo | None) -> dict[str, object] | None:
     }
 
 
-def _actions(call: Call, flow: FlowInfo) -> list[str]:
-    """Return what the principal may do to *flow*, as its state allows."""
+def _actions(call: Call, flow: FlowInfo | BatchInfo) -> list[str]:
+    """Return what the principal may do to a flow or batch, as its state allows."""
+    kind = "flow" if isinstance(flow, FlowInfo) else "batch"
     if call.services.read_only:
         return []
     allowed = flows.actions_of(flow)
-    return [it for it in allowed if call.principal.may(Permission(f"flow.{it}"))]
+    return [it for it in allowed if call.principal.may(Permission(f"{kind}.{it}"))]
 
 
 async def list_batches(call: Call, given: BatchesInput) -> object:
@@ -125,22 +133,27 @@ async def show_batch(call: Call, given: OneInput) -> object:
     inspector = call.services.inspector
     batch = await inspector.batch(given.queue, given.id)
     failed = await inspector.failed_members(given.queue, given.id)
-    return {**fields(batch), "failed_members": failed[:MOST_FAILED]}
+    return {
+        **fields(batch),
+        "failed_members": failed[:MOST_FAILED],
+        "actions": _actions(call, batch),
+    }
 
 
 # -- actions ---------------------------------------------------------------------------------------
 
 
 def _each(permission: Permission, method: str) -> Handler:
-    """Return a handler that calls *method* of the inspector for each flow."""
+    """Return a handler that calls *method* of the inspector for each flow or batch."""
 
-    async def handle(call: Call, given: SelectionInput) -> object:
+    async def handle(call: Call, given: SelectionInput | BatchSelectionInput) -> object:
         apply = getattr(call.services.inspector, method)
 
-        async def act(flow: Selected) -> None:
-            await apply(flow.queue, flow.id)
+        async def act(one: Selected) -> None:
+            await apply(one.queue, one.id)
 
-        return await do_each(call, permission, given.flows, act, fields)
+        chosen = given.flows if isinstance(given, SelectionInput) else given.batches
+        return await do_each(call, permission, chosen, act, fields)
 
     return handle
 
@@ -175,11 +188,12 @@ def _route(
     summary: str,
     input: type[msgspec.Struct] = SelectionInput,
 ) -> Route:
-    name = permission.value.removeprefix("flow.")
+    kind, _, name = permission.value.partition(".")
+    several = {"flow": "flows", "batch": "batches"}[kind]
     return Route(
-        name=f"{name}Flows",
+        name=f"{name}{several.capitalize()}",
         method="POST",
-        path=f"{API}/flows/{name}",
+        path=f"{API}/{several}/{name}",
         permission=permission,
         input=input,
         handler=handler,
@@ -204,4 +218,16 @@ ROUTES: Final = (
     ),
     _route(Permission.FLOW_SKIP, skip, "Go on as if steps of a flow had succeeded", SkipInput),
     _route(Permission.FLOW_SIGNAL, signal, "Let a flow go on at a gate", SignalInput),
+    _route(
+        Permission.BATCH_CANCEL,
+        _each(Permission.BATCH_CANCEL, "cancel_batch"),
+        "Run no more members of some batches",
+        BatchSelectionInput,
+    ),
+    _route(
+        Permission.BATCH_RETRY,
+        _each(Permission.BATCH_RETRY, "retry_batch"),
+        "Run the failed members of some batches again",
+        BatchSelectionInput,
+    ),
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields
-from pyasynq.core.report import place_in
+from pyasynq.core.report import HEADER, read_place
 from pyasynq.core.task import Task
 from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit, Selected
 from pyasynq.dashboard.api.jobs import time_of
@@ -134,7 +134,7 @@ async def _detail(call: Call, queue: str, task_id: str) -> dict[str, object]:
 
 def _part_of(task: TaskInfo) -> dict[str, object] | None:
     """Return the flow or batch of *task*; None if it is part of none."""
-    place = place_in(task.headers)
+    place = read_place(task.headers.get(HEADER))
     if place is None:
         return None
     return {"kind": place.kind, "queue": place.queue, "id": place.id}

@@ -24,21 +24,27 @@ function Look({ name, kind, children }) {
 }
 
 // A gate is waited for in other words.
-const wordOf = ({ type, state }) =>
-  t(!type && hasText(`gate_${state}`) ? `gate_${state}` : `step_${state}`);
+const wordOf = ({ type, state, batch_id: batch }) =>
+  t(!type && !batch && hasText(`gate_${state}`) ? `gate_${state}` : `step_${state}`);
+
+// Where more is known about a step: its task, or the batch that a map is; nothing about a gate.
+const placeOf = ({ queue, task_id: id, batch_id: batch }) =>
+  id ? taskAt({ queue, id }) : batch && address(["batch", queue, batch]);
+const sizeOf = ({ batch_id: batch, size }) => (batch ? ` × ${number(size)}` : "");
 
 const keyOf = ({ queue, id }) => `${queue}\n${id}`;
 
 // -- what can be done to a flow --
 
-async function act(action, flow, reload, step) {
-  const body = await bodyOf(action, flow, step);
+async function act(action, one, reload, step) {
+  const kind = one.steps ? "flows" : "batches";
+  const body = await bodyOf(action, kind, one, step);
   const done = () => t(`done_flow_${action}`);
-  if (body && (await actOnEach(`flows/${action}`, body, done))) reload();
+  if (body && (await actOnEach(`${kind}/${action}`, body, done))) reload();
 }
 
 // Return what the API wants to know, or nothing if the reader wants something else after all.
-async function bodyOf(action, { queue, id, name, open_steps, gates }, step) {
+async function bodyOf(action, kind, { queue, id, name = id, open_steps, gates }, step) {
   if (action === "skip") {
     const values = await askFor(action, [choice("step", open_steps, step)]);
     return values && { queue, id, steps: [values.step] };
@@ -49,7 +55,7 @@ async function bodyOf(action, { queue, id, name, open_steps, gates }, step) {
     return values && signalOf({ queue, id, gate: values.gate }, values.value);
   }
   if (action === "cancel" && !(await confirm("flow_cancel", { name }))) return null;
-  return { flows: [{ queue, id }] };
+  return { [kind]: [{ queue, id }] };
 }
 
 const choice = (name, options, value) => ({
@@ -76,6 +82,22 @@ function signalOf(body, text) {
 }
 
 const KEYS = { retry: "r", skip: "x", signal: "v", cancel: "c" };
+
+function Actions({ one, reload, children }) {
+  const can = (action) => one.actions.includes(action);
+  const run = (action) => act(action, one, reload, currentKey());
+  const bind = ([action, key]) => [
+    key,
+    { group: t("keys_flow"), text: t(`act_flow_${action}`), off: !can(action) || isOld.value, act: () => run(action) },
+  ];
+  useKeys(Object.fromEntries(Object.entries(KEYS).map(bind)));
+  const button = (action) =>
+    can(action) &&
+    html`<${Button} kind=${{ cancel: "dng", retry: "pri" }[action]} shortcut=${KEYS[action]} disabled=${isOld.value} onClick=${() => run(action)}>${actionText(`flow_${action}`)}<//>`;
+  return html`<div class="row acts" role="group" aria-label=${t("actions")}>
+    ${["retry", "skip", "signal"].map(button)}${children}<span class="sp"></span>${button("cancel")}
+  </div>`;
+}
 
 // -- lists --
 
@@ -173,10 +195,10 @@ function Node({ step, x, y }) {
   const name = escaped(step.name);
   const inside = html`<title>${name}: ${word}</title>
     <rect width=${WIDE} height=${HIGH} rx="5" /><${Glyph} name=${glyph} x="9" y="8" width="12" height="12" />
-    <text x="28" y="18" class="b">${shorten(name)}</text><text x="28" y="34">${word}</text>`;
+    <text x="28" y="18" class="b">${shorten(name)}</text><text x="28" y="34">${word}${sizeOf(step)}</text>`;
   const shared = { class: `n s-${state}`, transform: `translate(${x} ${y})` };
-  return step.task_id
-    ? html`<a ...${shared} href=${taskAt({ queue: step.queue, id: step.task_id })}>${inside}</a>`
+  return placeOf(step)
+    ? html`<a ...${shared} href=${placeOf(step)}>${inside}</a>`
     : html`<g ...${shared}>${inside}</g>`;
 }
 
@@ -228,10 +250,10 @@ const stepColumns = () => [
   { id: "note", head: t("note"), kind: "full grow cut", cell: (step) => html`<${Note} ...${step} />` },
 ];
 
-const StepLink = ({ step: { name, queue, task_id: id } }) =>
-  id
-    ? html`<a class="mono b cut" title=${name} href=${taskAt({ queue, id })}><${Foreign} text=${name} /></a>`
-    : html`<span class="mono b"><${Foreign} text=${name} /></span>`;
+const StepLink = ({ step }) =>
+  placeOf(step)
+    ? html`<a class="mono b cut" title=${step.name} href=${placeOf(step)}><${Foreign} text=${step.name} /></a>${sizeOf(step)}`
+    : html`<span class="mono b"><${Foreign} text=${step.name} /></span>`;
 
 // Why it failed, when it is tried again, or which steps it waits for.
 function Note({ state, error = null, after, task, open }) {
@@ -245,26 +267,12 @@ export function Flow({ parts: [queue, id] }) {
   useListKeys();
   const { data: flow, problem, reload } = useResource("flow", { queue, id }, { every_ms: 2000 });
   const made = useMemo(stepColumns, [t("step")]);
-  const can = (action) => flow?.actions.includes(action);
-  const run = (action) => act(action, flow, reload, currentKey());
-  const bind = ([action, key]) => [
-    key,
-    { group: t("keys_flow"), text: t(`act_flow_${action}`), off: !can(action) || isOld.value, act: () => run(action) },
-  ];
-  useKeys(Object.fromEntries(Object.entries(KEYS).map(bind)));
   if (problem?.status === 404) return html`<${Gone} />`;
   if (!flow) return html`<${Pending} problem=${problem} reload=${reload} />`;
   const open = new Set(flow.open_steps);
   const rows = flow.steps.map((step) => ({ ...step, open }));
-  const button = (action) =>
-    can(action) &&
-    html`<${Button} kind=${action === "cancel" ? "dng" : action === "retry" ? "pri" : ""} shortcut=${KEYS[action]} disabled=${isOld.value} onClick=${() => run(action)}>${actionText(`flow_${action}`)}<//>`;
   return html`<${Title} one=${flow} />
-    <div class="row acts" role="group" aria-label=${t("actions")}>
-      ${["retry", "skip", "signal"].map(button)}
-      <${Copy} text=${flow.mermaid}>${t("copy_mermaid")}<//>
-      <span class="sp"></span>${button("cancel")}
-    </div>
+    <${Actions} one=${flow} reload=${reload}><${Copy} text=${flow.mermaid}>${t("copy_mermaid")}<//><//>
     <div class="row">
       <${Part} done=${flow.steps.length - open.size} total=${flow.steps.length} />
       <div class="legend">${Object.entries(flow.counts).map(([name, n]) => html`<${Look} name=${name}>${number(n)} ${t(`step_${name}`)}<//>`)}</div>
@@ -277,7 +285,7 @@ export function Flow({ parts: [queue, id] }) {
 }
 
 const Gone = () =>
-  html`<div class="panel"><${Empty} icon="flows" title=${t("gone_flow")} action=${html`<a class="btn" href="#/flows">${t("page_flows")}</a>`}>${t("gone_flow_text")}<//></div>`;
+  html`<div class="panel"><${Empty} icon="flows" title=${t("gone_flow")} action=${html`<a class="btn" href="#/flows">${t("page_flows")}</a>`}>${t("gone_text")}<//></div>`;
 
 // -- one batch --
 
@@ -290,7 +298,8 @@ export function Batch({ parts: [queue, id] }) {
   const { failed_members: members, failed } = batch;
   const all = address(["tasks"], { q: `${queryOf({ queue })} id:${id}:*` });
   return html`<${Title} one=${batch} />
-    <div class="row"><${Part} done=${batch.ended} total=${batch.total} /><a class="btn" href=${all}>${t("members")}</a></div>
+    <${Actions} one=${batch} reload=${reload}><a class="btn" href=${all}>${t("members")}</a><//>
+    <div class="row"><${Part} done=${batch.ended} total=${batch.total} /></div>
     <section class="panel" aria-label=${t("failed")}>
       <header><h2>${t("failed")}</h2><span class="dim">${number(failed)}</span></header>
       <ul class="in">${members.slice(0, MOST_LISTED).map((member) => html`<li><a class="mono link" href=${taskAt({ queue, id: member })}><${Foreign} text=${member} /></a></li>`)}

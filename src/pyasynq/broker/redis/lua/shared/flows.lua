@@ -7,7 +7,8 @@
 -- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
 -- version; created_s, ended_s; keep_s, keep_failed_s; reason. And for each step, by its number:
 --   n:  MessagePack: when, the steps before it, the steps after it, whether it is a gate, whether its
---       task is for this queue, and the seconds of its delay, or for which a gate waits
+--       task is for this queue, and the seconds of its delay, or for which a gate waits; for a map
+--       also the id of its batch, and its queue
 --   b:  body of its task (see continued)
 --   o:  its output, e: why it has failed, t: how often it was retried
 
@@ -87,9 +88,20 @@ local function create_step(place, flow, number, node)
   end
 end
 
+-- Let the tasks of a map run: in any queue, also in this one, by mail.
+local function start_map(flow, number, node)
+  local times = tonumber(redis.call("HGET", flow.key, "t:" .. number) or 0)
+  local report = { 0, node[8], "batch", node[7], number, times, "r", "", "" }
+  post(flow.id .. "-" .. number, cmsgpack.pack(report))
+end
+
 -- Start a step; return nil if it runs, else the mark with which it has ended at once.
 local function start(place, flow, number)
   local node = node_of(flow, number)
+  if node[7] then
+    start_map(flow, number, node)
+    return nil
+  end
   if node[4] then
     if redis.call("HEXISTS", flow.key, "o:" .. number) == 1 then
       return "s"  -- its signal came before
