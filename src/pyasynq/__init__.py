@@ -74,7 +74,12 @@ if TYPE_CHECKING:
         ThreadError,
     )
     from pyasynq.core.extension_errors import CodecError, MiddlewareError, NotEnqueuedError
-    from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError, StepNotFoundError
+    from pyasynq.core.flow_errors import (
+        DuplicateFlowError,
+        FlowNotFoundError,
+        FlowStateError,
+        StepNotFoundError,
+    )
     from pyasynq.core.flow_info import FlowInfo, StepInfo
     from pyasynq.core.info import (
         ClusterNode,
@@ -137,6 +142,7 @@ __all__ = [
     "CodecError",
     "DailyStats",
     "DeadlinePassedError",
+    "DuplicateFlowError",
     "DuplicateTaskError",
     "EntryNotFoundError",
     "EntryNotPausableError",
@@ -286,7 +292,12 @@ _HOMES = {
         "TaskStateError",
         "ThreadError",
     ),
-    "core.flow_errors": ("FlowNotFoundError", "FlowStateError", "StepNotFoundError"),
+    "core.flow_errors": (
+        "DuplicateFlowError",
+        "FlowNotFoundError",
+        "FlowStateError",
+        "StepNotFoundError",
+    ),
     "core.flow_info": ("FlowInfo", "StepInfo"),
     "core.info": (
         "ClusterNode",

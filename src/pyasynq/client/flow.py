@@ -1,11 +1,18 @@
 """Build flows: steps, and what they wait for."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Generic, TypeAlias, TypeVar, Unpack, cast, overload
 
 from pyasynq.client.flow_options import KEEP, KEEP_FAILED, FlowOptions, seconds_of
+from pyasynq.client.flow_template import (
+    FLOW_TYPE,
+    STARTER,
+    Draft,
+    FlowTemplate,
+    encode_template,
+    step_template,
+)
 from pyasynq.client.ids import new_ids
 from pyasynq.core.call import Call, StepResult, inputs_of
 from pyasynq.core.errors import OptionError
@@ -72,27 +79,6 @@ class Members(Step[list[R]]):
 AnyStep: TypeAlias = Step[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A step before the flow is enqueued.
-
-    Attributes:
-        name: Its name.
-        task: Its task; None for a gate and for a map.
-        when: How the steps before it must have ended.
-        after: Numbers of those steps.
-        timeout_s: Seconds for which a gate waits; 0 without end.
-        members: The tasks of a map; None for other steps.
-    """
-
-    name: str
-    task: Task | None
-    when: When
-    after: tuple[int, ...]
-    timeout_s: int = 0
-    members: Iterable[Task] | None = None
-
-
 class Flow:
     """Steps that run in an order, as one unit.
 
@@ -107,6 +93,7 @@ class Flow:
         map_types: The type of the tasks of each map that was enqueued, by number; empty if that
             failed, or without tasks.
         timeout_s: Seconds after which it is cancelled; 0 for never.
+        unique_s: Seconds for which no other flow may have its name; 0 for not at all.
         keep_s: Seconds for which it is kept after a success.
         keep_failed_s: Seconds for which it is kept after another end.
     """
@@ -124,6 +111,8 @@ class Flow:
         self.id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
         timeout = options.get("timeout")
         self.timeout_s: int = 0 if timeout is None else seconds_of(timeout)
+        unique_for = options.get("unique_for")
+        self.unique_s: int = 0 if unique_for is None else seconds_of(unique_for)
         self.keep_s: int = seconds_of(options.get("keep", KEEP))
         self.keep_failed_s: int = seconds_of(options.get("keep_failed", KEEP_FAILED))
         self.drafts: list[Draft] = []
@@ -298,6 +287,32 @@ class Flow:
             timeout_s=timeout_s,
         )
         return self._append(draft)
+
+    def task(self) -> Task:
+        """Return a task that opens the flow when it runs, for whatever takes a task.
+
+        For an entry of a scheduler, a row of an outbox, `ActiveTask.then`, or a step of another
+        flow, which does not wait for the end of this one. Each time it is enqueued is a flow of its
+        own: its id is that of the task. A worker of this version with the flow's home runs it, once
+        or more; the flow is opened once.
+
+        Raises:
+            OptionError: If the flow has no steps.
+        """
+        if not self.drafts:
+            raise OptionError("steps", 0, "at least one (flow.add)")
+        template = FlowTemplate(
+            name=self.name,
+            queue=self.queue,
+            steps=tuple(step_template(draft) for draft in self.drafts),
+            keep_s=self.keep_s,
+            keep_failed_s=self.keep_failed_s,
+            timeout_s=self.timeout_s,
+            unique_s=self.unique_s,
+        )
+        task = Task(FLOW_TYPE, encode_template(template), queue=self.queue)
+        task.headers = {STARTER: self.name}
+        return task
 
     @property
     def all(self) -> tuple[AnyStep, ...]:

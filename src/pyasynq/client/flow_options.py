@@ -18,6 +18,8 @@ class FlowOptions(TypedDict, total=False):
             serve it. A flow whose steps are all of this queue is the cheapest.
         id: Its id; a new one if not given. A flow with the id of one that is stored already is not
             stored again.
+        unique_for: For this time, but no longer than it runs, no other flow with the same name and
+            home is enqueued, if that has this option, too; None for no such bound.
         timeout: When it is cancelled, counted from the enqueueing; None for never.
         keep: How long it and its results are kept after it has succeeded; a day if not given.
         keep_failed: The same after another end, in which time it can be retried; 7 days if not
@@ -26,6 +28,7 @@ class FlowOptions(TypedDict, total=False):
 
     queue: str
     id: str
+    unique_for: timedelta | None
     timeout: timedelta | None
     keep: timedelta
     keep_failed: timedelta

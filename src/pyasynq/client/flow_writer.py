@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker import Broker
-from pyasynq.client.flow import Draft, Flow
+from pyasynq.client.flow import Flow
+from pyasynq.client.flow_template import Draft
 from pyasynq.client.middleware import MiddlewareChain
 from pyasynq.client.plans import Compose, Plans
 from pyasynq.client.together import HeldMap, discard_maps, hold_map
@@ -122,7 +123,14 @@ class FlowWriter:
                 if plan is not None:
                     spread(plan)
         moves = begin(spec.nodes)
-        return NewFlow(queue=flow.queue, id=flow.id, spec=spec, plans=plans, moves=moves)
+        return NewFlow(
+            queue=flow.queue,
+            id=flow.id,
+            spec=spec,
+            plans=plans,
+            moves=moves,
+            unique_s=flow.unique_s,
+        )
 
     async def _plan(self, flow: Flow, number: int, maps: Maps) -> Plan | None:
         """Return the plan for the task of a step; None for a gate, and for a map."""

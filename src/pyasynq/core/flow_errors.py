@@ -21,6 +21,25 @@ class FlowNotFoundError(PyasynqError):
         )
 
 
+class DuplicateFlowError(PyasynqError):
+    """Another flow of this name runs, and only one may; nothing was stored.
+
+    Attributes:
+        queue: Home of both.
+        name: Their name.
+        flow_id: Id of the flow that runs.
+    """
+
+    def __init__(self, queue: str, name: str, flow_id: str) -> None:
+        """Name the flow that runs."""
+        self.queue = queue
+        self.name = name
+        self.flow_id = flow_id
+        super().__init__(
+            f"flow {name!r} was not enqueued: {flow_id!r} of {queue!r} has this name, and runs"
+        )
+
+
 class StepNotFoundError(PyasynqError):
     """The flow has no such step, or the step is no gate.
 

@@ -51,6 +51,7 @@ class NewFlow(msgspec.Struct, frozen=True, kw_only=True):
         spec: Its steps.
         plans: The plan for the task of each step; None for a gate and for a map.
         moves: How it begins.
+        unique_s: Seconds for which its name is locked, at most until its end; 0 for not at all.
     """
 
     queue: str
@@ -58,6 +59,7 @@ class NewFlow(msgspec.Struct, frozen=True, kw_only=True):
     spec: FlowSpec
     plans: Sequence[Plan | None]
     moves: Moves
+    unique_s: int = 0
 
 
 class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.flow import FlowState
+from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.flow_record import FlowChange, FlowRecord, FlowSpec, NewFlow
 from pyasynq.core.report import Report
 
@@ -54,9 +55,13 @@ class RedisFlows:
             **_keys(queue),
             id=flow.id,
             starts=_encode(flow.moves.starts),
+            name=spec.name,
+            unique_s=flow.unique_s,
             timeout_s=spec.timeout_s,
         )
         posted = await pipeline.run(self._driver, call)
+        if isinstance(posted, bytes):
+            raise DuplicateFlowError(queue, spec.name, decode_name(posted))
         await self._deliver(queue, posted)
         return posted != -1
 

@@ -31,6 +31,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:batch_outputs:.+", "hash"),
         (r"asynq:\{.*\}:flow:.+", "hash"),
         (r"asynq:\{.*\}:(flows|flows_ended|flow_timers)", "zset"),
+        (r"asynq:\{.*\}:flow_locks", "hash"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),

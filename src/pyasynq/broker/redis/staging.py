@@ -11,12 +11,11 @@ from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import CommandArg, Driver, map_error
 from pyasynq.broker.redis.creation import CONFLICT, CREATED, RedisCreation
 from pyasynq.broker.redis.lua import batches as scripts
-from pyasynq.broker.redis.new_tasks import complete_values
+from pyasynq.broker.redis.new_tasks import complete_values, container_values
 from pyasynq.broker.redis.reports import batch_values
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.policy import BATCH_STAGED_S, DECISION_S, MAX_BULK
-from pyasynq.core.states import TaskState
 
 GONE: Final = -2
 """The answer of `stage_tasks` if the batch is not, or no longer, there."""
@@ -40,7 +39,7 @@ class RedisStaging:
             call = scripts.stage_tasks(
                 list(chain.from_iterable(rows[index] for index in indexes)),
                 **_keys(batch),
-                **_containers(batch.queue),
+                **container_values(batch.queue),
                 task_prefix=keys.task(batch.queue),
                 home=batch.home,
                 first=first,
@@ -102,15 +101,6 @@ def _record(batch: BatchRef) -> dict[str, CommandArg]:
 
 def _keys(batch: BatchRef) -> dict[str, CommandArg]:
     return _record(batch) | {"staged": keys.staged_tasks(batch.queue, batch.id)}
-
-
-def _containers(queue: str) -> dict[str, CommandArg]:
-    return {
-        "pending": keys.container(queue, TaskState.PENDING),
-        "scheduled": keys.container(queue, TaskState.SCHEDULED),
-        "groups": keys.groups(queue),
-        "group_prefix": keys.group(queue),
-    }
 
 
 def _refusal(batch: BatchRef, answer: int | bytes, refused: Sequence[Plan]) -> Exception:

@@ -122,12 +122,14 @@ def release_members(tx: Transaction, name: str, record: Record, limit: int) -> i
 
 def run_failed(tx: Transaction, record: Record, times: int) -> None:
     """Have the failed members of a batch that has ended run again, for the *times* th time."""
-    sql = f"""UPDATE pyasynq_ended SET outcome = {AGAIN} WHERE batch = ? AND number IN (SELECT
-        number FROM pyasynq_ended WHERE batch = ? AND outcome = {FAILED} ORDER BY number LIMIT ?)"""
-    count = tx.execute(sql, (record.seq, record.seq, MOST_FAILED)).rowcount
+    sql = f"""SELECT number FROM pyasynq_ended WHERE batch = ? AND outcome = {FAILED}
+        ORDER BY number LIMIT ?"""
+    rows = [(record.seq, number) for (number,) in tx.rows(sql, record.seq, MOST_FAILED)]
+    sql = f"UPDATE pyasynq_ended SET outcome = {AGAIN} WHERE batch = ? AND number = ?"
+    tx.executemany(sql, rows)
     sql = f"""UPDATE pyasynq_batch SET state = '{RUNNING}', failed = failed - ?, open = open + ?,
         times = ?, releases = 1, swept = 0, changed = ?, ended = NULL, ends = NULL WHERE seq = ?"""
-    tx.execute(sql, (count, count, times, tx.now_us, record.seq))
+    tx.execute(sql, (len(rows), len(rows), times, tx.now_us, record.seq))
 
 
 def begin_map(tx: Transaction, name: str, batch_id: str, times: int) -> Record | None:

@@ -26,6 +26,7 @@ from pyasynq.core.flow import (
     advance,
     state_of,
 )
+from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.flow_record import FLOW, FlowChange, FlowRecord, FlowSpec, NewFlow
 from pyasynq.core.message import decode, encode
 from pyasynq.core.report import Report
@@ -284,11 +285,12 @@ class _Flow:
             self._ended_s = self._tx.now_s
         sql = """UPDATE pyasynq_flow SET state = ?, marks = ?, version = version + 1,
             reason = ?, changed_s = ?, ended_s = ?, ends = ?,
-            due = CASE WHEN ? THEN due ELSE 0 END WHERE seq = ?"""
+            due = CASE WHEN ? THEN due ELSE 0 END,
+            name = CASE WHEN ? THEN name ELSE NULL END WHERE seq = ?"""
         ends = (self._ended_s + keep_s) * MICROS if self._ended_s else 0
         runs = self.state == "running"
         values = (self.state, self.marks, self._reason, self._tx.now_s, self._ended_s, ends)
-        self._tx.execute(sql, (*values, runs, self._seq))
+        self._tx.execute(sql, (*values, runs, runs, self._seq))
 
 
 TAKEN: Final = "a task with this id exists"
@@ -305,6 +307,8 @@ def _open(new: NewFlow, tx: Transaction) -> bool:
     if _find(tx, new.queue, new.id) is not None:
         return False
     queue = tx.register(new.queue)
+    if new.unique_s:
+        _check_name(tx, queue, new)
     if (old := tx.row(_OLD, queue, new.id)) is not None:
         _delete(tx, [old[0]])
     due = tx.now_us + new.spec.timeout_s * MICROS if new.spec.timeout_s else 0
@@ -313,12 +317,28 @@ def _open(new: NewFlow, tx: Transaction) -> bool:
     now_s = tx.now_s
     values = (queue, new.id, _encode(new.spec), new.moves.marks, now_s, now_s, due)
     seq = tx.execute(sql, values).lastrowid
+    if new.unique_s:
+        locked = tx.now_us + new.unique_s * MICROS
+        sql = "UPDATE pyasynq_flow SET name = ?, locked = ? WHERE seq = ?"
+        tx.execute(sql, (new.spec.name, locked, seq))
     rows = [(seq, n, _plan_value(plan)) for n, plan in enumerate(new.plans) if plan is not None]
     tx.executemany("INSERT INTO pyasynq_flow_step(flow, number, plan) VALUES (?, ?, ?)", rows)
     flow = _find(tx, new.queue, new.id)
     if flow is not None:
         flow.go_on(new.moves)
     return True
+
+
+def _check_name(tx: Transaction, queue: int, new: NewFlow) -> None:
+    """Return if no other flow has locked the name of a new one.
+
+    Raises:
+        DuplicateFlowError: If one has.
+    """
+    sql = "SELECT id FROM pyasynq_flow WHERE queue = ? AND name = ? AND locked > ?"
+    holder = tx.row(sql, queue, new.spec.name, tx.now_us)
+    if holder is not None:
+        raise DuplicateFlowError(new.queue, new.spec.name, holder[0])
 
 
 _OLD: Final = "SELECT seq FROM pyasynq_flow WHERE queue = ? AND id = ?"

@@ -14,7 +14,7 @@ from typing import Final
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.states import TaskState
 
-VERSION: Final = 5
+VERSION: Final = 6
 
 PENDING: Final = 2
 ACTIVE: Final = 3
@@ -163,12 +163,20 @@ MAP_TABLES: Final = (
     "CREATE INDEX pyasynq_ended_outcome ON pyasynq_ended(batch, outcome) WHERE outcome IN (1, 3)",
 )
 
+LOCK_TABLES: Final = (
+    # name is that of the flow if no other that runs may have it; locked is until when.
+    "ALTER TABLE pyasynq_flow ADD COLUMN name TEXT",
+    "ALTER TABLE pyasynq_flow ADD COLUMN locked INTEGER",
+    "CREATE INDEX pyasynq_flow_name ON pyasynq_flow(queue, name) WHERE name IS NOT NULL",
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     TABLES,
     OPERATOR_TABLES,
     FLOW_TABLES,
     BATCH_TABLES,
     MAP_TABLES,
+    LOCK_TABLES,
 )
 """For each version the statements that lead to it from the version before."""
 

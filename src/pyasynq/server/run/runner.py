@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from pyasynq.broker import Lease, WorkPort
+from pyasynq.client.flow_template import STARTER
 from pyasynq.core.codec import HEADER
 from pyasynq.core.control import LeaseExpiredError, RevokeTask
 from pyasynq.core.errors import BrokerError
@@ -250,9 +251,10 @@ class Runner:
         try:
             if run.lease.crashes:
                 await self._mark_started(run)
+            handler = self._handler
             if run.lease.message.headers:
-                await self._prepare(run)
-            answer = await self._handler(run.active)
+                handler = await self._prepare(run) or handler
+            answer = await handler(run.active)
             if answer is not None:
                 check_awaited(answer)
             added, run.active.added = run.active.added, TOO_LATE
@@ -264,8 +266,11 @@ class Runner:
             return await self._failure_of(run, error)
         return run.active.forgotten
 
-    async def _prepare(self, run: Run) -> None:
+    async def _prepare(self, run: Run) -> AsyncHandler | None:
         """Open the payload of a task, and read the results of other steps that it uses.
+
+        Returns:
+            What runs the task in place of the user's handlers; None for those.
 
         Raises:
             RevokeTask: If its batch is cancelled.
@@ -273,8 +278,11 @@ class Runner:
         headers = run.lease.message.headers
         if HEADER in headers:
             run.active.unseal(self._config.codecs)
-        if PART in headers and self._parts is not None:
+        if self._parts is None:
+            return None
+        if PART in headers:
             run.active.inputs = await self._parts.inputs(run.lease.message)
+        return self._parts.open_flow if STARTER in headers else None
 
     async def _failure_of(self, run: Run, error: BaseException) -> Exception:
         """Return the error of the task: *error*, or the reason why its handler was stopped."""

@@ -11,6 +11,7 @@
 --   flows         zset
 --   flows_ended   zset
 --   flow_timers   zset
+--   flow_locks    hash
 --   archive      zset
 -- PRIMARY mail
 -- ARGV

@@ -1,11 +1,11 @@
 -- Keep the records of flows, and take them on when steps end. See core.flow, which does the same.
 --
--- NEEDS flow_prefix flows flows_ended flow_timers now_s post
--- GIVES load_flow mark_of set_mark go_on
+-- NEEDS flow_prefix flows flows_ended flow_timers flow_locks now_s post
+-- GIVES load_flow mark_of set_mark lock_of go_on
 
 -- A record is a hash. Its fields: spec, what never changes, which only Python reads; state; marks, a
 -- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
--- version; created_s, ended_s; keep_s, keep_failed_s; reason. And for each step, by its number:
+-- version; created_s, ended_s; keep_s, keep_failed_s; reason; lock, its name if no other may have that. And for each step, by its number:
 --   n:  MessagePack: when, the steps before it, the steps after it, whether it is a gate, whether its
 --       task is for this queue, and the seconds of its delay, or for which a gate waits; for a map
 --       also the id of its batch, and its queue
@@ -19,6 +19,10 @@ local function load_flow(id)
     if type(size) == "table" then
       return nil, size.err
     end
+  end
+  local locks = redis.pcall("HLEN", flow_locks)
+  if type(locks) == "table" then
+    return nil, locks.err
   end
   local key = flow_prefix .. id
   local found = redis.pcall("HMGET", key, "state", "marks", "version")
@@ -118,6 +122,24 @@ local function start(place, flow, number)
   end
 end
 
+-- Return until when a name is locked, and the id of the flow that holds it; nil if it is not.
+local function lock_of(name)
+  local ends_s, id = string.match(redis.call("HGET", flow_locks, name) or "", "^(%d+):(.*)$")
+  return tonumber(ends_s), id
+end
+
+-- Let other flows have the name of one that has ended.
+local function unlock_name(flow)
+  local name = redis.call("HGET", flow.key, "lock")
+  local _, holder
+  if name then
+    _, holder = lock_of(name)
+  end
+  if holder == flow.id then
+    redis.call("HDEL", flow_locks, name)
+  end
+end
+
 -- Write the marks; if no step is open, the flow has ended.
 local function write(flow)
   if flow.state == "running" and not string.find(flow.marks, "[wr]") then
@@ -134,6 +156,7 @@ local function write(flow)
     redis.call("ZREM", flows, flow.id)
     redis.call("ZADD", flows_ended, now_s + keep_s, flow.id)
     redis.call("ZREM", flow_timers, "-1:" .. flow.id)
+    unlock_name(flow)
   end
 end
 
