@@ -4,8 +4,8 @@
 
 -- Take ids out of the tail of a list, and return a table of those that were there. The oldest ids are
 -- at the tail, and tasks that end together have mostly begun together, so a few commands take out many.
--- Only as many are read as are wanted: for the others an LREM costs less than more of the list.
-local function take_from_tail(list, ids)
+-- As many are read as are wanted, and more of them, because some others may stand between.
+local function take_from_tail(list, ids, more)
   if #ids == 0 then
     return {}
   end
@@ -14,7 +14,7 @@ local function take_from_tail(list, ids)
     wanted[id] = true
   end
   local found, left = {}, {}
-  local tail = redis.call("LRANGE", list, -#ids, -1)
+  local tail = redis.call("LRANGE", list, -#ids - more, -1)
   for _, id in ipairs(tail) do
     if wanted[id] then
       wanted[id] = nil
