@@ -10,7 +10,7 @@ import hiredis
 from redis.asyncio import UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 
-_pack: Final[Any] = hiredis.pack_command  # its type allows no more than one argument
+_hiredis: Final[Any] = hiredis  # by its own types it packs no more than one argument
 
 
 class PackingConnection(AbstractConnection):
@@ -24,7 +24,7 @@ class PackingConnection(AbstractConnection):
             TypeError: If an argument is neither a text, bytes nor a number.
         """
         name, *others = args
-        packed: bytes = _pack((*name.split(), *others))
+        packed: bytes = _hiredis.pack_command((*name.split(), *others))
         return [packed]
 
 
