@@ -11,9 +11,11 @@ from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import MAX_EDGES, MAX_STEPS, When
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
+    MAX_NAME,
     check_known,
     check_name,
-    check_timeout,
+    check_queue,
+    check_time,
     whole_seconds,
 )
 from pyasynq.core.task import Task, check_task
@@ -24,6 +26,9 @@ S = TypeVar("S")
 KEEP: Final = timedelta(days=1)
 KEEP_FAILED: Final = timedelta(days=7)
 """How long a flow is kept after its end, and after an end other than a success."""
+
+MOST_TASK_ID: Final = MAX_NAME - 10
+"""Bytes of the id of a step's task; that of a retry is longer."""
 
 WHENS: Final[Sequence[When]] = ("succeeded", "failed", "ended")
 
@@ -127,12 +132,12 @@ class Flow:
         """
         check_known(options, FlowOptions.__annotations__)
         self.name: str = check_name("name", name)
-        self.queue: str = check_name("queue", options.get("queue", DEFAULT_QUEUE))
+        self.queue: str = check_queue("queue", options.get("queue", DEFAULT_QUEUE))
         self.id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
         timeout = options.get("timeout")
-        self.timeout_s: int = 0 if timeout is None else _seconds(timeout)
-        self.keep_s: int = _seconds(options.get("keep", KEEP))
-        self.keep_failed_s: int = _seconds(options.get("keep_failed", KEEP_FAILED))
+        self.timeout_s: int = 0 if timeout is None else _seconds("timeout", timeout)
+        self.keep_s: int = _seconds("keep", options.get("keep", KEEP))
+        self.keep_failed_s: int = _seconds("keep_failed", options.get("keep_failed", KEEP_FAILED))
         self.drafts: list[Draft] = []
         self._steps: list[AnyStep] = []
         self._numbers: dict[str, int] = {}
@@ -195,9 +200,8 @@ class Flow:
             before.add(result.number)
         if when == "failed" and not before:
             raise OptionError("after", (), "steps that may fail, for a step with when='failed'")
-        draft = Draft(
-            name=self._free_name(task.type, name), task=task, when=when, after=tuple(sorted(before))
-        )
+        name = self._task_name(self._free_name(task.type, name))
+        draft = Draft(name=name, task=task, when=when, after=tuple(sorted(before)))
         return self._append(draft)
 
     @overload
@@ -241,7 +245,7 @@ class Flow:
             OptionError: If the name is taken, or an option is not allowed.
         """
         before = {self._number_of(step) for step in _steps(after)}
-        timeout_s = 0 if timeout is None else _seconds(timeout)
+        timeout_s = 0 if timeout is None else _seconds("timeout", timeout)
         draft = Draft(
             name=self._free_name("", name),
             task=None,
@@ -279,6 +283,13 @@ class Flow:
             raise OptionError("after", step, allowed)
         return cast("AnyStep", step).number
 
+    def _task_name(self, name: str) -> str:
+        """Return the *name* of a step, if the id of its task can be as long."""
+        if len(f"{self.id}:{name}".encode()) > MOST_TASK_ID:
+            allowed = f"shorter: with the id of the flow it has at most {MOST_TASK_ID} bytes"
+            raise OptionError("name", name, allowed)
+        return name
+
     def _free_name(self, type: str, name: str | None) -> str:
         if name is not None:
             if check_name("name", name) in self._numbers:
@@ -310,5 +321,5 @@ def _steps(after: object) -> Iterable[object]:
     return cast("Iterable[object]", after)
 
 
-def _seconds(duration: timedelta) -> int:
-    return max(1, whole_seconds(check_timeout(duration)))
+def _seconds(name: str, duration: timedelta) -> int:
+    return max(1, whole_seconds(check_time(name, duration, timedelta(0))))
