@@ -127,7 +127,7 @@ async def enqueue_batch(port: BatchPort, plans: Plans, batch: Batch) -> BatchInf
     staging = Staging(port, batch_id)
     home = followers[0].message.queue if followers else DEFAULT_QUEUE
     plan = BatchPlan(then=then, failed=failed, kept_s=whole_seconds(batch.keep))
-    chunks = _members(plans.chunks(batch.tasks, NO_OPTIONS, next_ids), batch_id, followers)
+    chunks = _members(plans.chunks(batch.members(), NO_OPTIONS, next_ids), batch_id, followers)
     ids = await _create(staging, chunks, functools.partial(staging.start, plan, home))
     return BatchInfo(
         id=batch_id,
