@@ -36,6 +36,7 @@ local function read_batch(id)
         left = tonumber(left),
         failed = tonumber(failed),
       }
+    assert(not batch or (batch.total and batch.left and batch.failed), "no numbers in a batch")
     counting[id] = batch or false
     counting_ids[#counting_ids + 1] = id
   end
@@ -88,15 +89,15 @@ local function end_batch(place, id, batch)
   local way = batch.failed > 0 and "otherwise" or "then"
   local body, is_here, head, kept_s =
     unpack(redis.call("HMGET", key, way, way .. "_here", "head", "kept_s"))
+  local task = body and cmsgpack.unpack(body)
   redis.call("HSET", key, "state", batch.failed > 0 and "failed" or "succeeded", "ended_s", now_s)
   for _, prefix in ipairs({ batch_prefix, ended_prefix, failed_prefix }) do
     redis.call("EXPIRE", prefix .. id, kept_s)
   end
   redis.call("ZADD", batches, now_s + kept_s, id)
-  if not body then
+  if not task then
     return
   end
-  local task = cmsgpack.unpack(body)
   local counts = cjson.encode({ total = batch.total, failed = batch.failed })
   local outcome = head .. "," .. string.sub(counts, 2)
   task[3] = task[3] .. field(122, field(10, "pyasynq:batch") .. field(18, outcome))
@@ -115,7 +116,8 @@ local function count_members(place)
       if batch.left > 0 then
         redis.call("ZADD", batches, now_s, id)
       else
-        end_batch(place, id, batch)
+        -- A broken record must not keep other tasks from ending: its batch stays as it is.
+        pcall(end_batch, place, id, batch)
       end
     end
   end

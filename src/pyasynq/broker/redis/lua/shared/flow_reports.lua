@@ -1,10 +1,15 @@
 -- Take the reports of steps to their flows.
 --
--- NEEDS receivers load_flow mark_of set_mark go_on
+-- NEEDS receivers load_flow mark_of set_mark go_on started
 -- GIVES receive_for_flow
+
+local MOST_STARTED = 2000  -- tasks of steps; a call that has started as many takes no more flows on
 
 -- Take the report of a step's task: see receive. The member is how often the step was retried.
 local function receive_for_flow(place, id, number, times, mark, output, problem)
+  if started >= MOST_STARTED then
+    return nil
+  end
   local flow, wrong = load_flow(id)
   if not flow then
     return wrong or 0

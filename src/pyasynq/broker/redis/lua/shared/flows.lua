@@ -1,7 +1,7 @@
 -- Keep the records of flows, and take them on when steps end. See core.flow, which does the same.
 --
 -- NEEDS flow_prefix flows flows_ended flow_timers now_s post
--- GIVES load_flow mark_of set_mark go_on
+-- GIVES load_flow mark_of set_mark go_on started
 
 -- A record is a hash. Its fields: spec, what never changes, which only Python reads; state; marks, a
 -- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
@@ -66,6 +66,8 @@ local function mark_for(flow, node)
   return lost and "u" or skipped and "x" or "r"
 end
 
+local started = 0  -- tasks of steps that this call has started
+
 local REFUSED = {
   [0] = "its task was refused: a task with this id exists",
   [-1] = "its task was refused: another task holds its unique lock",
@@ -73,6 +75,7 @@ local REFUSED = {
 
 -- Create the task of a step, here or by mail. Return nil, or why it has failed.
 local function create_step(place, flow, number, node)
+  started = started + 1
   local body = redis.call("HGET", flow.key, "b:" .. number)
   local values = cmsgpack.unpack(body)
   if node[6] > 0 then
