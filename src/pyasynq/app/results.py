@@ -13,7 +13,7 @@ from pyasynq.client.client import LONGEST_PAUSE_S, SHORTEST_PAUSE_S
 from pyasynq.core.call import Call
 from pyasynq.core.errors import OptionError, ResultExpiredError, TaskFailedError
 from pyasynq.core.flow import OPEN, STEP_STATES, SUCCEEDED
-from pyasynq.core.flow_errors import FlowNotFoundError
+from pyasynq.core.flow_errors import FlowNotFoundError, StepNotFoundError
 from pyasynq.core.flow_record import FlowRecord
 from pyasynq.core.options import DEFAULT_QUEUE, check_timeout
 
@@ -75,18 +75,22 @@ async def _step_result(client: Client, step: Step[Any]) -> tuple[str, bytes]:
         record = await flows.read(flow.queue, flow.id)
         if record is None:
             raise FlowNotFoundError(flow.queue, flow.id)
-        if (mark := record.marks[step.number]) not in OPEN:
+        number = record.spec.number_of(step.name)
+        if number is None:  # another flow was stored with this id before
+            known = [node.name for node in record.spec.nodes]
+            raise StepNotFoundError(flow.queue, flow.id, step.name, known)
+        if (mark := record.marks[number]) not in OPEN:
             break
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-    node = record.spec.nodes[step.number]
+    node = record.spec.nodes[number]
     if mark != SUCCEEDED:
-        error = record.errors.get(step.number) or f"the step was not run: {STEP_STATES[mark]}"
-        raise TaskFailedError(node.queue, _id_of(record, step.number), error)
-    outputs = await flows.outputs(flow.queue, flow.id, [step.number])
+        error = record.errors.get(number) or f"the step was not run: {STEP_STATES[mark]}"
+        raise TaskFailedError(node.queue, _id_of(record, number), error)
+    outputs = await flows.outputs(flow.queue, flow.id, [number])
     if outputs is None:
-        raise ResultExpiredError(node.queue, _id_of(record, step.number))
-    return node.type, client.open_output(record, step.number, outputs[0])
+        raise ResultExpiredError(node.queue, _id_of(record, number))
+    return node.type, client.open_output(record, number, outputs[0])
 
 
 def _id_of(record: FlowRecord, number: int) -> str:
