@@ -31,6 +31,27 @@ async def test_flows_that_each_start_a_thousand_steps_go_on_in_one_call(
     assert [await marks_of(broker, f"{number}") for number in range(9)] == ["s" + "r" * 999] * 9
 
 
+@pytest.mark.parametrize(
+    ("marks", "last"),
+    [("s" * 100, "rrxr"), ("s" * 50 + "f" + "s" * 49, "rurr"), ("x" * 100, "xxxr")],
+)
+async def test_many_steps_before_the_same_ones_end_in_one_call(
+    broker: Broker, marks: str, last: str
+) -> None:
+    before = tuple(range(100))
+    ways: list[StepShape] = [
+        ("succeeded", before[:50]),
+        ("succeeded", before),
+        ("failed", before),
+        ("ended", before),
+    ]
+    await open_flow(broker, a_flow(*[FIRST] * 100, *ways))
+    leases = await take(broker, 100)
+    settled = [(it, ending(it, mark)) for it, mark in zip(leases, marks, strict=True)]
+    assert await broker.work.settle(settled) == [True] * 100
+    assert await marks_of(broker) == marks + last
+
+
 @pytest.mark.parametrize("node", [-1, 2, 1_000_000])
 async def test_a_report_on_a_step_that_there_is_not_changes_nothing(
     broker: Broker, node: int

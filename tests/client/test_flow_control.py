@@ -9,9 +9,9 @@ from pyasynq import Client, Clock, Flow, Task
 from pyasynq.broker import Broker, Lease, StoredTask
 from pyasynq.client.flow_control import FlowControl
 from tests.support.brokers import KINDS, broker_of
-from tests.support.factories import take
+from tests.support.factories import settle, take
 from tests.support.flow_model import StepShape
-from tests.support.flows import a_flow, end_step, marks_of, open_flow, record_of
+from tests.support.flows import a_flow, end_step, ending, marks_of, open_flow, record_of
 from tests.support.servers import RedisServer
 
 FIRST: StepShape = ("succeeded", ())
@@ -90,3 +90,15 @@ async def test_a_step_with_a_unique_lock_is_repeated(broker: Broker) -> None:
     await FlowControl(broker).retry("q", "flow")
     assert [lease.id for lease in await take(broker, 9)] == ["flow:t:1"]
     assert await marks_of(broker) == "r"
+
+
+async def test_a_cancelled_flow_of_which_all_steps_run_goes_on_when_it_is_retried(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST))
+    (lease,) = await take(broker)
+    control = FlowControl(broker)
+    await control.cancel("q", "flow", "why")
+    assert (await control.retry("q", "flow")).state == "running"
+    assert await settle(broker, lease, ending(lease)) is True
+    assert (await record_of(broker)).state == "succeeded"

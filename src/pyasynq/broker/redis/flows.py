@@ -93,6 +93,8 @@ class RedisFlows:
 
     async def plans(self, queue: str, flow_id: str, nodes: Sequence[int]) -> Sequence[Plan | None]:
         """Return the plans for the tasks of steps; None for gates, and if there is no such flow."""
+        if not nodes:
+            return []
         names = [f"b:{number}" for number in nodes]
         found = await execute(self._driver, "HMGET", keys.flow(queue, flow_id), *names)
         bodies = cast("_Fields", found)
