@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, cast
@@ -13,6 +12,7 @@ import pytest
 from pyasynq import OptionError, PeriodicTask, PeriodicTaskManager, SchedulerStateError, Task
 from pyasynq.broker import Broker
 from tests.support.clocks import SteeredClock
+from tests.support.pools import full_default_pool
 from tests.support.queue_view import QueueView
 from tests.support.waiting import wait_until
 
@@ -72,14 +72,9 @@ async def test_a_provider_may_be_async(manage: Manage) -> None:
 
 
 async def test_a_provider_does_not_wait_for_other_work_in_threads(manage: Manage) -> None:
-    end = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(pool)
-        loop.run_in_executor(None, end.wait)
+    with full_default_pool():
         async with manage(Provider(ONE)).running() as manager:
             assert registered_types(manager) == ["one"]
-        end.set()
 
 
 async def test_a_provider_is_called_in_the_context_of_its_manager(manage: Manage) -> None:

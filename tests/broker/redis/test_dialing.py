@@ -4,7 +4,6 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -15,6 +14,7 @@ from pyasynq.broker import open_broker
 from pyasynq.broker.redis import dialing
 from pyasynq.broker.redis.dialing import dial, first_of, look_up
 from pyasynq.core.errors import BrokerUnavailableError
+from tests.support.pools import full_default_pool
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
 
@@ -170,24 +170,12 @@ def server_with_port() -> Iterator[RedisServer]:
         yield server
 
 
-@contextmanager
-def full_pool() -> Generator[None]:
-    """Fill the event loop's thread pool, as handlers can with `asyncio.to_thread`."""
-    end = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(pool)
-        loop.run_in_executor(None, end.wait)
-        yield
-        end.set()
-
-
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 async def test_redis_is_reached_while_handlers_fill_the_pool(
     host: str, server_with_port: RedisServer
 ) -> None:
     broker = open_broker(f"redis://{host}:{server_with_port.port}")
-    with full_pool():
+    with full_default_pool():
         await broker.ping()
     await broker.aclose()
 
