@@ -399,8 +399,8 @@ class RedisCluster(Startable):
 
     def _owner(self, slot: int) -> RedisServer:
         """Return the node that has *slot*."""
-        ranges = cast("dict[tuple[int, int], Any]", _command(self.nodes[0], "CLUSTER SLOTS"))
-        ports = [it["primary"][1] for (first, last), it in ranges.items() if first <= slot <= last]
+        ranges = cast("list[tuple[int, int, list[Any]]]", _command(self.nodes[0], "CLUSTER SLOTS"))
+        ports = [primary[1] for first, last, primary, *_ in ranges if first <= slot <= last]
         (node,) = [node for node in self.nodes if node.port in ports]
         return node
 
