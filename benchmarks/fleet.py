@@ -96,25 +96,20 @@ def format_costs(costs: Sequence[Cost]) -> str:
 def evaluate_fleets(costs: Sequence[Cost]) -> Iterator[Goal]:
     """Yield the goals for fleets at rest, each with the measurement that is furthest from it."""
     beside = [cost.connections / cost.servers - cost.queues for cost in costs]
-    yield Goal(
-        text="idle server: connections beside one for each queue",
-        value=max(beside, default=None),
-        bound=3,
-        is_floor=False,
-        unit="",
-    )
+    yield _ceiling("idle server: connections beside one for each queue", beside, 3, unit="")
     added = [
         further(cost, base).cpu_ms / (1 + cost.queues)
         for cost, base in zip(costs, _baselines(costs), strict=True)
         if base is not None
     ]
-    yield Goal(
-        text="Redis CPU in a second for a further idle server, and for each of its queues",
-        value=max(added, default=None),
-        bound=0.05,
-        is_floor=False,
-        unit=" ms",
-    )
+    text = "Redis CPU in a second for a further idle server, and for each of its queues"
+    yield _ceiling(text, added, 0.05, unit=" ms")
+
+
+def _ceiling(text: str, values: Sequence[float], bound: float, *, unit: str) -> Goal:
+    """Return the goal that none of *values* is above *bound*."""
+    value = max(values, default=None)
+    return Goal(text=text, value=value, bound=bound, is_floor=False, unit=unit)
 
 
 def further(cost: Cost, base: Cost) -> Cost:

@@ -1,5 +1,6 @@
 """Flows of an app: typed steps, results as arguments, gates, and what operators do."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,9 +27,11 @@ from pyasynq import (
     Task,
     TaskFailedError,
     TaskInfo,
+    TaskNotFoundError,
     TypedTask,
 )
 from tests.support.codecs import Zlib
+from tests.support.waiting import wait_until
 
 Value: TypeAlias = int | str | list[int] | dict[str, int] | None
 Show: TypeAlias = TypedTask[[Value], None]
@@ -87,6 +90,15 @@ def fail(app: App) -> TypedTask[[], None]:
 async def run(app: App) -> None:
     """Run all tasks of the app, and those that follow."""
     await app.server(queues={"default": 1, "low": 1}).run()
+
+
+async def is_gone(inspector: Inspector, task_id: str | None) -> bool:
+    """Tell whether ``default`` has no such task."""
+    try:
+        await inspector.task_info("default", task_id or "")
+    except TaskNotFoundError:
+        return True
+    return False
 
 
 async def states(inspector: Inspector, info: FlowInfo) -> dict[str, str]:
@@ -352,6 +364,25 @@ async def test_a_cancelled_flow_runs_no_more(
     assert notes.lines == []
     with pytest.raises(FlowStateError, match="it is cancelled"):
         await inspector.cancel_flow("default", info.id)
+
+
+@pytest.mark.parametrize(("action", "steps"), [("cancel_flow", []), ("skip_step", ["sleep"])])
+async def test_a_step_that_runs_in_vain_is_stopped_for_good(
+    action: str, steps: list[str], app: App, inspector: Inspector
+) -> None:
+    began = asyncio.Event()
+
+    @app.task("sleep", max_retry=3)
+    async def sleep() -> None:
+        began.set()
+        await asyncio.sleep(3600)
+
+    info = await app.chain(sleep.task()).enqueue()
+    (step,) = info.steps
+    async with app.server(burst=False).running():
+        await began.wait()
+        await getattr(inspector, action)("default", info.id, *steps)
+        await wait_until(lambda: is_gone(inspector, step.task_id))
 
 
 async def test_a_cancelled_flow_can_be_retried(

@@ -29,6 +29,7 @@ from tests.support.factories import (
     a_scheduled,
     archived,
     completed,
+    enqueue,
     ids,
     settle,
     take,
@@ -236,6 +237,18 @@ async def test_an_added_member_is_waited_for(broker: Broker) -> None:
     for added in await take(broker, 9):
         await end(broker, added)
     assert await follower(broker) == ("then", an_outcome(3))
+
+
+async def test_an_added_member_that_is_refused_is_left_out_and_logged(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    (lease,) = await start(broker, 1)
+    await broker.work.reserve_members("q", "b", 2)
+    await enqueue(broker, a_pending(member_id("b", 1)))
+    with caplog.at_level(logging.WARNING):
+        await settle(broker, lease, reported(DONE, 0, added=[a_member(1), a_member(2)]))
+    assert "added to the batch b of 'q', but not created" in caplog.text
+    assert await counts(broker) == ("running", 2, 1, 0)
 
 
 async def test_numbers_that_are_not_used_are_no_members(broker: Broker) -> None:

@@ -21,6 +21,7 @@ from pyasynq import (
     Client,
     ClientClosedError,
     DuplicateTaskError,
+    Flow,
     Inspector,
     LoopError,
     OptionError,
@@ -471,6 +472,13 @@ async def test_calls_from_other_event_loops_are_made_in_that_of_the_client(redis
         assert await client.enqueue(Task("t"))
 
 
+async def test_the_result_of_a_step_is_awaited_from_another_event_loop(client: Client) -> None:
+    gate = Flow("f").gate("gate", returns=int)
+    info = await client.enqueue_flow(gate.flow)
+    await client.signal(info, "gate", 7)
+    assert await asyncio.to_thread(lambda: asyncio.run(client.result(gate))) == b"7"
+
+
 async def test_a_client_closed_from_another_event_loop_is_closed(redis_url: str) -> None:
     client = await Client(redis_url).__aenter__()
     await client.enqueue(Task("t"))
@@ -650,8 +658,8 @@ async def test_a_result_that_nobody_wrote_is_empty(client: Client, redis_url: st
 async def test_all_clients_that_wait_for_a_result_get_it_at_once(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyasynq.client.client.SHORTEST_PAUSE_S", 30)
-    monkeypatch.setattr("pyasynq.client.client.LONGEST_PAUSE_S", 30)
+    monkeypatch.setattr("pyasynq.client.results.SHORTEST_PAUSE_S", 30)
+    monkeypatch.setattr("pyasynq.client.results.LONGEST_PAUSE_S", 30)
     go_on = anyio.Event()
 
     async def handler(task: ActiveTask) -> None:
@@ -745,6 +753,19 @@ async def test_a_wait_for_a_result_that_is_too_long_names_the_task(client: Clien
     info = await client.enqueue(Task("t", retention=MINUTE), task_id="1", queue="q")
     with pytest.raises(TimeoutError, match=r"task '1' of 'q' has not ended in time"):
         await client.result(info, timeout=timedelta(milliseconds=30))
+
+
+async def test_a_wait_for_a_step_that_is_too_long_names_the_step(client: Client) -> None:
+    gate = Flow("f", id="1").gate("gate")
+    await client.enqueue_flow(gate.flow)
+    with pytest.raises(TimeoutError, match="step 'gate' of flow '1' in 'default' has not ended"):
+        await client.result(gate, timeout=timedelta(milliseconds=30))
+
+
+async def test_the_queue_of_a_step_is_that_of_its_flow(client: Client) -> None:
+    gate = Flow("f", queue="q").gate("gate")
+    with pytest.raises(OptionError, match="queue must be left out, or 'q' as the flow says"):
+        await client.result(gate, queue="other")
 
 
 async def test_a_wait_for_a_result_is_a_timedelta(client: Client) -> None:

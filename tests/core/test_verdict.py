@@ -64,6 +64,20 @@ messages = st.builds(TaskMessage, id=st.just("1"), retry=counts, retried=counts)
 policies = st.sampled_from([FAILS, NEVER_FAILS])
 
 
+def raised_from(error: Exception, cause: Exception | None) -> Exception:
+    """Return *error* as ``raise error from cause`` leaves it."""
+    error.__cause__ = cause
+    return error
+
+
+def raised_during(error: Exception, other: Exception) -> Exception:
+    """Return *error* as raising it while *other* is handled leaves it."""
+    error.__cause__ = None
+    error.__suppress_context__ = False
+    error.__context__ = other
+    return error
+
+
 def a_message(*, retry: int = 3, retried: int = 0, retention: int = 0) -> TaskMessage:
     return TaskMessage(id="1", queue="q", retry=retry, retried=retried, retention=retention)
 
@@ -354,6 +368,27 @@ def test_retry_in_chooses_the_delay() -> None:
     got = verdict(a_message(), RetryIn(timedelta(hours=1), "rate limit"))
     assert got == Retry(
         message=failed_message("rate limit", retried=1), at=NOW + timedelta(hours=1), failed=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("signal", "text"),
+    [
+        (RetryIn(MINUTE), "retry in 0:01:00 after KeyError: 'k'"),
+        (SkipRetry(), "SkipRetry after KeyError: 'k'"),
+        (RetryIn(MINUTE, "busy"), "busy"),
+        (SkipRetry("gone"), "gone"),
+    ],
+    ids=repr,
+)
+def test_a_signal_without_a_reason_names_its_cause(signal: Exception, text: str) -> None:
+    assert error_text(raised_from(signal, KeyError("k"))) == text
+    assert error_text(raised_during(signal, KeyError("k"))) == text
+
+
+def test_a_signal_raised_from_none_names_no_cause() -> None:
+    assert error_text(raised_from(raised_during(RetryIn(MINUTE), KeyError("k")), None)) == (
+        "retry in 0:01:00"
     )
 
 

@@ -32,7 +32,7 @@ async def test_a_step_that_go_ran_is_noticed(
     options: dict[str, timedelta],
     states: list[str],
 ) -> None:
-    monkeypatch.setattr(flow_recoverer, "IDLE_S", -1)
+    monkeypatch.setattr(flow_recoverer, "FLOW_IDLE_S", -1)
     async with Client(redis_url) as client, Inspector(redis_url) as inspector:
         await a_flow(client, **options)
         async with go_peer.work(queues="q") as worker:

@@ -179,7 +179,7 @@ class Peer:
         from pyasynq.runtime.actor import OutageLog
         from pyasynq.server.upkeep import flow_recoverer
 
-        flow_recoverer.IDLE_S = -1  # else it waits for half a minute
+        flow_recoverer.FLOW_IDLE_S = -1  # else it waits for half a minute
         recoverer = flow_recoverer.FlowRecoverer(
             self._client.broker, "default", clock=Clock(), outages=OutageLog("Redis")
         )
@@ -196,8 +196,8 @@ class Peer:
 
         kept: dict[str, Any] = {"retention": timedelta(hours=1)} if keeps_tasks else {}
         tasks = [Task("t", b"member", **kept) for _ in range(count)]
-        ways = {"then": Task("t", b"then"), "failed": Task("t", b"failed")}
-        self._batch_id = (await self._client.enqueue_batch(Batch(tasks, **ways))).id
+        batch = Batch(tasks, then=Task("t", b"then"), failed=Task("t", b"failed"))
+        self._batch_id = (await self._client.enqueue_batch(batch)).id
 
     async def look_after_batch(self) -> tuple[str, int, int, int]:
         """Look after the batch, as a server does, and return its state and counts.

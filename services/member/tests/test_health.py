@@ -202,9 +202,11 @@ async def test_a_process_that_drains_is_not_ready(settings: Settings) -> None:
         await create_alice(found.grpc)
         await sink.mails.get()
         stop.set()
-        await wait_until(lambda: is_draining(found))
-        assert (await browse(f"http://{found.http}/healthz")).status == 200
-        sink.go_on.set()
+        try:
+            await wait_until(lambda: is_draining(found))
+            assert (await browse(f"http://{found.http}/healthz")).status == 200
+        finally:
+            sink.go_on.set()
 
 
 async def is_draining(found: Addresses) -> bool:

@@ -7,16 +7,15 @@ arguments make equal payloads in every process.
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePath
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeVar, cast, get_type_hints
 
 import msgspec
-import msgspec.inspect
 
 from pyasynq.app import values
-from pyasynq.app.models import check, dump, with_article
-from pyasynq.app.substitutes import Substitute, load, normalizer_of, substitute_types
+from pyasynq.app.models import dump
+from pyasynq.app.parameter_types import may_hold_sets, type_in_json
+from pyasynq.app.substitutes import load, normalizer_of
 from pyasynq.core.call import StepResult
 from pyasynq.core.control import PayloadError, SkipRetry
 from pyasynq.core.verdict import error_text
@@ -63,10 +62,10 @@ class Signature:
         self._required = {p.name for p in sent if p.default is _NO_DEFAULT}
         self._sent = signature.replace(parameters=sent, return_annotation=None)
         self._takes = f"({', '.join(p.name for p in sent)})"
-        types = {p.name: _type_in_json(type, p, hints.get(p.name, Any)) for p in sent}
+        types = {p.name: type_in_json(type, p, hints.get(p.name, Any)) for p in sent}
         self._parameters = sent
         self._types = types
-        self._with_sets = [name for name, known in types.items() if _may_hold_sets(known)]
+        self._with_sets = [name for name, known in types.items() if may_hold_sets(known)]
         self._normalizers = {p.name: normalizer_of(hints.get(p.name, Any)) for p in sent}
         self._codec = _make_codec(type, sent, types)
 
@@ -243,81 +242,6 @@ def _make_codec(type: str, sent: list[inspect.Parameter], types: Mapping[str, An
         name = sent[0].name
         return _Whole(name, types[name], sent[0].default)
     return _Fields(type, sent, types)
-
-
-def _type_in_json(type: str, parameter: inspect.Parameter, hint: Any) -> Any:  # noqa: ANN401 - any type
-    """Return the type by which msgspec reads *parameter*.
-
-    Raises:
-        TypeError: If JSON cannot carry it.
-    """
-    if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-        msg = f"the task {type!r} takes {parameter}: name its parameters, they become JSON keys"
-        raise TypeError(msg)
-    try:
-        known = substitute_types(hint)
-        for node in _types(known, set()):
-            if isinstance(node, msgspec.inspect.CustomType):
-                _check_foreign_type(node.cls)
-    except TypeError as error:
-        msg = f"the task {type!r} takes {parameter}: {error}"
-        raise TypeError(msg) from error
-    return known
-
-
-def _check_foreign_type(foreign: type) -> None:
-    if _is_substitute(foreign, but=set()):
-        return
-    if not hasattr(foreign, "model_validate"):
-        msg = f"JSON cannot carry {with_article(foreign)}; {_suggest(foreign)}"
-        raise TypeError(msg)
-    check(foreign)
-
-
-def _suggest(foreign: type) -> str:
-    if foreign is object:
-        return "write Any"
-    if hasattr(foreign, "get_secret_value"):  # pydantic's
-        return "what the broker stores is not secret: send a key by which the handler finds it"
-    if issubclass(foreign, PurePath):
-        return "write str"
-    return "use a dataclass, a msgspec.Struct or a pydantic model"
-
-
-def _may_hold_sets(hint: Any) -> bool:  # noqa: ANN401 - any type
-    """Tell whether *hint* declares a set; an undeclared set comes back as a list anyway."""
-    kinds = msgspec.inspect.SetType | msgspec.inspect.FrozenSetType
-    return any(isinstance(node, kinds) for node in _types(hint, set()))
-
-
-def _types(hint: Any, substitutes: set[type]) -> Iterator[msgspec.inspect.Type]:  # noqa: ANN401 - any type
-    """Yield the types within *hint*, including the parts of substitutes."""
-    info = msgspec.inspect.type_info(hint)
-    for node in _nodes(info, set()):
-        yield node
-        if isinstance(node, msgspec.inspect.CustomType) and _is_substitute(
-            node.cls, but=substitutes
-        ):
-            substitutes.add(node.cls)
-            for part in cast("type[Substitute]", node.cls).parts:
-                yield from _types(part, substitutes)
-
-
-def _is_substitute(kind: object, *, but: set[type]) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Substitute) and kind not in but
-
-
-def _nodes(node: object, seen: set[int]) -> Iterator[msgspec.inspect.Type]:
-    """Yield the types within *node*, a type or a part of one."""
-    if isinstance(node, tuple):
-        for part in cast("tuple[object, ...]", node):
-            yield from _nodes(part, seen)
-    elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field) and id(node) not in seen:
-        seen.add(id(node))
-        if isinstance(node, msgspec.inspect.Type):
-            yield node
-        for name in node.__struct_fields__:
-            yield from _nodes(getattr(node, name), seen)
 
 
 class _Fields:

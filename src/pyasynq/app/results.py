@@ -1,6 +1,5 @@
 """Wait for typed results: of calls, of steps of flows, and of tasks by their ids."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -9,13 +8,9 @@ import msgspec
 
 from pyasynq.app.substitutes import load, substitute_types
 from pyasynq.client import Client, Step
-from pyasynq.client.client import LONGEST_PAUSE_S, SHORTEST_PAUSE_S
 from pyasynq.core.call import Call
-from pyasynq.core.errors import OptionError, ResultExpiredError, TaskFailedError
-from pyasynq.core.flow import OPEN, STEP_STATES, SUCCEEDED
-from pyasynq.core.flow_errors import FlowNotFoundError, StepNotFoundError
-from pyasynq.core.flow_record import FlowRecord
-from pyasynq.core.options import DEFAULT_QUEUE, check_timeout
+from pyasynq.core.errors import OptionError
+from pyasynq.core.options import DEFAULT_QUEUE
 
 NO_ID: Final = "one with a task_id (options(task_id=…)), the step of a flow, or the id of a task"
 
@@ -45,10 +40,9 @@ class Results:
     ) -> object:
         """Return the result of *target*; see `App.result`."""
         if isinstance(target, Step):
-            limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
-            async with asyncio.timeout(limit_s):
-                kind, data = await _step_result(client, target)
-            return self._decode(kind, data)
+            task = target.flow.drafts[target.number].task
+            data = await client.result(target, queue=queue, timeout=timeout)
+            return self._decode("" if task is None else task.type, data)
         if isinstance(target, str):
             return self._decode("", await client.result(target, queue=queue, timeout=timeout))
         options = target.options
@@ -65,33 +59,3 @@ class Results:
         task = self._tasks.get(kind)
         wanted: Any = Any if task is None else task.result_type
         return msgspec.json.decode(data, type=substitute_types(wanted), dec_hook=load)
-
-
-async def _step_result(client: Client, step: Step[Any]) -> tuple[str, bytes]:
-    """Wait until *step* has ended; return the type of its task and its result."""
-    flow, flows = step.flow, client.broker.flows
-    pause_s = SHORTEST_PAUSE_S
-    while True:
-        record = await flows.read(flow.queue, flow.id)
-        if record is None:
-            raise FlowNotFoundError(flow.queue, flow.id)
-        number = record.spec.number_of(step.name)
-        if number is None:  # another flow was stored with this id before
-            known = [node.name for node in record.spec.nodes]
-            raise StepNotFoundError(flow.queue, flow.id, step.name, known)
-        if (mark := record.marks[number]) not in OPEN:
-            break
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-    node = record.spec.nodes[number]
-    if mark != SUCCEEDED:
-        error = record.errors.get(number) or f"the step was not run: {STEP_STATES[mark]}"
-        raise TaskFailedError(node.queue, _id_of(record, number), error)
-    outputs = await flows.outputs(flow.queue, flow.id, [number])
-    if outputs is None:
-        raise ResultExpiredError(node.queue, _id_of(record, number))
-    return node.type, client.open_output(record, number, outputs[0])
-
-
-def _id_of(record: FlowRecord, number: int) -> str:
-    return record.task_id(number) or record.spec.nodes[number].name

@@ -94,7 +94,7 @@ app_option: Final = click.option(
 )
 page_option: Final = click.option("--page", **POSITIVE, default=1, show_default=True, help="Page.")
 size_option: Final = click.option(
-    "--size", **POSITIVE, default=30, show_default=True, help="Tasks on a page."
+    "--size", **POSITIVE, default=30, show_default=True, help="Rows on a page."
 )
 deadline_option: Final = click.option(
     "--deadline",

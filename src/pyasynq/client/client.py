@@ -4,43 +4,26 @@ import asyncio
 import functools
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Final, Self, Unpack, cast
+from typing import Any, Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
 from pyasynq.client.batching import Batcher
-from pyasynq.client.flow import Flow
+from pyasynq.client.flow import Flow, Step
 from pyasynq.client.flow_control import FlowControl, home_and_id
 from pyasynq.client.flow_writer import FlowWriter
 from pyasynq.client.ids import new_ids
 from pyasynq.client.middleware import ClientMiddleware, MiddlewareChain
 from pyasynq.client.plans import CHUNK, Plans, check_iterable
+from pyasynq.client.results import Results
 from pyasynq.client.together import enqueue_batch, enqueue_together
 from pyasynq.core.batch import Batch, BatchInfo
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.compose import Composed, Composer
-from pyasynq.core.errors import (
-    ClientClosedError,
-    OptionError,
-    PyasynqError,
-    ResultExpiredError,
-    TaskFailedError,
-)
+from pyasynq.core.errors import ClientClosedError, OptionError, PyasynqError
 from pyasynq.core.flow_info import FlowInfo
-from pyasynq.core.flow_outputs import open_output
-from pyasynq.core.flow_record import FlowRecord
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.options import (
-    DEFAULT_QUEUE,
-    EnqueueOptions,
-    Options,
-    check_all,
-    check_count,
-    check_name,
-    check_timeout,
-    merge,
-)
+from pyasynq.core.options import EnqueueOptions, Options, check_all, check_count, merge
 from pyasynq.core.policy import LARGEST_PAYLOAD
-from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task, check_task
 from pyasynq.runtime.calls import must_await
 from pyasynq.runtime.cleanup import run_to_end
@@ -48,10 +31,6 @@ from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loops import BoundLoop
 
 MAX_PAYLOAD: Final = 1024 * 1024
-
-SHORTEST_PAUSE_S: Final = 0.02
-LONGEST_PAUSE_S: Final = 1
-"""Polling interval while waiting for a result; it doubles. A Python worker notifies earlier."""
 
 
 class Client:
@@ -94,6 +73,7 @@ class Client:
         self._broker: Broker = open_broker(broker, self._clock)
         self._batcher = Batcher(self._broker.creation)
         self._flows = FlowWriter(self._broker, self._middleware, self._compose, self._clock)
+        self._results = Results(self._broker, self._codecs)
         self._bound_loop: BoundLoop | None = None
         self._closed = False
 
@@ -253,48 +233,37 @@ class Client:
     @must_await
     async def result(
         self,
-        info: TaskInfo | str,
+        info: TaskInfo | Step[Any] | str,
         *,
         queue: str | None = None,
         timeout: timedelta | None = None,  # noqa: ASYNC109
     ) -> bytes:
         """Wait until a task is completed and return its result; empty if its handler wrote none.
 
-        A Python worker notifies the client at once; the result of a Go worker is found within a
-        second. The task needs a *retention*; without one its result is deleted with the task. The
-        calls that wait for tasks of a queue share one connection, up to 256 of them.
+        A Python worker notifies the client at once; the result of a Go worker, and that of a step,
+        is found within a second. The task needs a *retention*, unless it is a step; without one its
+        result is deleted with the task. The calls that wait for tasks of a queue share one
+        connection, up to 256 of them.
 
         Args:
-            info: The task, as `enqueue` returned it (only queue and id are used), or its id.
+            info: The task, as `enqueue` returned it (only queue and id are used), or its id; or a
+                step of a flow that was enqueued.
             queue: The queue, if *info* is an id; ``default`` if not given.
             timeout: Longest wait; None waits until the task ends.
 
         Raises:
-            TaskFailedError: If the task was archived.
+            TaskFailedError: If the task was archived, or the step was not run.
             ResultExpiredError: If the task was deleted.
+            FlowNotFoundError: If the flow does not exist, or is no longer kept.
+            StepNotFoundError: If another flow, without this step, was stored with its id before.
             TimeoutError: If the task has not ended in time.
             CodecError: If the result is sealed and cannot be opened here.
-            OptionError: If *info* is not a task or an id, or *timeout* is not a timedelta.
+            OptionError: If *info* is something else, or *timeout* is not a timedelta.
         """
         if (bound_loop := self._loop_elsewhere()) is not None:
             ask = functools.partial(self.result, info, queue=queue, timeout=timeout)
             return await bound_loop.call(ask)
-        queue, task_id = _queue_and_id(info, queue)
-        limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
-        try:
-            async with asyncio.timeout(limit_s):
-                return await self._wait_for_result(queue, task_id)
-        except TimeoutError:
-            msg = f"task {task_id!r} of {queue!r} has not ended in time"
-            raise TimeoutError(msg) from None
-
-    def open_output(self, record: FlowRecord, number: int, output: bytes | None) -> bytes:
-        """Return the result that a step has reported, opened; for `App.result`.
-
-        Raises:
-            CodecError: If it is sealed and cannot be opened here.
-        """
-        return open_output(self._codecs, record, number, output)
+        return await self._results.wait(info, queue, timeout)
 
     async def ping(self) -> None:
         """Return when the broker answers and accepts writes; a replica does not accept them.
@@ -344,18 +313,6 @@ class Client:
             return None
         return bound
 
-    async def _wait_for_result(self, queue: str, task_id: str) -> bytes:
-        pause_s = SHORTEST_PAUSE_S
-        while True:
-            task = await self._broker.results.wait(queue, task_id, longest_s=pause_s)
-            if task is None:
-                raise ResultExpiredError(queue, task_id)
-            if task.state is TaskState.COMPLETED:
-                return self._codecs.open_result(task)
-            if task.state is TaskState.ARCHIVED:
-                raise TaskFailedError(queue, task_id, task.last_error)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
     async def _place(self, task: Task, options: Options) -> TaskInfo:
         """Compose and enqueue *task*; called after all middleware."""
         now = self._clock.now()
@@ -397,17 +354,6 @@ class Client:
             composed if isinstance(composed, PyasynqError) else next(answers) or composed.info()
             for composed in chunk
         ]
-
-
-def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:
-    if isinstance(info, TaskInfo):
-        if queue not in {None, info.queue}:
-            raise OptionError("queue", queue, f"left out, or {info.queue!r} as the task says")
-        return info.queue, info.id
-    if not isinstance(info, str):
-        raise OptionError("info", info, "a TaskInfo (what enqueue returned), or the id of a task")
-    queue = DEFAULT_QUEUE if queue is None else queue
-    return check_name("queue", queue), check_name("info", info)
 
 
 def _check_tasks(tasks: object) -> list[Task]:

@@ -3,8 +3,8 @@
 Each action reads the flow, decides, and writes, unless the flow has changed meanwhile; then again.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -36,7 +36,8 @@ NULL: Final = pack_output("", b"null")
 WAITING_TASKS: Final = frozenset({TaskState.PENDING, TaskState.SCHEDULED, TaskState.RETRY})
 """States of tasks that are deleted when their steps are stopped."""
 
-Decide = Callable[[FlowRecord], FlowChange]
+Decide: TypeAlias = Callable[[FlowRecord], Awaitable[FlowChange]]
+"""Returns how a flow changes; it is asked again if the flow changes meanwhile."""
 
 
 class FlowControl:
@@ -50,7 +51,9 @@ class FlowControl:
         """Let a flow go on at *gate*; see `Client.signal`."""
         output = pack_output("", msgspec.json.encode(value))
 
-        async def signal(record: FlowRecord) -> FlowChange:
+        async def decide(record: FlowRecord) -> FlowChange:
+            if record.state != "running":
+                raise FlowStateError(queue, flow_id, f"it is {record.state}, and awaits no signal")
             number = _number_of(record, gate, gates=True)
             mark = record.marks[number]
             if mark == RUNNING:
@@ -61,17 +64,12 @@ class FlowControl:
                 raise FlowStateError(queue, flow_id, _gate_is_over(gate, mark))
             return FlowChange(moves=moves, outputs={number: output})
 
-        while True:
-            record = await self._read(queue, flow_id)
-            if record.state != "running":
-                raise FlowStateError(queue, flow_id, f"it is {record.state}, and awaits no signal")
-            if await self._broker.flows.change(record, await signal(record)):
-                return
+        await self._change(queue, flow_id, decide)
 
     async def cancel(self, queue: str, flow_id: str, reason: str) -> FlowRecord:
         """Start nothing more of a flow, delete its waiting tasks and stop those that run."""
 
-        def decide(record: FlowRecord) -> FlowChange:
+        async def decide(record: FlowRecord) -> FlowChange:
             if record.state != "running":
                 raise FlowStateError(queue, flow_id, f"it is {record.state}; it does not run")
             moves = cancel(record.spec.nodes, record.marks)
@@ -84,18 +82,20 @@ class FlowControl:
 
     async def retry(self, queue: str, flow_id: str) -> FlowRecord:
         """Run again what has failed in a flow that has ended, and then what comes after it."""
-        while True:
-            record = await self._read(queue, flow_id)
+
+        async def decide(record: FlowRecord) -> FlowChange:
             if record.state not in {"failed", "cancelled"}:
                 reason = f"it is {record.state}; only one that has failed, or was cancelled, can be"
                 raise FlowStateError(queue, flow_id, f"{reason} retried")
-            if await self._broker.flows.change(record, await self._retry(record)):
-                return await self._read(queue, flow_id)
+            return await self._retry(record)
+
+        await self._change(queue, flow_id, decide)
+        return await self._read(queue, flow_id)
 
     async def skip(self, queue: str, flow_id: str, step: str) -> FlowRecord:
         """Go on as if *step* had succeeded, with the result null."""
 
-        def decide(record: FlowRecord) -> FlowChange:
+        async def decide(record: FlowRecord) -> FlowChange:
             number = _number_of(record, step, gates=False)
             if record.state != "running":
                 raise FlowStateError(queue, flow_id, f"it is {record.state}; it does not run")
@@ -149,7 +149,7 @@ class FlowControl:
         """Change a flow as *decide* says; return it as it was before."""
         while True:
             record = await self._read(queue, flow_id)
-            if await self._broker.flows.change(record, decide(record)):
+            if await self._broker.flows.change(record, await decide(record)):
                 return record
 
     async def _read(self, queue: str, flow_id: str) -> FlowRecord:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Self, TypeVar, Unpack
 
 from pyasynq.client.client import MAX_PAYLOAD, Client
-from pyasynq.client.flow import Flow
+from pyasynq.client.flow import Flow, Step
 from pyasynq.client.middleware import ClientMiddleware
 from pyasynq.core.batch import Batch, BatchInfo
 from pyasynq.core.codec import Codec
@@ -90,12 +90,12 @@ class SyncClient:
 
     def result(
         self,
-        info: TaskInfo | str,
+        info: TaskInfo | Step[Any] | str,
         *,
         queue: str | None = None,
         timeout: timedelta | None = None,
     ) -> bytes:
-        """Wait for the result of a task; see `Client.result`."""
+        """Wait for the result of a task or step; see `Client.result`."""
         return self._calls.call(lambda client: client.result(info, queue=queue, timeout=timeout))
 
     def call(self, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:

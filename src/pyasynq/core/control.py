@@ -180,15 +180,19 @@ class RetryIn(Exception):
 
     Attributes:
         delay: Time until the next try; a negative one counts as zero.
+        reason: What becomes the task's last error; empty if nothing was given.
     """
 
     def __init__(self, delay: timedelta, reason: str = "") -> None:
         """Retry after *delay*; *reason* becomes the task's last error.
 
+        Without a reason that error names the delay, and the exception that this one is raised from.
+
         Raises:
             TypeError: If *delay* is not a timedelta.
         """
         self.delay: timedelta = _check_delay(delay)
+        self.reason: str = reason
         super().__init__(reason or f"retry in {delay}")
 
 

@@ -10,6 +10,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.flow import FAILED, STEP_STATES, FlowState, Moves, Node
 from pyasynq.core.flow_info import FlowInfo, StepInfo
 from pyasynq.core.message import instant
+from pyasynq.core.report import Place
 
 FLOW: Final = -1
 """In place of the number of a step: the flow itself."""
@@ -102,6 +103,11 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
         first, times = self.spec.nodes[number].task_id, self.times.get(number, 0) + 1
         taken = {node.task_id for node in self.spec.nodes}
         return next(n for n in count(times) if task_id(first, n) not in taken)
+
+    def place(self, number: int) -> Place:
+        """Return the place of the present task of a step, as its header names it."""
+        times = self.times.get(number, 0)
+        return Place(kind="flow", queue=self.queue, id=self.id, node=number, member=times)
 
     def info(self) -> FlowInfo:
         """Return the flow as users see it."""

@@ -64,6 +64,12 @@ MAX_SET: Final = 1000
 END_NOTICE_TTL_S: Final = 60
 """Seconds for which clients that wait for a result can read that the task has ended."""
 
+FLOW_IDLE_S: Final = 30
+"""Seconds without a change after which servers look at the tasks of a flow.
+
+Go's workers and operators end tasks without a report.
+"""
+
 BATCH_IDLE_S: Final = 60
 """Seconds without a change after which servers go on with a batch in place of its client."""
 

@@ -320,7 +320,8 @@ def _rank(type: str, error: Exception) -> int:
 def error_text(error: BaseException) -> str:
     """Return the text that operators read as the task's last error.
 
-    The text of a group names each different error in it once, with its type and in brackets.
+    The text of a group names each different error in it once, with its type and in brackets. That
+    of a signal without a reason names the error from which it was raised.
 
     Differs:
         The text of Go's errors has their context. Python's often has not, so the type is added,
@@ -328,9 +329,25 @@ def error_text(error: BaseException) -> str:
     """
     if isinstance(error, ExceptionGroup):
         return _group_text(cast("ExceptionGroup[Exception]", error))
-    if type(error).__module__.startswith("pyasynq.core.") and (text := _text(error)):
-        return text
-    return _type_and_text(error)
+    is_ours = type(error).__module__.startswith("pyasynq.core.")
+    text = (is_ours and _text(error)) or _type_and_text(error)
+    cause = _cause_of(error) if is_ours and _lacks_reason(error) else None
+    return text if cause is None else f"{text} after {_type_and_text(cause)}"
+
+
+def _lacks_reason(error: BaseException) -> bool:
+    match error:
+        case RetryIn(reason="") | SkipRetry(args=()):
+            return True
+        case _:
+            return False
+
+
+def _cause_of(error: BaseException) -> BaseException | None:
+    """Return the error from which, or while which was handled, *error* was raised."""
+    if error.__cause__ is not None or error.__suppress_context__:
+        return error.__cause__
+    return error.__context__
 
 
 def class_and_place(error: BaseException) -> str:

@@ -64,8 +64,8 @@ class FlowInspector(Reader):
     async def cancel_flow(self, queue: str, flow_id: str) -> FlowInfo:
         """Start nothing more of a flow, and return it.
 
-        Its waiting tasks are deleted. Those that run are cancelled, as `Inspector.cancel` does: a
-        cancelled run fails, and the task is retried if it has retries left.
+        Its waiting tasks are deleted. Those that run are stopped, as `Inspector.cancel` does, and
+        then deleted, too; workers of Go and of earlier versions retry them if retries are left.
 
         Raises:
             FlowNotFoundError: If there is no such flow.
@@ -93,7 +93,7 @@ class FlowInspector(Reader):
     async def skip_step(self, queue: str, flow_id: str, step: str) -> FlowInfo:
         """Let a flow go on as if *step*, which has not ended, had succeeded; return the flow.
 
-        Its result is null. If its task waits, it is deleted; if it runs, it is cancelled.
+        Its result is null. Its task is stopped if it runs, and deleted.
 
         Raises:
             FlowNotFoundError: If there is no such flow.

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +12,7 @@ from pyasynq.broker import Broker, Container
 from pyasynq.core.info import QueueInfo, ServerInfo, TaskInfo, WorkerInfo
 from pyasynq.core.json_form import text_of
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
+from pyasynq.inspector import Inspector
 
 NEAR: Final = 250
 """Pending tasks among which the place of one is looked for."""
@@ -57,28 +59,60 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-async def position_of(broker: Broker, task: TaskInfo) -> int | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """One task, with what it waits for.
+
+    Attributes:
+        task: The task.
+        queue: Its queue.
+        servers: All servers.
+        position: Number of tasks that run before it; None if it does not wait, or very many do.
+    """
+
+    task: TaskInfo
+    queue: QueueInfo
+    servers: Sequence[ServerInfo]
+    position: int | None
+
+    @property
+    def worker(self) -> tuple[ServerInfo, WorkerInfo] | None:
+        """The server that runs it, and what it says about the run."""
+        for server in self.servers:
+            for worker in server.active_workers:
+                if (worker.queue, worker.task_id) == (self.task.queue, self.task.id):
+                    return server, worker
+        return None
+
+
+async def read_detail(broker: Broker, inspector: Inspector, queue: str, task_id: str) -> Detail:
+    """Read the task *task_id* of *queue*, its queue, and who runs it.
+
+    Raises:
+        QueueNotFoundError: If there is no such queue.
+        TaskNotFoundError: If the queue has no such task.
+        PoisonError: If the stored task cannot be decoded.
+        BrokerError: If the broker does not answer.
+    """
+    task = await inspector.task_info(queue, task_id)
+    return Detail(
+        task=task,
+        queue=await inspector.queue_info(queue, memory=False),
+        servers=await inspector.servers(),
+        position=await _position(broker, task) if task.state is TaskState.PENDING else None,
+    )
+
+
+async def _position(broker: Broker, task: TaskInfo) -> int | None:
     """Return how many pending tasks run before *task*; None if there are very many."""
     container = Container(queue=task.queue, state=TaskState.PENDING)
     page = await broker.inspection.tasks(container, 0, NEAR)
     return next((n for n, it in enumerate(page.tasks) if it.id == task.id), None)
 
 
-def find_worker(
-    task: TaskInfo, servers: Sequence[ServerInfo]
-) -> tuple[ServerInfo, WorkerInfo] | None:
-    """Return the server that runs *task*, and what it says about the run."""
-    for server in servers:
-        for worker in server.active_workers:
-            if (worker.queue, worker.task_id) == (task.queue, task.id):
-                return server, worker
-    return None
-
-
-def reasons(
-    task: TaskInfo, queue: QueueInfo, servers: Sequence[ServerInfo], position: int | None
-) -> Iterator[Reason]:
-    """Yield why *task* is not running."""
+def reasons(detail: Detail) -> Iterator[Reason]:
+    """Yield why a task is not running."""
+    task = detail.task
     match task.state:
         case TaskState.ACTIVE:
             if task.is_orphaned:
@@ -97,8 +131,8 @@ def reasons(
             text = f"it waits in group {task.group!r} until the group is ready"
             yield Reason(code="group", text=text)
         case TaskState.PENDING:
-            yield _place(position)
-    yield from _blocked(queue, servers)
+            yield _place(detail.position)
+    yield from _blocked(detail.queue, detail.servers)
 
 
 def _place(position: int | None) -> Reason:
@@ -123,8 +157,9 @@ def _blocked(queue: QueueInfo, servers: Sequence[ServerInfo]) -> Iterator[Reason
         yield Reason(code="all-slots-busy", text=f"all {slots} slots of its workers are busy")
 
 
-def timeline(task: TaskInfo, worker: WorkerInfo | None) -> list[Moment]:
-    """Return what happened to *task* and what will, in order, as far as it is known."""
+def timeline(detail: Detail) -> list[Moment]:
+    """Return what happened to a task and what will, in order, as far as it is known."""
+    task, (_, worker) = detail.task, detail.worker or (None, None)
     moments = [
         Moment(at=it.failed_at, what="failed", detail=f"try {it.retried + 1}: {it.error}")
         for it in task.attempts

@@ -47,11 +47,11 @@ class FailureCount:
         for state in states:
             await self._look_at(queue, state)
 
-    async def look_at_all(self) -> None:
-        """Count the failed tasks of all queues."""
+    async def look_at_all(self, states: Sequence[TaskState] = FAILED) -> None:
+        """Count the tasks of all queues in *states*, until enough were looked at."""
         for queue in await self._inspector.queues():
             try:
-                await self.look_at(queue)
+                await self.look_at(queue, states)
             except QueueNotFoundError:  # it was removed meanwhile
                 continue
 

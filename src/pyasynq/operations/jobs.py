@@ -19,9 +19,10 @@ from pyasynq.core.errors import (
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 from pyasynq.inspector import Inspector
 from pyasynq.inspector.actions import BATCH, Actions, Choose
+from pyasynq.operations.audit import Audit
 from pyasynq.operations.concurrency import gather
 from pyasynq.operations.finder import Finder, Place
-from pyasynq.operations.permissions import Permission
+from pyasynq.operations.permissions import Permission, Principal
 from pyasynq.operations.search import Query
 from pyasynq.runtime.loggers import get_logger
 
@@ -127,11 +128,14 @@ MOVES: Final[Mapping[Permission, Move]] = {
 class Jobs:
     """Begins, lists and stops jobs; they go on if nobody looks, and end with the process."""
 
-    def __init__(self, inspector: Inspector, actions: Actions, finder: Finder) -> None:
-        """Change tasks by *inspector* and *actions*."""
+    def __init__(
+        self, inspector: Inspector, actions: Actions, finder: Finder, audit: Audit
+    ) -> None:
+        """Change tasks by *inspector* and *actions*; write to *audit* what begins and ends."""
         self._inspector = inspector
         self._actions = actions
         self._finder = finder
+        self._audit = audit
         self._jobs: dict[str, Job] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._stopping: set[str] = set()
@@ -152,12 +156,9 @@ class Jobs:
         return job
 
     def begin(
-        self,
-        job: Job,
-        work: Callable[[Job], Awaitable[object]],
-        finish: Callable[[Job], Awaitable[object]],
+        self, job: Job, principal: Principal, work: Callable[[Job], Awaitable[object]]
     ) -> Job:
-        """Begin *job*, which is done by *work*; call *finish* at its end.
+        """Begin *job*, which *work* does for *principal*.
 
         Raises:
             TooManyJobsError: If too many jobs run.
@@ -167,10 +168,16 @@ class Jobs:
         self._jobs[job.id] = job
         for old in [it for it in self._jobs if it not in self._running][:-KEPT]:
             del self._jobs[old]
-        task = asyncio.create_task(self._run(job, work, finish), name=f"pyasynq {job.action}")
+        name = f"pyasynq {job.action}"
+        task = asyncio.create_task(self._run(job, principal, work), name=name)
         self._running[job.id] = task
         task.add_done_callback(lambda _: self._running.pop(job.id, None))
         return job
+
+    async def wait(self, job: Job) -> None:
+        """Return when *job* has ended."""
+        if (running := self._running.get(job.id)) is not None:
+            await asyncio.wait([running])
 
     def stop(self, job_id: str) -> Job:
         """Stop a job after its present batch; what is done stays done."""
@@ -188,13 +195,11 @@ class Jobs:
             await asyncio.wait(jobs)
 
     async def _run(
-        self,
-        job: Job,
-        work: Callable[[Job], Awaitable[object]],
-        finish: Callable[[Job], Awaitable[object]],
+        self, job: Job, principal: Principal, work: Callable[[Job], Awaitable[object]]
     ) -> None:
         status: Status = "failed"
         try:
+            await self._write(job, principal, "begun")
             await work(job)
             status = "done"
         except _Stopped:
@@ -210,7 +215,15 @@ class Jobs:
         finally:
             job.status, job.ended = status, datetime.now(UTC)
             self._stopping.discard(job.id)
-            await finish(job)
+            await self._write(job, principal, status)
+
+    async def _write(self, job: Job, principal: Principal, outcome: str) -> None:
+        """Write to the audit how far *job* is, unless it only counts."""
+        if not job.dry_run:
+            count, why = job.done, job.error or ""
+            await self._audit.write(
+                principal, job.action, job.q, count=count, outcome=outcome, detail=why
+            )
 
     def _check_stop(self, job: Job) -> None:
         if job.id in self._stopping:

@@ -43,7 +43,7 @@ class Services:
         self.payloads: Payloads = Payloads(redact)
         self.finder: Finder = Finder(self.broker, self.actions, self.payloads)
         self.audit: Audit = Audit(self.broker)
-        self.jobs: Jobs = Jobs(self.inspector, self.actions, self.finder)
+        self.jobs: Jobs = Jobs(self.inspector, self.actions, self.finder, self.audit)
         self.sampler: Sampler = Sampler(self.broker, self.inspector)
 
     async def aclose(self) -> None:

@@ -68,9 +68,8 @@ class ServerActors:
         self._config = config
         self._service = service
         self._outages = OutageLog(broker.name)
-        clock, outages = config.clock, self._outages
         self.completer: Completer = Completer(
-            broker.work, clock=clock, outages=outages, on_written=self._on_written
+            broker.work, clock=config.clock, outages=self._outages, on_written=self._on_written
         )
         self.runner: Runner = Runner(
             handler,
@@ -80,7 +79,7 @@ class ServerActors:
             flows=broker.flows if broker.supports("flows") else None,
         )
         self.processor: Processor = Processor(
-            self.runner, broker.work, self.completer, config, outages
+            self.runner, broker.work, self.completer, config, self._outages
         )
         self.heartbeater: Heartbeater = self._heartbeater(broker)
         self.notifier: Notifier = Notifier(config.hooks)
@@ -95,14 +94,7 @@ class ServerActors:
             on_stop=on_stop,
         )
         self.controller: Controller = self._controller(broker)
-        self.subscriber: Subscriber = Subscriber(
-            broker.registry,
-            self.runner.cancel,
-            on_control=self.controller.wake,
-            on_vacancy=self.queues.look,
-            clock=clock,
-            outages=outages,
-        )
+        self.subscriber: Subscriber = self._subscriber(broker)
         self.historians: list[Historian] = self._historians(broker)
         self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
         for actor in (self.heartbeater, self.controller, *self.historians, *self.health_checkers):
@@ -135,6 +127,16 @@ class ServerActors:
             port=broker.control if broker.supports("control") else None,
             inspection=broker.inspection,
             config=self._config,
+            outages=self._outages,
+        )
+
+    def _subscriber(self, broker: Broker) -> Subscriber:
+        return Subscriber(
+            broker.registry,
+            self.runner.cancel,
+            on_control=self.controller.wake,
+            on_vacancy=self.queues.look,
+            clock=self._config.clock,
             outages=self._outages,
         )
 

@@ -15,13 +15,14 @@ from pyasynq.server.config import Config
 from pyasynq.server.groups.aggregator import Aggregator
 from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.run.processor import Processor
+from pyasynq.server.upkeep import batch_recoverer, flow_recoverer, recoverer
 from pyasynq.server.upkeep.batch_recoverer import BatchRecoverer
 from pyasynq.server.upkeep.courier import Courier
 from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.maintainer import Maintainer, Worker
-from pyasynq.server.upkeep.recoverer import REST_S, Recoverer
+from pyasynq.server.upkeep.recoverer import Recoverer
 
 OnWritten: TypeAlias = Callable[[Lease, Verdict], None]
 
@@ -84,13 +85,19 @@ class QueueActors:
     def _workers(self, config: Config) -> Iterator[tuple[Job, Worker]]:
         """Yield what does each job."""
         yield Job.FORWARD, Worker(actor=self.forwarder)
-        yield Job.RECOVER, Worker(actor=self.recoverer, rest_s=REST_S)
+        yield Job.RECOVER, Worker(actor=self.recoverer, rest_s=recoverer.REST_S)
         rest_s = config.janitor_interval.total_seconds()
         yield Job.TRIM, Worker(actor=self.janitor, rest_s=rest_s)
         if self.courier is not None:
             yield Job.DELIVER, Worker(actor=self.courier)
         if self.reclaimer is not None:
             yield Job.RECLAIM, Worker(actor=self.reclaimer)
+        if self.flow_recoverer is not None:
+            rest_s = flow_recoverer.REST_S
+            yield Job.LOOK_AFTER, Worker(actor=self.flow_recoverer, rest_s=rest_s)
+        if self.batch_recoverer is not None:
+            rest_s = batch_recoverer.REST_S
+            yield Job.REPAIR, Worker(actor=self.batch_recoverer, rest_s=rest_s)
 
     def __iter__(self) -> Iterator[Actor]:
         """Yield the actors."""

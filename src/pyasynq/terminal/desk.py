@@ -1,42 +1,15 @@
 """What all pages share: the broker, the operator, and whether the broker answers."""
 
-import asyncio
 import getpass
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
 
-from pyasynq.core.errors import BrokerUnavailableError, PyasynqError
-from pyasynq.operations.concurrency import gather
+from pyasynq.core.errors import PyasynqError
 from pyasynq.operations.jobs import Job, new_job
 from pyasynq.operations.permissions import Permission, Principal, Role
 from pyasynq.operations.search import Query, parse
 from pyasynq.operations.services import Services
-
-T = TypeVar("T")
-
-AT_ONCE: Final = 16
-"""Calls that run together if an action is for several things."""
-
-NAMED: Final = 10
-"""Targets of an action that the audit names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What an action did.
-
-    Attributes:
-        done: Number of things that were changed.
-        refused: Number of those that refused.
-        why: Why the first of them did.
-    """
-
-    done: int
-    refused: int
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,38 +62,6 @@ class Desk:
             return f"nothing can be changed while {self.services.broker.name} does not answer"
         return None
 
-    async def act(
-        self,
-        action: str,
-        items: Sequence[T],
-        call: Callable[[T], Awaitable[object]],
-        name: Callable[[T], str],
-    ) -> Outcome:
-        """Call *call* for each of *items*, and write *action* to the audit with their names.
-
-        Raises:
-            BrokerUnavailableError: If the broker does not answer.
-        """
-        refusals: list[str] = []
-
-        async def try_one(item: T) -> None:
-            try:
-                await call(item)
-            except BrokerUnavailableError:
-                raise
-            except PyasynqError as error:
-                refusals.append(str(error))
-
-        await gather(AT_ONCE, items, try_one)
-        done = len(items) - len(refusals)
-        why = refusals[0] if refusals else ""
-        target = ", ".join(map(name, items[:NAMED]))
-        if more := items[NAMED:]:
-            target += f" and {len(more)} more"
-        outcome = "done" if done else "refused"
-        await self._write(action, target, count=done, outcome=outcome, detail=why)
-        return Outcome(done=done, refused=len(refusals), why=why)
-
     # -- all tasks that match ----------------------------------------------------------------------
 
     @property
@@ -140,8 +81,12 @@ class Desk:
         return await self._run(job, parse(line))
 
     async def change(self, action: Permission, line: str) -> Job:
-        """Do *action* to all tasks that match *line*; return when that is done or was stopped."""
-        await self._write(action, line, count=0, outcome="begun")
+        """Do *action* to all tasks that match *line*; return when that is done or was stopped.
+
+        Raises:
+            SearchError: If *line* cannot be read.
+            TooManyJobsError: If too many jobs run.
+        """
         return await self._run(new_job(action, line, self.principal.name), parse(line))
 
     def stop_counting(self, line: str) -> None:
@@ -151,27 +96,10 @@ class Desk:
                 self.services.jobs.stop(job.id)
 
     async def _run(self, job: Job, query: Query) -> Job:
-        ended = asyncio.Event()
-
-        async def work(job: Job) -> None:
-            await self.services.jobs.change(job, query, None)
-
-        async def finish(job: Job) -> None:
-            if not job.dry_run:
-                status, why = job.status, job.error or ""
-                await self._write(job.action, job.q, count=job.done, outcome=status, detail=why)
-            ended.set()
-
-        self.services.jobs.begin(job, work, finish)
-        await ended.wait()
+        jobs = self.services.jobs
+        jobs.begin(job, self.principal, lambda job: jobs.change(job, query, None))
+        await jobs.wait(job)
         return job
-
-    async def _write(
-        self, action: str, target: str, *, count: int, outcome: str, detail: str = ""
-    ) -> None:
-        await self.services.audit.write(
-            self.principal, action, target, count=count, outcome=outcome, detail=detail
-        )
 
 
 def _user() -> str:

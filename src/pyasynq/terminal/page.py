@@ -206,16 +206,18 @@ class Page(Screen[None], inherit_bindings=False):
 
     async def _do(self, request: Request[Any]) -> None:
         try:
-            items, call = request.items, request.call
-            outcome = await self.desk.act(request.action, items, call, request.name)
+            outcome = await self.desk.services.audit.act_on_each(
+                self.desk.principal, request.action, request.items, request.call, request.name
+            )
         except PyasynqError as error:
             self.say(str(error), is_bad=True)
             return
         if outcome.done:
-            done = request.name(items[0]) if len(items) == 1 else f"{outcome.done:,}"
+            is_one = len(request.items) == 1
+            done = request.name(request.items[0]) if is_one else f"{outcome.done:,}"
             self.say(request.done.replace("{}", done))
         if outcome.refused:
-            self.say(f"{outcome.refused} refused: {outcome.why}", is_bad=True)
+            self.say(f"{len(outcome.refused)} refused: {outcome.why}", is_bad=True)
         self.read_soon()
 
     def change_matching(self, action: Permission, line: str) -> None:

@@ -1,8 +1,7 @@
 """What happened to this task, and why does it wait?"""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
@@ -12,9 +11,9 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
 from pyasynq.core.errors import PyasynqError
-from pyasynq.core.info import QueueInfo, ServerInfo, TaskInfo, WorkerInfo
-from pyasynq.core.states import TaskState
+from pyasynq.core.info import TaskInfo
 from pyasynq.operations import details
+from pyasynq.operations.details import Detail
 from pyasynq.operations.payloads import Payloads
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
@@ -26,28 +25,6 @@ MOST_CHARACTERS: Final = 20_000
 """Characters of a payload or result that are shown."""
 
 ACTIONS: Final = ("run", "archive", "cancel", "delete")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
-    """One task, with what it waits for.
-
-    Attributes:
-        task: The task.
-        queue: Its queue.
-        servers: All servers.
-        position: Number of tasks that run before it; None if it does not wait, or very many do.
-    """
-
-    task: TaskInfo
-    queue: QueueInfo
-    servers: Sequence[ServerInfo]
-    position: int | None
-
-    @property
-    def worker(self) -> tuple[ServerInfo, WorkerInfo] | None:
-        """The server that runs it, and what it says about the run."""
-        return details.find_worker(self.task, self.servers)
 
 
 class TaskPage(Page):
@@ -81,15 +58,9 @@ class TaskPage(Page):
     async def load(self) -> None:
         """Read the task, its queue, and who runs it."""
         services = self.desk.services
-        task = await services.inspector.task_info(self._queue, self._task_id)
-        is_pending = task.state is TaskState.PENDING
-        detail = Detail(
-            task=task,
-            queue=await services.inspector.queue_info(self._queue, memory=False),
-            servers=await services.inspector.servers(),
-            position=await details.position_of(services.broker, task) if is_pending else None,
-        )
-        self._found = task
+        broker, inspector = services.broker, services.inspector
+        detail = await details.read_detail(broker, inspector, self._queue, self._task_id)
+        self._found = detail.task
         self.put("task", describe(detail, services.payloads, datetime.now(UTC)))
 
     def show_missing(self, error: PyasynqError) -> None:
@@ -135,7 +106,7 @@ def _parts(detail: Detail, payloads: Payloads, now: datetime) -> Iterator[tuple[
 
 
 def _reasons(detail: Detail, now: datetime) -> Text:
-    found = details.reasons(detail.task, detail.queue, detail.servers, detail.position)
+    found = details.reasons(detail)
     lines = [it.text + (f", {texts.ago(it.at, now)}" if it.at else "") for it in found]
     return Text(texts.safe("\n".join(lines), lines=True))
 
@@ -170,9 +141,8 @@ def _facts(facts: Mapping[str, str]) -> Text:
 
 
 def _timeline(detail: Detail, now: datetime) -> Text:
-    found = detail.worker
     text = Text()
-    for moment in details.timeline(detail.task, found[1] if found else None):
+    for moment in details.timeline(detail):
         text.append(f"{texts.instant(moment.at)}  ", "dim").append(f"{moment.what:<10}")
         text.append(f"{texts.ago(moment.at, now):>10}  ", "dim")
         text.append(f"{texts.safe(moment.detail)}\n")

@@ -1,6 +1,6 @@
 """Which tasks? A search line, what it finds, and actions on selected tasks or on all that match."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
@@ -12,13 +12,13 @@ from textual.widgets import Input
 
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.run_stats import OTHER
 from pyasynq.core.states import TaskState
 from pyasynq.operations.finder import Found, Position
+from pyasynq.operations.known import read_known
 from pyasynq.operations.payloads import preview
 from pyasynq.operations.permissions import Permission
 from pyasynq.operations.search import STATES, SearchError, parse
-from pyasynq.operations.suggestions import Known, suggest
+from pyasynq.operations.suggestions import suggest
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.keys import shortcut
@@ -93,24 +93,11 @@ class LineSuggester(Suggester):
     async def get_suggestion(self, value: str) -> str | None:
         """Return *value* with its last term completed; None if there is nothing to add."""
         try:
-            found = suggest(value, len(value), await self._known(value))
+            found = suggest(value, len(value), await read_known(self._desk.services, value))
         except PyasynqError:  # the page says that the broker does not answer
             return None
         lines = (f"{value[: found.start]}{item.text}" for item in found.items)
         return next((it for it in lines if it.startswith(value) and it != value), None)
-
-    async def _known(self, line: str) -> Known:
-        services = self._desk.services
-        rows = await services.sampler.queue_rows()
-        types: Iterable[str] = ()
-        if "type:" in line and services.broker.supports("history"):
-            types = [it.type for it in await services.inspector.type_stats() if it.type != OTHER]
-        return Known(
-            states={it.value: sum(row[it.value] for row in rows.values()) for it in STATES},
-            queues={queue: row["size"] for queue, row in rows.items()},
-            types=types,
-            groups=(),
-        )
 
 
 class TasksPage(Page):

@@ -1,5 +1,7 @@
 """Read the keys of Redis, in tests."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pkgutil import iter_modules
@@ -54,6 +56,18 @@ async def listed(r: Redis, key: str) -> list[str]:
     """Return the ids in a list, the next to run first."""
     members = cast("list[bytes]", await r.lrange(key, 0, -1))
     return [member.decode() for member in reversed(members)]
+
+
+@asynccontextmanager
+async def broken(r: Redis, key: str) -> AsyncGenerator[None]:
+    """Have *key* of a type that no key of ours has while the block runs."""
+    before = await r.dump(key)
+    await r.delete(key)
+    await r.xadd(key, {"a": "wrong type"})
+    yield
+    await r.delete(key)
+    if before is not None:
+        await r.restore(key, 0, before)
 
 
 async def scored(r: Redis, key: str) -> dict[str, float]:

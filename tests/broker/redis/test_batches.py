@@ -12,7 +12,15 @@ from pyasynq.core.batch import BatchPlan
 from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.policy import BATCH_IDLE_S, MAX_TASKS
 from pyasynq.core.verdict import DONE
-from tests.broker.redis.stored_keys import ACTIVE, LOCK_KEY, PENDING, everything, listed, scored
+from tests.broker.redis.stored_keys import (
+    ACTIVE,
+    LOCK_KEY,
+    PENDING,
+    broken,
+    everything,
+    listed,
+    scored,
+)
 from tests.broker.test_counted_batches import a_member, reported
 from tests.support.factories import (
     LOCK,
@@ -248,15 +256,10 @@ async def test_a_broken_record_keeps_no_member_from_ending(
     end: str, broker: RedisBroker, r: Redis
 ) -> None:
     lease, _ = await started(broker, 2)
-    key = f"asynq:{{q}}:{end}"
-    before = await r.dump(key)
-    await r.set(key, "wrong type") if end != "batch_ended:b" else await r.rpush(key, "wrong type")
-    assert await settle(broker, lease, reported(DONE, 0)) is True
-    (letter,) = await broker.mail.letters("q", 0, 9)
+    async with broken(r, f"asynq:{{q}}:{end}"):
+        assert await settle(broker, lease, reported(DONE, 0)) is True
+        (letter,) = await broker.mail.letters("q", 0, 9)
     assert (letter.to_queue, letter.task_id) == ("q", "b")
-    await r.delete(key)
-    if before is not None:
-        await r.restore(key, 0, before)
     await r.zadd(keys.mail("q"), {letter.id: 0})
     assert (await broker.mail.deliver("q")).delivered == 1
     info = await broker.batches.read("q", "b")

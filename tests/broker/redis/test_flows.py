@@ -8,7 +8,7 @@ from pyasynq.broker.redis import RedisBroker, keys
 from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.flow import cancel
 from pyasynq.core.flow_record import FlowChange
-from tests.broker.redis.stored_keys import scored
+from tests.broker.redis.stored_keys import broken, scored
 from tests.support.factories import ids, settle, take
 from tests.support.flow_model import StepShape
 from tests.support.flows import (
@@ -40,13 +40,9 @@ async def test_a_step_ends_beside_a_key_of_a_wrong_type_and_its_report_waits(
 ) -> None:
     await open_flow(broker, a_flow(*CHAIN))
     (lease,) = await take(broker)
-    before = await r.dump(key)
-    await r.set(key, "wrong type")
-    assert await settle(broker, lease, ending(lease)) is True
-    assert isinstance((await broker.mail.deliver("q")).error, BrokerError)
-    await r.delete(key)
-    if before is not None:
-        await r.restore(key, 0, before)
+    async with broken(r, key):
+        assert await settle(broker, lease, ending(lease)) is True
+        assert isinstance((await broker.mail.deliver("q")).error, BrokerError)
     await make_due(r)
     assert (await broker.mail.deliver("q")).delivered == 1
     assert await marks_of(broker) == "srw"

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from pyasynq.broker import Job, News, Vacancy
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.policy import BATCH_IDLE_S, FLOW_IDLE_S
 from pyasynq.core.verdict import DONE
 from tests.broker.redis.stored_keys import (
     ACTIVE,
@@ -482,6 +483,10 @@ async def test_a_key_of_a_wrong_type_is_not_released(broker: RedisBroker, r: Red
         (f"{Q}mail", Job.DELIVER),
         (f"{Q}aggregation_sets", Job.RECLAIM),
         (f"{Q}group_search", Job.RECLAIM),
+        (f"{Q}flows", Job.LOOK_AFTER),
+        (f"{Q}flows_ended", Job.LOOK_AFTER),
+        (f"{Q}flow_timers", Job.LOOK_AFTER),
+        (f"{Q}batches", Job.REPAIR),
     ],
 )
 async def test_a_job_whose_key_has_a_wrong_type_is_due_and_no_other(
@@ -527,6 +532,37 @@ async def test_a_look_finds_sets_that_nobody_holds_and_a_search_that_is_due(
     assert Job.RECLAIM not in (await broker.upkeep.look("q", server_id="me")).due
     await r.zadd(f"{Q}aggregation_sets", {f"{GROUP}:{UUID}": 1})
     assert Job.RECLAIM in (await broker.upkeep.look("q", server_id="me")).due
+
+
+@pytest.mark.parametrize(
+    ("key", "age_s", "jobs"),
+    [
+        ("flows", FLOW_IDLE_S - 10, set()),
+        ("flows", FLOW_IDLE_S, {Job.LOOK_AFTER}),
+        ("flows_ended", -10, set()),
+        ("flows_ended", 0, {Job.LOOK_AFTER}),
+        ("flow_timers", -10, set()),
+        ("flow_timers", 0, {Job.LOOK_AFTER}),
+        ("batches", BATCH_IDLE_S - 10, set()),
+        ("batches", BATCH_IDLE_S, {Job.REPAIR}),
+    ],
+)
+async def test_a_look_finds_flows_and_batches_that_need_care(
+    key: str, age_s: int, jobs: set[Job], broker: RedisBroker, r: Redis
+) -> None:
+    await broker.groups.reclaim("q")
+    await r.zadd(f"{Q}{key}", {"-1:id": now_s() - age_s, "-1:later": FUTURE_S})
+    assert (await broker.upkeep.look("q", server_id="me")).due == jobs
+
+
+async def test_the_next_look_is_when_the_time_of_a_flow_is_over(
+    broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
+    over_s = now_s() + 100
+    await r.zadd(f"{Q}flow_timers", {"-1:id": over_s})
+    next_in_s = (await broker.upkeep.look("q", server_id="me")).next_in_s
+    assert next_in_s is not None
+    assert over_s - next_in_s in lapse
 
 
 @pytest.mark.parametrize("score", ["-inf", "inf", "1e300"])

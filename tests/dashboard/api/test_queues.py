@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from pyasynq.broker import Broker
+from pyasynq.operations import jobs
 from tests.support.factories import a_grouped, a_pending, enqueue, one_of_each
 from tests.support.waiting import wait_until
 
@@ -54,6 +55,16 @@ async def test_a_queue_is_deleted_with_its_tasks_only_by_force(
         return (await http.get(f"{API}/queue", params={"queue": "q"})).status_code == 404
 
     await wait_until(is_gone)
+
+
+async def test_a_deletion_that_cannot_begin_is_not_in_the_audit(
+    http: httpx.AsyncClient, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enqueue(broker, a_pending("1"))
+    monkeypatch.setattr(jobs, "MOST_RUNNING", 0)
+    refused = await http.post(f"{API}/queues/delete", json={"queue": "q", "force": True})
+    assert refused.status_code == 429
+    assert (await get(http, "/audit"))["items"] == []
 
 
 async def test_a_queue_with_running_tasks_is_not_deleted(

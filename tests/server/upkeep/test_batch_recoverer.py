@@ -1,6 +1,7 @@
 """What clients have left of tasks that are created together is done by a server, which says so."""
 
 import logging
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from pyasynq.core.batch import BatchInfo, BatchPlan
 from pyasynq.core.compose import Plan
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.runtime.clock import Clock
-from pyasynq.server.upkeep.batch_recoverer import PERIOD_S, BatchRecoverer
+from pyasynq.server.upkeep.batch_recoverer import BatchRecoverer
 
 
 class ScriptedPort:
@@ -61,7 +62,7 @@ async def step(
 
 
 async def test_nothing_is_said_of_a_queue_in_order(caplog: pytest.LogCaptureFixture) -> None:
-    assert await step(caplog, BatchRepair(released=0, discarded=0)) == ([PERIOD_S], [])
+    assert await step(caplog, BatchRepair(released=0, discarded=0)) == ([math.inf], [])
 
 
 async def test_what_is_released_and_deleted_is_logged(caplog: pytest.LogCaptureFixture) -> None:

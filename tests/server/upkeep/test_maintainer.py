@@ -171,6 +171,21 @@ async def test_one_of_several_servers_does_the_upkeep(redis_url: str, r: Redis) 
         assert [await r.get(KEY)] == in_charge
 
 
+async def test_only_the_server_in_charge_looks_after_flows_and_batches(
+    redis_url: str, r: Redis
+) -> None:
+    first, second = Server(redis_url, server_id="first"), Server(redis_url, server_id="second")
+    async with first.running(Handler()):
+        await wait_until(lambda: first_queue_of(first).maintainer.is_in_charge)
+        async with second.running(Handler()):
+            await r.zadd("asynq:{default}:flow_timers", {"-1:gone": 1})
+            await r.zadd("asynq:{default}:batches", {"gone": 1})
+            await wait_until(lambda: _recoveries(first) == [1, 1])
+            await first_queue_of(second).maintainer.step()
+            assert _recoveries(second) == [0, 0]
+    assert await r.exists("asynq:{default}:flow_timers", "asynq:{default}:batches") == 0
+
+
 async def test_a_due_task_runs_although_another_server_does_the_upkeep(
     client: Client, redis_url: str
 ) -> None:
@@ -222,6 +237,14 @@ async def test_a_server_that_lost_the_upkeep_while_it_slept_does_no_more(
         await r.set(KEY, "another", ex=60)
         await wait_until(lambda: not maintainer.is_in_charge)
         assert await r.get(KEY) == b"another"
+
+
+def _recoveries(server: Server) -> list[int]:
+    """Return how often the server has looked after flows, and after batches."""
+    actors = first_queue_of(server)
+    assert actors.flow_recoverer is not None
+    assert actors.batch_recoverer is not None
+    return [actors.flow_recoverer.steps.count, actors.batch_recoverer.steps.count]
 
 
 async def _stay(server: Server) -> None:

@@ -26,6 +26,12 @@ class Job(StrEnum):
     DELIVER = "deliver"
     """Create tasks in other queues: `MailPort.deliver`."""
 
+    LOOK_AFTER = "look_after"
+    """Take on flows that are over their time or idle: `FlowPort.look_after`."""
+
+    REPAIR = "repair"
+    """Go on with batches whose clients have gone: `BatchPort.repair`."""
+
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to do for a queue.

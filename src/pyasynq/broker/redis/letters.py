@@ -165,7 +165,7 @@ def report_of_refusal(body: MailBody, answer: int) -> ReportBody | None:
 def log_refusal(entry: Entry, answer: int) -> None:
     """Log why *entry*, which follows a task, was not carried out; nobody waits for the answer."""
     if isinstance(entry, Report):
-        log_missing_record(entry.place.kind, entry.place.queue, entry.place.id)
+        log_answer_to_report(entry.place.kind, entry.place.queue, entry.place.id, answer)
     else:
         log_refused_task(entry.message.queue, entry.message.id, answer)
 
@@ -180,6 +180,11 @@ def log_refused_task(queue: str, task_id: str, answer: int) -> None:
     )
 
 
-def log_missing_record(kind: Kind, queue: str, record_id: str) -> None:
-    """Log that a task has ended which is part of something that is gone."""
-    log.warning("a task of the %s %s has ended, but %r no longer has it", kind, record_id, queue)
+def log_answer_to_report(kind: Kind, queue: str, record_id: str, answer: int) -> None:
+    """Log what a record has not taken of a report: see *answer* in ``shared/receive.lua``."""
+    if answer == 0:
+        text = "a task of the %s %s has ended, but %r no longer has it"
+        log.warning(text, kind, record_id, queue)
+    elif answer < 0:
+        text = "%d task(s) were added to the %s %s of %r, but not created: their locks are held"
+        log.warning(text, -answer, kind, record_id, queue)

@@ -23,7 +23,7 @@ from pyasynq.broker.redis.letters import (
     MailBody,
     ReportBody,
     describe,
-    log_missing_record,
+    log_answer_to_report,
     log_refused_task,
     read_letters,
     report_of_refusal,
@@ -226,8 +226,7 @@ class _Sending:
         if isinstance(answer, BrokerError):
             self.error = answer
             return
-        if not answer:
-            log_missing_record(body.kind, body.queue, body.id)
+        log_answer_to_report(body.kind, body.queue, body.id, answer)
         self.sent.append(letter.id)
 
 

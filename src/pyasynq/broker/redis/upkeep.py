@@ -10,7 +10,15 @@ from pyasynq.broker.redis import keys, pipeline, shared_keys
 from pyasynq.broker.redis.connection import CommandArg, Driver
 from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.broker.redis.scripts import Script
-from pyasynq.core.policy import ARCHIVE_S, IN_CHARGE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
+from pyasynq.core.policy import (
+    ARCHIVE_S,
+    BATCH_IDLE_S,
+    FLOW_IDLE_S,
+    IN_CHARGE_S,
+    MAX_BYTES,
+    MAX_TASKS,
+    MOST_ARCHIVED,
+)
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 
@@ -49,10 +57,16 @@ class RedisUpkeep:
             mail=keys.mail(queue),
             aggregation_sets=keys.aggregation_sets(queue),
             search=keys.group_search(queue),
+            flows=keys.flows(queue),
+            flows_ended=keys.ended_flows(queue),
+            flow_timers=keys.flow_timers(queue),
+            batches=keys.batches(queue),
             owner=server_id,
             hold_s=IN_CHARGE_S,
             archive_s=ARCHIVE_S,
             most_archived=MOST_ARCHIVED,
+            flow_idle_s=FLOW_IDLE_S,
+            batch_idle_s=BATCH_IDLE_S,
         )
         reply = await pipeline.run(self._driver, call)
         held_ms, next_ms, *due = cast("tuple[int, int, *tuple[bytes, ...]]", reply)

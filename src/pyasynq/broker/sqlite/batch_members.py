@@ -87,16 +87,17 @@ def count_member(tx: Transaction, report: Report) -> bool:
         WHERE seq = ?"""
     tx.execute(sql, (outcome, tx.now_us, record.seq))
     for plan in report.added:
-        _add_member(tx, record.seq, plan)
+        _add_member(tx, record.seq, place.id, plan)
     end_if_over(tx, place.queue, place.id)
     return True
 
 
-def _add_member(tx: Transaction, batch: int, plan: Plan) -> None:
+def _add_member(tx: Transaction, batch: int, batch_id: str, plan: Plan) -> None:
     place = place_of(plan.message)
     (refusal,) = create(tx, [NewTask(plan)])
     if place is None or refusal is not None:
-        log.warning("a task is added to a batch, but was not created: %s", refusal)
+        text = "a task was added to the batch %s of %r, but not created: %s"
+        log.warning(text, batch_id, plan.message.queue, refusal)
         return
     tx.execute("DELETE FROM pyasynq_ended WHERE batch = ? AND number = ?", (batch, place.member))
     tx.execute(

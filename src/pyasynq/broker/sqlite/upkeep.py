@@ -41,7 +41,8 @@ class SqliteUpkeep:
     async def look(self, queue: str, *, server_id: str) -> Look:
         """Return which jobs of *queue* are due; every process looks, because reading locks nobody.
 
-        Whether anything is to be deleted is not known, so that is always due.
+        What old tasks, flows and batches need is found out by the jobs themselves, which are always
+        due.
         """
         del server_id
         return await self._store.read(lambda tx: _look(tx, queue))
@@ -103,7 +104,7 @@ class SqliteUpkeep:
 
 def _look(tx: Transaction, name: str) -> Look:
     queue = tx.queue_id(name)
-    due = {Job.TRIM}
+    due = {Job.TRIM, Job.LOOK_AFTER, Job.REPAIR}
     if _next_in_s(tx, name) == 0:
         due.add(Job.FORWARD)
     for table, job in (("lease", Job.RECOVER), ("set", Job.RECLAIM)):

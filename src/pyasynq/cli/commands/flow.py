@@ -9,8 +9,7 @@ import click
 
 from pyasynq.cli import completions, output
 from pyasynq.cli.command_group import CommandGroup
-from pyasynq.cli.option_types import COUNT
-from pyasynq.cli.options import queue_option
+from pyasynq.cli.options import page_option, queue_option, size_option
 from pyasynq.cli.run_inspector import inspector_command
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ def flow() -> None:
 @flow.command("list")
 @queue_option
 @click.option("--ended", is_flag=True, help="Those that have ended, not those that run.")
-@click.option("--page", **COUNT, default=1, show_default=True, help="Page to show.")
-@click.option("--size", **COUNT, default=30, show_default=True, help="Flows on a page.")
+@page_option
+@size_option
 @inspector_command()
 async def list_flows(
     inspector: "Inspector", *, as_json: bool, queue: str, ended: bool, page: int, size: int
@@ -40,18 +39,20 @@ async def list_flows(
     """List the flows that are stored with a queue."""
     state: Listed = "ended" if ended else "running"
     flows = await inspector.flows(queue, state, page=page, size=size)
-    if as_json:
-        output.print_json(flows)
-        return
-    if not flows:
-        output.print_message(f'No {state} flows found in queue "{queue}"')
-        return
     now = datetime.now(UTC)
-    rows = [
-        [it.id, it.name, it.state, _progress(it), output.format_ago(it.created_at, now)]
-        for it in flows
-    ]
-    output.print_table(["ID", "Name", "State", "Steps", "Created"], rows)
+    output.print_json_or_table(
+        flows,
+        ["ID", "Name", "State", "Steps", "Created"],
+        [
+            [it.id, it.name, it.state, _progress(it), output.format_ago(it.created_at, now)]
+            for it in flows
+        ],
+        empty=f'No {state} flows found in queue "{queue}"',
+        as_json=as_json,
+    )
+
+
+flow.add_command(list_flows, "ls")
 
 
 def _progress(flow: "FlowInfo") -> str:
@@ -79,7 +80,7 @@ async def inspect_flow(
 
 def _print_flow(flow: "FlowInfo") -> None:
     output.print_data(f"ID:      {flow.id}")
-    output.print_data(f"Name:    {output.escape_controls(flow.name)}")
+    output.print_data(f"Name:    {flow.name}")
     output.print_data(f"State:   {flow.state}" + (f" ({flow.reason})" if flow.reason else ""))
     output.print_data(f"Created: {output.format_instant(flow.created_at)}")
     output.print_data(f"Ended:   {output.format_instant(flow.ended_at)}\n")
@@ -151,6 +152,3 @@ async def skip_steps(
     for step in steps:
         await inspector.skip_step(queue, flow_id, step)
         output.print_message(f"Skipped step {step} of flow {flow_id}")
-
-
-flow.add_command(list_flows, "ls")

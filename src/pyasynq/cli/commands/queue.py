@@ -10,6 +10,7 @@ from pyasynq.cli import completions, output
 from pyasynq.cli.command_group import CommandGroup
 from pyasynq.cli.confirm import ask_first
 from pyasynq.cli.option_types import COUNT
+from pyasynq.cli.options import page_option, size_option
 from pyasynq.cli.queue_output import print_daily_counts, print_state_counts
 from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
 
@@ -122,8 +123,8 @@ def _print_days(stats: "Iterable[DailyStats]") -> None:
 
 @queue.command("mail")
 @queues_argument
-@click.option("--page", **COUNT, default=1, show_default=True, help="Page to show.")
-@click.option("--size", **COUNT, default=30, show_default=True, help="Tasks on a page.")
+@page_option
+@size_option
 @inspector_command()
 async def list_mail(
     inspector: "Inspector", *, as_json: bool, queues: Sequence[str], page: int, size: int

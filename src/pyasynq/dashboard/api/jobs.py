@@ -1,6 +1,5 @@
 """Routes about actions on all tasks that match."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -9,7 +8,7 @@ import msgspec
 from pyasynq.dashboard.api.search_lines import parse_line
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Handler, Nothing, Route, reads
-from pyasynq.operations.jobs import Job, new_job
+from pyasynq.operations.jobs import new_job
 from pyasynq.operations.permissions import Permission
 
 
@@ -57,23 +56,6 @@ def time_of(at: datetime | None, in_s: float | None) -> datetime:
     return at
 
 
-def finish(call: Call) -> Callable[[Job], Awaitable[object]]:
-    """Return what writes the end of a job to the audit."""
-
-    async def write(job: Job) -> None:
-        if not job.dry_run:
-            await call.services.audit.write(
-                call.principal,
-                job.action,
-                job.q,
-                count=job.done,
-                outcome=job.status,
-                detail=job.error or "",
-            )
-
-    return write
-
-
 async def list_jobs(call: Call, _given: Nothing) -> object:
     """Return the last jobs, the newest first."""
     return {"items": call.services.jobs.listed()}
@@ -104,14 +86,7 @@ def _begin(permission: Permission) -> Handler:
             at = time_of(given.at, given.in_s)
         job = new_job(permission, given.q, call.principal.name, dry_run=given.dry_run)
 
-        async def work(job: Job) -> None:
-            if not job.dry_run:
-                await call.services.audit.write(
-                    call.principal, permission, given.q, count=0, outcome="begun"
-                )
-            await jobs.change(job, query, at)
-
-        return jobs.begin(job, work, finish(call))
+        return jobs.begin(job, call.principal, lambda job: jobs.change(job, query, at))
 
     return handle
 

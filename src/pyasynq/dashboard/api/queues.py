@@ -8,7 +8,6 @@ import msgspec
 from pyasynq.core.json_form import fields
 from pyasynq.core.states import TaskState
 from pyasynq.dashboard.api.inputs import QueueInput
-from pyasynq.dashboard.api.jobs import finish
 from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Route, reads
@@ -71,10 +70,11 @@ async def list_errors(call: Call, given: ErrorsInput) -> object:
         text = f"state must be one of {', '.join(FAILED)}"
         raise Problem(400, "invalid", text, field="state")
     states = [TaskState(given.state)] if given.state else FAILED
-    inspector = call.services.inspector
-    count = FailureCount(inspector, call.services.actions)
-    for queue in [given.queue] if given.queue else await inspector.queues():
-        await count.look_at(queue, states)
+    count = FailureCount(call.services.inspector, call.services.actions)
+    if given.queue:
+        await count.look_at(given.queue, states)
+    else:
+        await count.look_at_all(states)
     return {
         "items": [{"queue": queue, **fields(group)} for queue, group in count.groups()],
         "looked_at": count.looked_at,
@@ -90,8 +90,7 @@ def _each_queue(
 
     async def handle(call: Call, given: QueuesInput) -> object:
         act = getattr(call.services.inspector, name)
-        outcomes = await do_each(call, permission, given.queues, act, lambda it: {"queue": it})
-        return outcomes.members()
+        return await do_each(call, permission, given.queues, act, lambda it: {"queue": it})
 
     return handle
 
@@ -119,10 +118,7 @@ async def delete_queue(call: Call, given: DeleteInput) -> object:
 
         await services.inspector.delete_queue(given.queue, force=given.force, progress=progress)
 
-    await services.audit.write(
-        call.principal, Permission.QUEUE_DELETE, given.queue, count=0, outcome="begun"
-    )
-    return services.jobs.begin(job, work, finish(call))
+    return services.jobs.begin(job, call.principal, work)
 
 
 ROUTES: Final = (

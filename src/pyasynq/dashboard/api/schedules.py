@@ -107,7 +107,7 @@ def _switch(permission: Permission, name: str) -> Handler:
 
     async def handle(call: Call, given: EntriesInput) -> object:
         act, types = getattr(call.services.inspector, name), await _types(call, given.ids)
-        return (await do_each(call, permission, given.ids, act, _id, detail=types)).members()
+        return await do_each(call, permission, given.ids, act, _id, detail=types)
 
     return handle
 
@@ -128,8 +128,8 @@ async def run(call: Call, given: RunInput) -> object:
         made.append({"queue": info.queue, "id": info.id})
 
     types = await _types(call, given.ids)
-    outcomes = await do_each(call, Permission.ENTRY_RUN, given.ids, act, _id, detail=types)
-    return {**outcomes.members(), "tasks": made}
+    answer = await do_each(call, Permission.ENTRY_RUN, given.ids, act, _id, detail=types)
+    return {**answer, "tasks": made}
 
 
 def _route(

@@ -8,8 +8,6 @@ import msgspec
 
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields
-from pyasynq.core.run_stats import OTHER
-from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task
 from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit
 from pyasynq.dashboard.api.jobs import time_of
@@ -20,16 +18,11 @@ from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import API, Call, Handler, Route, reads
 from pyasynq.inspector import TaskChanges
 from pyasynq.operations import details, suggestions
+from pyasynq.operations.known import read_known
 from pyasynq.operations.permissions import Permission
-from pyasynq.operations.search import STATES
-from pyasynq.operations.suggestions import Known
 
 if TYPE_CHECKING:
     from pyasynq.core.options import EnqueueOptions
-
-
-SUGGESTED: Final = timedelta(hours=8)
-"""Types that ran within this time are suggested."""
 
 
 class SearchInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,22 +107,7 @@ async def search(call: Call, given: SearchInput) -> object:
 
 async def suggest(call: Call, given: SuggestInput) -> object:
     """Return what may stand at the caret."""
-    services = call.services
-    rows = await services.sampler.queue_rows()
-    types: list[str] = []
-    groups: set[str] = set()
-    if "type:" in given.q and services.broker.supports("history"):
-        stats = await services.inspector.type_stats(last=SUGGESTED)
-        types = [one.type for one in stats if one.type != OTHER]
-    if "group:" in given.q and services.broker.supports("groups"):
-        for queue in rows:
-            groups |= {group.group for group in await services.inspector.groups(queue)}
-    known = Known(
-        states={it.value: sum(int(str(row[it.value])) for row in rows.values()) for it in STATES},
-        queues={queue: int(str(row["size"])) for queue, row in rows.items()},
-        types=types,
-        groups=sorted(groups),
-    )
+    known = await read_known(call.services, given.q)
     found = suggestions.suggest(given.q, given.at, known)
     return {"from": found.start, "to": found.end, "items": found.items}
 
@@ -141,23 +119,19 @@ async def show(call: Call, given: TaskInput) -> object:
 
 async def _detail(call: Call, queue: str, task_id: str) -> dict[str, object]:
     services = call.services
-    task = await services.inspector.task_info(queue, task_id)
-    info = await services.inspector.queue_info(queue, memory=False)
-    servers = await services.inspector.servers()
-    is_pending = task.state is TaskState.PENDING
-    position = await details.position_of(services.broker, task) if is_pending else None
-    found = details.find_worker(task, servers)
+    detail = await details.read_detail(services.broker, services.inspector, queue, task_id)
+    task = detail.task
     shown = services.payloads.redacted(task)
     return {
         "task": services.payloads.members(task),
         "payload": services.payloads.view(task.type, task.payload),
         "result": services.payloads.view(task.type, task.result),
-        "timeline": details.timeline(task, found[1] if found else None),
+        "timeline": details.timeline(detail),
         "waiting": {
             "state": task.state,
-            "reasons": list(details.reasons(task, info, servers, position)),
+            "reasons": list(details.reasons(detail)),
         },
-        "worker": _worker(found),
+        "worker": _worker(detail.worker),
         "actions": _actions(call, task),
         "copy": {"cli": details.as_command(shown), "python": details.as_python(shown)},
     }
@@ -199,7 +173,7 @@ def _move(permission: Permission, name: str) -> Handler:
         async def act(task: Selected) -> None:
             await move(task.queue, task.id)
 
-        return (await do_each(call, permission, given.tasks, act, fields)).members()
+        return await do_each(call, permission, given.tasks, act, fields)
 
     return handle
 
@@ -211,8 +185,7 @@ async def reschedule(call: Call, given: RescheduleInput) -> object:
     async def act(task: Selected) -> None:
         await call.services.inspector.reschedule(task.queue, task.id, at)
 
-    outcomes = await do_each(call, Permission.TASK_RESCHEDULE, given.tasks, act, fields)
-    return outcomes.members()
+    return await do_each(call, Permission.TASK_RESCHEDULE, given.tasks, act, fields)
 
 
 async def cancel(call: Call, given: SelectionInput) -> object:
@@ -221,8 +194,7 @@ async def cancel(call: Call, given: SelectionInput) -> object:
     async def act(task: Selected) -> None:
         await call.services.inspector.cancel(task.id)
 
-    outcomes = await do_each(call, Permission.TASK_CANCEL, given.tasks, act, fields)
-    return outcomes.members()
+    return await do_each(call, Permission.TASK_CANCEL, given.tasks, act, fields)
 
 
 async def duplicate(call: Call, given: SelectionInput) -> object:
@@ -235,8 +207,8 @@ async def duplicate(call: Call, given: SelectionInput) -> object:
         info = await services.client.enqueue(_copy_of(task))
         made.append({"queue": info.queue, "id": info.id})
 
-    outcomes = await do_each(call, Permission.TASK_DUPLICATE, given.tasks, act, fields)
-    return {**outcomes.members(), "tasks": made}
+    answer = await do_each(call, Permission.TASK_DUPLICATE, given.tasks, act, fields)
+    return {**answer, "tasks": made}
 
 
 def _copy_of(task: TaskInfo) -> Task:

@@ -1,4 +1,4 @@
-"""Read the results of other steps that a step uses."""
+"""Ask flows what their steps need to know: results of other steps, and whether to run again."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,6 +11,7 @@ from pyasynq.core.call import INPUTS
 from pyasynq.core.codec import Codecs
 from pyasynq.core.control import SkipRetry, Snooze
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.flow import RUNNING
 from pyasynq.core.flow_outputs import open_output
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.report import place_of, unpack_output
@@ -25,7 +26,7 @@ _decode: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class Inputs:
-    """Reads the inputs of steps."""
+    """Reads from flows, for their steps."""
 
     def __init__(self, port: FlowPort, codecs: Codecs) -> None:
         """Read from *port*; open sealed results with *codecs*."""
@@ -66,3 +67,20 @@ class Inputs:
             name: open_output(self._codecs, record, numbers[name], output) or b"null"
             for name, output in found.items()
         }
+
+    async def is_awaited(self, message: TaskMessage) -> bool:
+        """Return whether anybody waits for the end of the task of *message*.
+
+        Nobody does if it is the task of a step whose flow was cancelled, or goes on without it.
+
+        Raises:
+            BrokerError: If the broker does not answer.
+        """
+        place = place_of(message)
+        if place is None or place.kind != "flow":
+            return True
+        record = await self._port.read(place.queue, place.id)
+        if record is None or record.state != "running":
+            return False
+        mark = record.marks[place.node : place.node + 1]
+        return mark == RUNNING and record.place(place.node).member == place.member

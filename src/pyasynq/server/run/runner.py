@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from pyasynq.broker import FlowPort, Lease, WorkPort
 from pyasynq.core.call import INPUTS
 from pyasynq.core.codec import HEADER
-from pyasynq.core.control import LeaseExpiredError
+from pyasynq.core.control import LeaseExpiredError, RevokeTask
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.verdict import DONE, REQUEUE, Retry, Verdict, decide
 from pyasynq.runtime.callbacks import Callbacks
@@ -42,6 +42,8 @@ log: Final = get_logger("pyasynq.server")
 
 CALLBACKS_AT_ONCE: Final = 8
 """Number of calls of a plain ``on_error`` at once."""
+
+NOT_AWAITED: Final = "its flow was cancelled, or goes on without this step"
 
 
 class Completer(Protocol):
@@ -275,9 +277,19 @@ class Runner:
         run.active.added = TOO_LATE
         if is_cancellation(error):
             await self._detect_loop_end(run)
+        if run.stop is Stop.CANCELED and not await self._is_awaited(run):
+            return replace_error(error, RevokeTask(NOT_AWAITED))
         if run.stop is None or not is_cancellation(error):
             return check_usable(run.lease.message.type, as_exception(error))
         return replace_error(error, stop_error(run))  # its traceback shows where the handler was
+
+    async def _is_awaited(self, run: Run) -> bool:
+        """Return whether the task of *run*, which an operator has cancelled, may run again."""
+        if self._inputs is None:
+            return True
+        with suppress(BrokerError):  # a run too many is better than one too few
+            return await self._inputs.is_awaited(run.lease.message)
+        return True
 
     async def _detect_loop_end(self, run: Run) -> None:
         """Set the reason to stop if the whole loop ends: then `Processor.run` is cancelled, too."""

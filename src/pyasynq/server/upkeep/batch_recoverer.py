@@ -1,18 +1,20 @@
 """Go on with batches of tasks whose clients have gone."""
 
+import math
 from typing import Final
 
 from pyasynq.broker import BatchPort
-from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.runtime.actor import OnCall, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.server")
 
-PERIOD_S: Final = 30.0
+REST_S: Final = 30.0
+"""Least seconds between two steps."""
 
 
-class BatchRecoverer(Actor):
+class BatchRecoverer(OnCall):
     """Releases or deletes the staged tasks of one queue that their clients have left."""
 
     def __init__(self, port: BatchPort, queue: str, *, clock: Clock, outages: OutageLog) -> None:
@@ -40,4 +42,4 @@ class BatchRecoverer(Actor):
         for batch_id in sorted({*done.broken} - self._broken):
             log.error("the record of batch %s in %r cannot be read", batch_id, self._queue)
         self._broken = {*done.broken}
-        return PERIOD_S
+        return math.inf

@@ -5,6 +5,7 @@ do not (of Go, or of earlier versions) end the task alone, and an operator may a
 Then the state of the task tells how the step has ended.
 """
 
+import math
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -17,18 +18,17 @@ from pyasynq.core.flow import RUNNING
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
 from pyasynq.core.flow_record import FLOW, FlowRecord
 from pyasynq.core.outcome import Event
+from pyasynq.core.policy import FLOW_IDLE_S
 from pyasynq.core.report import Place, Report, pack_output, report_on
 from pyasynq.core.states import TaskState
-from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.runtime.actor import OnCall, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.server")
 
-PERIOD_S: Final = 5.0
-
-IDLE_S: Final = 30
-"""Seconds without a change after which the tasks of a flow are looked at."""
+REST_S: Final = 5.0
+"""Least seconds between two steps."""
 
 MOST: Final = 32
 """Flows, and timers, of one step."""
@@ -39,7 +39,7 @@ GONE: Final = (
 OUT_OF_TIME: Final = "its timeout has passed"
 
 
-class FlowRecoverer(Actor):
+class FlowRecoverer(OnCall):
     """Looks after the flows that are stored with one queue."""
 
     def __init__(self, broker: Broker, queue: str, *, clock: Clock, outages: OutageLog) -> None:
@@ -54,7 +54,7 @@ class FlowRecoverer(Actor):
     async def step(self) -> float:
         """End what is over its time, and report the ends of steps that nobody has reported."""
         flows = self._broker.flows
-        neglected = await flows.look_after(self._queue, idle_s=IDLE_S, count=MOST)
+        neglected = await flows.look_after(self._queue, idle_s=FLOW_IDLE_S, count=MOST)
         looks = [(timer.id, partial(self._time_out, timer)) for timer in neglected.timers]
         looks += [(flow_id, partial(self._look_at, flow_id)) for flow_id in neglected.idle]
         away: BrokerUnavailableError | None = None
@@ -69,7 +69,7 @@ class FlowRecoverer(Actor):
                 self._broken.discard(flow_id)
         if away is not None:
             raise away
-        return PERIOD_S
+        return math.inf
 
     def _note_broken(self, flow_id: str, error: BrokerError) -> None:
         """Log once that a flow cannot go on; it stops no other."""
@@ -114,21 +114,16 @@ class FlowRecoverer(Actor):
         except PoisonError:
             return None
         if task is not None:
-            return _report_by_state(_place(record, number), task)
+            return _report_by_state(record.place(number), task)
         if await self._has_mail(queue):
             return None
         now = await self._broker.flows.read(record.queue, record.id)
         if now is None or now.marks[number] != RUNNING or now.times != record.times:
             return None
-        return report_on(_place(record, number), "archived", error=GONE)
+        return report_on(record.place(number), "archived", error=GONE)
 
     async def _has_mail(self, queue: str) -> bool:
         return self._broker.supports("mail") and bool(await self._broker.mail.letters(queue, 0, 1))
-
-
-def _place(record: FlowRecord, number: int) -> Place:
-    times = record.times.get(number, 0)
-    return Place(kind="flow", queue=record.queue, id=record.id, node=number, member=times)
 
 
 _EVENTS: Final[dict[TaskState, Event]] = {

@@ -22,8 +22,8 @@
 -- EACH
 --   body          array  0, the queue, and the values for receive
 -- RETURNS
---   the number of letters that this has posted, then for each report 1 (also if it waits as mail here,
---   because this call has done enough), 0 if its record is gone, or Redis' error
+--   the number of letters that this has posted, then for each report what receive returns; 1 for one that
+--   waits as mail here, because this call has done enough
 -- SOURCE
 --   none: asynq has no such records
 

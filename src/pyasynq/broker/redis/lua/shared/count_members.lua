@@ -43,16 +43,20 @@ local function read_batch(id)
   return batch
 end
 
--- Create members that the handler of another member has added. They are in an array, each as its
--- number and the first six arguments of place.
+-- Create members that the handler of another member has added; return how many were refused. They
+-- are in an array, each as its number and the first six arguments of place.
 local function add_members(batch, id, added, place)
+  local refused = 0
   for i = 1, #added, 7 do
     if place(unpack(added, i + 1, i + 6)) == 1 then
       redis.call("SETBIT", ended_prefix .. id, added[i], 0)
       batch.total = batch.total + 1
       batch.left = batch.left + 1
+    else
+      refused = refused + 1
     end
   end
+  return refused
 end
 
 function receivers.batch(place, id, _, member, mark, output)
@@ -76,10 +80,8 @@ function receivers.batch(place, id, _, member, mark, output)
       redis.call("SADD", failed_prefix .. id, member)
     end
   end
-  if added then
-    add_members(batch, id, added, place)
-  end
-  return 1
+  local refused = added and add_members(batch, id, added, place) or 0
+  return refused > 0 and -refused or 1
 end
 
 -- End a batch: create the task that follows it, with the counts in a header. In protobuf the entry of

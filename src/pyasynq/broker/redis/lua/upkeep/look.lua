@@ -14,11 +14,17 @@
 --   mail              zset
 --   aggregation_sets  zset
 --   search            hash    progress of the search for groups
+--   flows             zset
+--   flows_ended       zset
+--   flow_timers       zset
+--   batches           zset
 -- ARGV
 --   owner             str     id of the caller's server
 --   hold_s            int     time until another server may hold it, seconds
 --   archive_s         int     TTL of an archived task, seconds
 --   most_archived     int     tasks that the archive keeps
+--   flow_idle_s       int     seconds without a change after which a flow is idle
+--   batch_idle_s      int     seconds without a change after which a batch is idle
 -- RETURNS
 --   milliseconds for which another server holds it (-1: none does), milliseconds until a job will be
 --   due that is not (-1: not known), then the names of the jobs that are due now
@@ -46,6 +52,12 @@ local function is_due(key)
     next_s = math.min(next_s, tonumber(lowest[2]))
   end
   return due
+end
+
+-- Return whether the lowest score is at least this number of seconds old.
+local function is_old(key, seconds)
+  local lowest = redis.pcall("ZRANGE", key, 0, 0, "WITHSCORES")
+  return lowest.err or (#lowest > 0 and tonumber(lowest[2]) <= now_s - seconds)
 end
 
 -- Return the answer to a command that counts; false if the key has a wrong type.
@@ -78,5 +90,8 @@ add_if("trim", is_due(completed) or is_archive_over())
 add_if("deliver", is_due(mail))
 local search_from = tonumber(redis.pcall("HGET", search, "from_s"))
 add_if("reclaim", is_due(aggregation_sets) or not search_from or search_from <= now_s)
+local is_over = is_due(flow_timers)
+add_if("look_after", is_over or is_old(flows, flow_idle_s) or is_old(flows_ended, 0))
+add_if("repair", is_old(batches, batch_idle_s))
 reply[2] = math.max(1, math.ceil(next_s * 1000 - tonumber(now_ns) / 1000000))
 return reply

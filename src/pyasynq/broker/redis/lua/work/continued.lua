@@ -23,8 +23,8 @@
 --                        MessagePack: for a new task an array of its queue and the first six values of
 --                        create's EACH, for a report of 0, its queue, and the values for receive
 -- RETURNS
---   the answers, then for each entry that was refused: its position (from 1), and 0 if its id is taken
---   or its record is gone, -1 if its lock is held
+--   the answers, then for each entry that was refused, all of it or in part: its position (from 1), and
+--   for a task 0 if its id is taken, -1 if its lock is held; for a report what receive returns
 -- SOURCE
 --   none: asynq has no such tasks
 
