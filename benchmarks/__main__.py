@@ -14,7 +14,7 @@ from benchmarks import results, table
 from benchmarks.fleet import Cost, evaluate_fleets, format_costs, measure_fleets
 from benchmarks.goals import evaluate_goals
 from benchmarks.installed import NotInstalledError, Run, prepare
-from benchmarks.measure import Drain, Enqueue, LongRun, Measurement, Pickup
+from benchmarks.measure import SLOTS_OF_LONG_RUN, Drain, Enqueue, LongRun, Measurement, Pair, Pickup
 from benchmarks.programs import ProgramError
 from benchmarks.roster import ALL_SLOTS, IN_TURN, PYASYNQ, select
 from benchmarks.sheet import Sheet
@@ -89,6 +89,10 @@ def _plan(runs: list[Run], options: argparse.Namespace) -> Iterator[Step]:
     rivals = [run for run in runs if run.peer.name in {one.name for one in IN_TURN}]
     yield from _alternate(rivals, options.rounds)
     for run in runs:
+        if run.peer.name == PYASYNQ.name:
+            for _ in range(options.rounds):
+                yield run, Drain(SLOTS_OF_LONG_RUN)
+                yield run, Pair()
         if run.peer.name == PYASYNQ.name:
             yield run, LongRun(large=100_000 if options.quick else 1_000_000, small=10_000)
         if run not in rivals:

@@ -4,7 +4,8 @@ The agent writes lines of JSON; the program that started it also ends it. Comman
 
 - ``about``: report the versions.
 - ``enqueue``: enqueue n tasks and report the rate.
-- ``drain``: handle tasks; report the rate after the n-th, then continue.
+- ``drain``: handle tasks; report the rate after the n-th, then continue. With ``--hold`` report
+  first that it is ready, and begin with the next line on standard input.
 - ``serve``: handle tasks; report the delay of each.
 - ``send``: enqueue a task for each line on standard input.
 """
@@ -39,6 +40,9 @@ def main() -> None:
         return tally.say({"versions": _versions(options.peer)})
     module = importlib.import_module(f"benchmarks.peers.{options.peer}")
     peer: AsyncPeer | ThreadPeer = module.connect(options.address)
+    if options.hold:
+        tally.say({"ready": True})
+        sys.stdin.readline()
     if isinstance(peer, AsyncPeer):
         return _run(_AsyncDriver(peer).execute(options), uvloop=options.uvloop)
     return _ThreadDriver(peer).execute(options)
@@ -167,6 +171,7 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--how", choices=["one", "flight", "many", "fill"], default="fill")
     parser.add_argument("--warm", type=int, default=0, help="tasks enqueued before the measurement")
     parser.add_argument("--concurrency", type=int, default=10)
+    parser.add_argument("--hold", action="store_true", help="begin with a line on standard input")
     parser.add_argument("--uvloop", action="store_true")
     parser.add_argument("--limit", type=float, default=60, help="seconds until this process exits")
     return parser.parse_args(arguments)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.roster import (
     ALL_SLOTS,
+    ARDIQ,
     GO,
     HUEY_SQLITE,
     PEERS,
@@ -57,6 +58,11 @@ def _evaluate_redis(sheet: Sheet) -> Iterator[Goal]:
         value=_ratio(drain, sheet.median(GO.name, "drain.100")),
         bound=5,
     )
+    yield Goal(
+        text="drain, 100 slots, one process, relative to ArdiQ, which has a core in Rust",
+        value=_ratio(drain, sheet.median(ARDIQ.name, "drain.100")),
+        bound=8,
+    )
     for when, slots in (("", (1, 100)), (" at any concurrency", ALL_SLOTS)):
         best, rival = _find_best_peer(sheet, slots)
         yield Goal(
@@ -83,11 +89,21 @@ def _evaluate_redis(sheet: Sheet) -> Iterator[Goal]:
         unit=" ms",
     )
     yield Goal(
-        text="Redis CPU per task, drain with 100 slots",
-        value=sheet.median(US, "redis_us.100"),
-        bound=12,
+        text="Redis CPU per task, drain with 100 slots, relative to Go",
+        value=_ratio(sheet.median(US, "redis_us.100"), sheet.median(GO.name, "redis_us.100")),
+        bound=0.28,
         is_floor=False,
-        unit=" µs",
+    )
+    yield Goal(
+        text="drain, 100 slots, two processes, relative to one",
+        value=_ratio(sheet.median(US, "pair"), drain),
+        bound=1.5,
+    )
+    leanest, rival = _find_leanest(sheet)
+    yield Goal(
+        text=f"drain for each MB of the worker's memory, relative to the best contender{rival}",
+        value=_ratio(rate_per_mb(sheet, US), leanest),
+        bound=1,
     )
     yield Goal(
         text="drain of a long queue, relative to a short one",
@@ -139,6 +155,22 @@ def _find_best(sheet: Sheet, name: str, metrics: Sequence[str]) -> float | None:
     """Return the largest median of *metrics*; None if none was measured."""
     found = (sheet.median(name, metric) for metric in metrics)
     return max((value for value in found if value is not None), default=None)
+
+
+def rate_per_mb(sheet: Sheet, name: str, slots: int = 100) -> float | None:
+    """Return the drain rate for each MB of the worker's memory."""
+    resident = sheet.median(name, f"rss.{slots}")
+    return _ratio(sheet.median(name, f"drain.{slots}"), resident and resident / 1e6)
+
+
+def _find_leanest(sheet: Sheet) -> tuple[float | None, str]:
+    """Return the best rate for each MB of another contender on Redis, and its name."""
+    found = [
+        (rate, f" ({peer.name})")
+        for peer in (GO, ARDIQ, *PEERS)
+        if (rate := rate_per_mb(sheet, peer.name)) is not None
+    ]
+    return max(found, default=(None, ""))
 
 
 def _find_best_peer(sheet: Sheet, slots: Sequence[int]) -> tuple[float | None, str]:

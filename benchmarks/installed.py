@@ -77,7 +77,15 @@ async def _read_version(peer: Peer, python: Path) -> str:
 
 
 def _find_python(peer: Peer) -> Path:
-    """Return the Python of the peer's environment; create the environment if it is separate."""
+    """Return the Python of the peer's environment; create the environment if it is separate.
+
+    Raises:
+        NotInstalledError: If this Python is too old for it.
+    """
+    if sys.version_info[:2] < peer.least_python:
+        least = "{}.{}".format(*peer.least_python)
+        msg = f"it needs Python {least} (make bench PYTHON=python{least})"
+        raise NotInstalledError(msg)
     if not peer.apart:
         return Path(sys.executable)
     requirements = programs.ROOT / "requirements" / f"bench-{peer.module}.txt"

@@ -15,6 +15,9 @@ PICKUP_SLOTS = 10
 PICKUP_WARM_UP = 3
 PICKUP_GAP_S = (0.2, 0.6)
 LEAST_TASKS_FOR_A_SLOT = 5
+SURE_SHARE = 0.35
+"""Part of the tasks that each of two workers gets, although one is faster than the other."""
+
 PATIENCE_S = 60
 
 
@@ -68,10 +71,38 @@ class Drain:
             )
             after = store.cpu_us()
         sheet.add(run.peer.name, f"drain.{self._slots}", record["rate"])
+        sheet.add(run.peer.name, f"rss.{self._slots}", record["rss"][-1])
         if "cpu_us" in record:
             sheet.add(run.peer.name, f"worker_us.{self._slots}", record["cpu_us"])
         for thread, then, now in zip(("redis_us", "redis_main_us"), before, after, strict=False):
             sheet.add(run.peer.name, f"{thread}.{self._slots}", (now - then) / n)
+
+
+class Pair:
+    """How fast two worker processes handle the tasks of one queue together.
+
+    Each reports its rate from its first task on; both begin at once, and neither ends before the
+    other has reported.
+    """
+
+    def __str__(self) -> str:
+        return "drain with two processes"
+
+    async def __call__(self, run: Run, sheet: Sheet) -> None:
+        assert isinstance(run, PythonRun)
+        n = 2 * run.peer.drains
+        async with stores.start(run.peer.store) as store:
+            await programs.read_answer(_enqueue_command(run, store.address, "fill", n), PATIENCE_S)
+            share = int(n * SURE_SHARE)
+            command = _drain_command(run, store.address, share, SLOTS_OF_LONG_RUN, PATIENCE_S)
+            command.append("--hold")
+            async with programs.run(command) as first, programs.run(command) as second:
+                for worker in (first, second):
+                    await worker.read_answer(PATIENCE_S)
+                for worker in (first, second):
+                    worker.send_line()
+                records = [await worker.read_answer(PATIENCE_S) for worker in (first, second)]
+        sheet.add(run.peer.name, "pair", sum(record["rate"] for record in records))
 
 
 class Pickup:

@@ -22,6 +22,7 @@ class Peer:
         store: What it keeps its tasks in.
         apart: Whether it needs a separate environment (``requirements/bench-<module>.txt``),
             because it needs another version of redis-py than the others.
+        least_python: The oldest Python that it runs on.
         on_asyncio: Whether ``--uvloop`` applies to it.
         slots: The concurrencies of its drain measurements.
         enqueues: Number of tasks of one enqueue measurement.
@@ -35,6 +36,7 @@ class Peer:
     distributions: str
     store: StoreKind = "redis"
     apart: bool = False
+    least_python: tuple[int, int] = (3, 11)
     on_asyncio: bool = True
     slots: tuple[int, ...] = SLOTS
     enqueues: int = 2_000
@@ -90,6 +92,18 @@ PYASYNQ = Peer(
 )
 
 GO = GoPeer()
+
+ARDIQ = Peer(
+    name="ArdiQ",
+    module="ardiq",
+    distributions="ardiq",
+    least_python=(3, 12),
+    settings=(
+        "`result_ttl_ms=0`, so no results (default 5 min); a worker prefetches twice as many tasks "
+        "as it runs; many: `enqueue_many` with 1,000 tasks a call"
+    ),
+)
+"""It has a core in Rust; `PEERS` are Python, with C below the driver at most."""
 
 PEERS = (
     Peer(
@@ -233,12 +247,12 @@ EMBEDDED = (
 )
 """Contenders without a server, for one machine."""
 
-IN_TURN = (PYASYNQ, GO, *EMBEDDED)
+IN_TURN = (PYASYNQ, GO, ARDIQ, *EMBEDDED)
 """Contenders of the goals' ratios: each measurement is made for one right after the other."""
 
 
 def select(only: Sequence[str]) -> list[Contender]:
     """Return the contenders with a word in their name that starts with one of *only*; or all."""
     starts = [re.compile(rf"\b{re.escape(start)}", re.IGNORECASE) for start in only]
-    everyone: list[Contender] = [PYASYNQ, GO, *PEERS, *EMBEDDED]
+    everyone: list[Contender] = [PYASYNQ, GO, ARDIQ, *PEERS, *EMBEDDED]
     return [one for one in everyone if not only or any(start.search(one.name) for start in starts)]

@@ -10,8 +10,9 @@ class Sheet:
     """The measurements so far.
 
     Metrics: ``enqueue.one|flight|many``, ``drain.<slots>``, ``redis_us.<slots>``,
-    ``redis_main_us.<slots>``, ``worker_us.<slots>``, ``bytes``, ``pickup.p50|p99`` (ms); for
-    pyasynq also ``long.small|large`` (drain rates) and ``rss.first|tenth|last`` (bytes).
+    ``redis_main_us.<slots>``, ``worker_us.<slots>``, ``rss.<slots>`` (bytes at the end of a drain),
+    ``bytes``, ``pickup.p50|p99`` (ms); for pyasynq also ``pair`` (drain rate of two processes),
+    ``long.small|large`` (drain rates) and ``rss.first|tenth|last`` (bytes).
     """
 
     numbers: dict[str, dict[str, list[float]]] = field(default_factory=dict)

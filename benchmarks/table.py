@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchmarks.goals import Goal
+from benchmarks.goals import Goal, rate_per_mb
 from benchmarks.installed import Run
 from benchmarks.roster import ALL_SLOTS
 from benchmarks.sheet import Sheet
@@ -16,6 +16,8 @@ HEAD = (
     "pick-up ms: p50",
     "p99",
     "worker µs/task",
+    "worker MB",
+    "drain/s for each MB",
     "Redis µs/task (main thread)",
     "bytes/task",
 )
@@ -34,6 +36,7 @@ payload has 100 bytes.
   p99 is the slowest.
 - **worker µs/task**: CPU time (user and system) of the worker's process during the drain with
   c=100; other programs on the machine affect this number least.
+- **worker MB**: resident memory of the worker's process after the last task with c=100.
 - **Redis µs/task**: the same for Redis, including the worker's start; in brackets the main thread.
 - **bytes/task**: growth of Redis' memory, or of the file, for each waiting task."""
 
@@ -65,6 +68,9 @@ def _format_row(run: Run, sheet: Sheet) -> Iterator[str]:
     yield format_number(sheet.median(name, "pickup.p99"), decimals=1)
     slots = min(100, run.peer.slots[-1])
     yield format_number(sheet.median(name, f"worker_us.{slots}"))
+    resident = sheet.median(name, f"rss.{slots}")
+    yield format_number(resident and resident / 1e6)
+    yield format_number(rate_per_mb(sheet, name, slots))
     whole, main = (sheet.median(name, f"{key}.{slots}") for key in ("redis_us", "redis_main_us"))
     yield "—" if main is None else f"{format_number(whole, decimals=1)} ({main:,.1f})"
     yield format_number(sheet.median(name, "bytes"))

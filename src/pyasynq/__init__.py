@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         ClientMiddleware,
         Flow,
         FlowOptions,
+        Members,
         Step,
         SyncClient,
     )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     )
     from pyasynq.core.errors import (
         BatchNotFoundError,
+        BatchStateError,
         BrokerAuthError,
         BrokerError,
         BrokerFullError,
@@ -72,7 +74,12 @@ if TYPE_CHECKING:
         ThreadError,
     )
     from pyasynq.core.extension_errors import CodecError, MiddlewareError, NotEnqueuedError
-    from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError, StepNotFoundError
+    from pyasynq.core.flow_errors import (
+        DuplicateFlowError,
+        FlowNotFoundError,
+        FlowStateError,
+        StepNotFoundError,
+    )
     from pyasynq.core.flow_info import FlowInfo, StepInfo
     from pyasynq.core.info import (
         ClusterNode,
@@ -117,6 +124,7 @@ __all__ = [
     "BatchInfo",
     "BatchNotFoundError",
     "BatchOutcome",
+    "BatchStateError",
     "BrokerAuthError",
     "BrokerError",
     "BrokerFullError",
@@ -134,6 +142,7 @@ __all__ = [
     "CodecError",
     "DailyStats",
     "DeadlinePassedError",
+    "DuplicateFlowError",
     "DuplicateTaskError",
     "EntryNotFoundError",
     "EntryNotPausableError",
@@ -153,6 +162,7 @@ __all__ = [
     "LeaseExpiredError",
     "LoopError",
     "MailInfo",
+    "Members",
     "Middleware",
     "MiddlewareError",
     "Mux",
@@ -222,6 +232,7 @@ _HOMES = {
         "ClientMiddleware",
         "Flow",
         "FlowOptions",
+        "Members",
         "Step",
         "SyncClient",
     ),
@@ -252,6 +263,7 @@ _HOMES = {
     ),
     "core.errors": (
         "BatchNotFoundError",
+        "BatchStateError",
         "BrokerAuthError",
         "BrokerError",
         "BrokerFullError",
@@ -280,7 +292,12 @@ _HOMES = {
         "TaskStateError",
         "ThreadError",
     ),
-    "core.flow_errors": ("FlowNotFoundError", "FlowStateError", "StepNotFoundError"),
+    "core.flow_errors": (
+        "DuplicateFlowError",
+        "FlowNotFoundError",
+        "FlowStateError",
+        "StepNotFoundError",
+    ),
     "core.flow_info": ("FlowInfo", "StepInfo"),
     "core.info": (
         "ClusterNode",

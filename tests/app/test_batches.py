@@ -1,5 +1,6 @@
 """Batches of an app: one task follows when all members have ended, whatever they did."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -120,3 +121,27 @@ async def test_the_tasks_of_a_list_may_be_enqueued_again(broker: Broker) -> None
     async with Client(broker) as client:
         first, second = [await client.enqueue_batch(batch) for _ in range(2)]
     assert (first.total, second.total, first.id == second.id) == (1, 1, False)
+
+
+async def test_a_member_that_runs_is_stopped_for_good_when_its_batch_is_cancelled(
+    broker: Broker,
+) -> None:
+    app, began = App(broker), list[int]()
+
+    @app.task("wait")
+    async def wait(number: int) -> None:
+        began.append(number)
+        await asyncio.Event().wait()
+
+    async with app, Inspector(broker) as inspector:
+        info = await app.batch([wait.task(1)]).enqueue()
+
+        async def has_ended() -> bool:
+            return (await inspector.batch("default", info.id)).ended_at is not None
+
+        async with app.server().running():
+            await wait_until(lambda: began)
+            await inspector.cancel_batch("default", info.id)
+            await wait_until(has_ended)
+        found = await inspector.batch("default", info.id)
+    assert (found.state, found.failed, began) == ("cancelled", 0, [1])

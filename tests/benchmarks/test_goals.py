@@ -1,7 +1,7 @@
 """What the goals compare."""
 
 from benchmarks.goals import Goal, evaluate_goals
-from benchmarks.roster import HUEY_SQLITE, PYASYNQ_SQLITE, PYASYNQ_SQLITE_NORMAL
+from benchmarks.roster import GO, HUEY_SQLITE, PYASYNQ, PYASYNQ_SQLITE, PYASYNQ_SQLITE_NORMAL
 from benchmarks.sheet import Sheet
 
 OURS = PYASYNQ_SQLITE.name
@@ -37,6 +37,16 @@ def test_pick_up_has_a_stricter_bound_without_a_sync() -> None:
     sheet.add(PYASYNQ_SQLITE_NORMAL.name, "pickup.p99", 10)
     assert goal_about(f"{OURS}: pick-up by an idle worker, p99", sheet).mark == "pass"
     assert goal_about("normal): pick-up", sheet).mark == "FAIL"
+
+
+def test_memory_is_compared_with_the_contender_that_does_most_with_it() -> None:
+    sheet = Sheet()
+    for name, rate, resident in ((PYASYNQ.name, 900, 3e6), (GO.name, 100, 1e6), ("arq", 20, 1e5)):
+        sheet.add(name, "drain.100", rate)
+        sheet.add(name, "rss.100", resident)
+    found = goal_about("MB of the worker", sheet)
+    assert (found.value, found.mark) == (1.5, "pass")
+    assert "(arq)" in found.text
 
 
 def test_a_goal_without_measurements_is_not_applicable() -> None:

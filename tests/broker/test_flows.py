@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pyasynq.broker import Broker, Lease, RemoveResult
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.flow import Moves, advance, cancel, retry
+from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.flow_record import FLOW, FlowChange, NewFlow
 from pyasynq.core.report import Place, Report, pack_output
 from pyasynq.core.states import TaskState
@@ -31,6 +33,7 @@ from tests.support.flows import (
     open_flow,
     record_of,
 )
+from tests.support.waiting import wait_until
 
 FIRST: StepShape = ("succeeded", ())
 CHAIN: Sequence[StepShape] = (FIRST, ("succeeded", (0,)), ("succeeded", (1,)))
@@ -394,3 +397,69 @@ async def _end(
     answers = [await settle(broker, lease, verdict) for _ in range(chance.randint(1, 2))]
     assert not any(isinstance(answer, BrokerError) for answer in answers)
     return [lease.id] * answers.count(True)
+
+
+# -- one flow of a name ----------------------------------------------------------------------------
+
+
+def unique(flow_id: str, *, name: str = "import", unique_s: int = 1000) -> NewFlow:
+    """Return a flow of one step, whose name no other may have while it runs."""
+    flow = a_flow(FIRST, flow_id=flow_id)
+    spec = msgspec.structs.replace(flow.spec, name=name)
+    return msgspec.structs.replace(flow, spec=spec, unique_s=unique_s)
+
+
+async def test_only_one_flow_of_a_name_runs(broker: Broker) -> None:
+    await open_flow(broker, unique("1"))
+    with pytest.raises(DuplicateFlowError, match="'1' of 'q' has this name, and runs"):
+        await broker.flows.open(unique("2"))
+    assert await broker.flows.read("q", "2") is None
+    assert await broker.flows.open(unique("1")) is False
+    await open_flow(broker, unique("3", name="other"))
+    await open_flow(broker, a_flow(FIRST, flow_id="4"))
+    assert await waiting(broker, TaskState.PENDING) == ["1:0", "3:0", "4:0"]
+
+
+@pytest.mark.parametrize("mark", ["s", "f", "x"])
+async def test_a_name_is_free_when_its_flow_has_ended(broker: Broker, mark: str) -> None:
+    await open_flow(broker, unique("1"))
+    await end_step(broker, mark)
+    await open_flow(broker, unique("2"))
+    with pytest.raises(DuplicateFlowError):
+        await broker.flows.open(unique("3"))
+
+
+async def test_a_name_is_free_when_its_flow_was_cancelled(broker: Broker) -> None:
+    flow = unique("flow")
+    await open_flow(broker, flow)
+    await change(broker, cancel(flow.spec.nodes, "r"), state="cancelled")
+    await open_flow(broker, unique("2"))
+
+
+async def test_a_name_is_free_after_some_time(broker: Broker) -> None:
+    await open_flow(broker, unique("1", unique_s=1))
+
+    async def opens() -> bool:
+        with suppress(DuplicateFlowError):
+            return await broker.flows.open(unique("2"))
+        return False
+
+    await wait_until(opens)
+    await end_step(broker)
+    with pytest.raises(DuplicateFlowError, match="'2' of"):
+        await broker.flows.open(unique("3"))
+
+
+async def test_a_retried_flow_does_not_lock_its_name_again(broker: Broker) -> None:
+    flow = unique("flow")
+    await open_flow(broker, flow)
+    await end_step(broker, "f")
+    moves = retry(flow.spec.nodes, "f", was_cancelled=False)
+    assert await change(broker, moves, plans={0: a_pending("flow:0:1")}, times={0: 1})
+    await open_flow(broker, unique("2"))
+
+
+async def test_names_are_free_when_their_queue_was_removed(broker: Broker) -> None:
+    await open_flow(broker, unique("1"))
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
+    await open_flow(broker, unique("2"))

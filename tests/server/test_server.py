@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from pyasynq import (
     ActiveTask,
     Client,
+    Inspector,
     Mux,
     OptionError,
     Server,
@@ -63,6 +64,22 @@ async def test_a_signal_lets_running_tasks_end(
         await asyncio.wait_for(job, 60)
     assert await queue.ids("completed") == [info.id]
     assert handler.cancelled == []
+
+
+async def test_a_broken_key_keeps_a_server_from_none_of_its_last_writes(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    await client.enqueue(Task("t"))
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.wait_for_tasks()
+        await wait_until(lambda: r.exists("asynq:{default}:maintainer"))
+        await r.set("asynq:servers", "wrong type")
+    await r.delete("asynq:servers")
+    assert not await r.exists("asynq:{default}:maintainer")
+    async with Inspector(redis_url) as inspector:
+        (stats,) = await inspector.type_stats()
+    assert stats.succeeded == 1
 
 
 async def test_after_a_signal_no_more_tasks_are_taken(

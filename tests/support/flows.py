@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from pyasynq.broker import Broker, Lease
+from pyasynq.broker import BatchRef, Broker, Lease
 from pyasynq.broker.redis import RedisBroker, keys
 from pyasynq.broker.redis.connection import execute
+from pyasynq.core.batch import BatchPlan, make_member, member_id
 from pyasynq.core.compose import Plan
 from pyasynq.core.flow import Node, begin
 from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow
@@ -45,7 +46,7 @@ def a_flow(
     )
     spec = FlowSpec(name="import", nodes=nodes, keep_s=100, keep_failed_s=200)
     plans = [
-        None if node.is_gate else _plan(home, flow_id, n, node) for n, node in enumerate(nodes)
+        _plan(home, flow_id, n, node) if node.task_id else None for n, node in enumerate(nodes)
     ]
     return NewFlow(queue=home, id=flow_id, spec=spec, plans=plans, moves=begin(nodes))
 
@@ -59,6 +60,44 @@ def _plan(home: str, flow_id: str, number: int, node: Node) -> Plan:
     place = Place(kind="flow", queue=home, id=flow_id, node=number)
     headers = {HEADER: header_of(place)}
     return a_pending(node.task_id, queue=node.queue, headers=headers)
+
+
+def a_map(count: int = 2, *, batch_id: str = "m", queue: str = "q") -> dict[str, object]:
+    """Return the fields of a node that is a map."""
+    return {"task_id": "", "batch_id": batch_id, "queue": queue, "size": count}
+
+
+async def hold_map(
+    broker: Broker,
+    count: int = 2,
+    *,
+    node: int = 0,
+    batch_id: str = "m",
+    queue: str = "q",
+    keeps_results: bool = False,
+) -> None:
+    """Store the tasks of the map *node* of a flow."""
+    batch = BatchRef(queue=queue, id=batch_id, home=queue)
+    plans: list[Plan] = []
+    for number in range(count):
+        plan = a_pending(member_id(batch_id, number), queue=queue)
+        place = Place(
+            kind="batch",
+            queue=queue,
+            id=batch_id,
+            member=number,
+            spreads=True,
+            keeps_result=keeps_results,
+        )
+        make_member(plan.message, place)
+        plans.append(plan)
+    if plans:
+        await broker.batches.stage(batch, plans, first=0)
+    parent = Place(kind="flow", queue="q", id="flow", node=node)
+    plan_of_batch = BatchPlan(
+        then=None, failed=None, kept_s=0, parent=parent, keeps_results=keeps_results
+    )
+    await broker.batches.start(batch, count, plan_of_batch)
 
 
 async def open_flow(broker: Broker, flow: NewFlow) -> None:

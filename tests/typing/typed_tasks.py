@@ -12,6 +12,7 @@ from pyasynq import (
     App,
     Call,
     FlowInfo,
+    Members,
     Outcome,
     PlainTask,
     Step,
@@ -140,6 +141,18 @@ async def flows() -> None:
     flow.add(mail.task("bob"), when="done")  # type: ignore[call-overload]
     flow.add(mail.task("bob"), after="again")  # type: ignore[arg-type]
     app.flow("import", home="low")  # type: ignore[call-arg]
+
+
+async def maps() -> None:
+    flow = app.flow("mails", unique_for=timedelta(hours=1))
+    letters = flow.add(mail.task("bob"))
+    mails = flow.map((mail.task(name) for name in ("a", "b")), after=letters, name="mails")
+    assert_type(mails, Members[str])
+    assert_type(mails.results, list[str])
+    assert_type(flow.map([Task("plain")], when="ended"), Members[bytes])
+    assert_type(await app.result(mails), list[str])
+    flow.add(mail.task(mails.results))  # type: ignore[arg-type]
+    assert_type(flow.task(), Task)
 
 
 async def mistakes() -> None:

@@ -12,8 +12,9 @@ from dotenv import dotenv_values
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
+from member.durations import parse_duration
 from member.proxies import client_address
-from member.settings import Settings, load_settings, parse_duration
+from member.settings import Settings, load_settings
 from services.member.tests.deployment import DEPLOY, EXAMPLE, LEAVING, example, values_of
 from tests.support.servers import wait_for
 

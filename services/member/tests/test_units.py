@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from member.settings import Settings, parse_duration
+from member.durations import parse_duration
+from member.settings import Settings
 from services.member.tests.deployment import DEPLOY, LEAVING, example
 from services.member.tests.image import PROGRAMS
 

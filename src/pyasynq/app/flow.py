@@ -6,7 +6,8 @@ from typing import Any, TypeVar, Unpack, overload
 from pyasynq.app.clients import Clients
 from pyasynq.app.results import Results
 from pyasynq.app.typed_task import TypedTask
-from pyasynq.client.flow import Flow, FlowOptions, Step, chain
+from pyasynq.client.flow import Flow, Step, chain
+from pyasynq.client.flow_options import FlowOptions
 from pyasynq.core.call import Call
 from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.task import Task

@@ -68,6 +68,7 @@ class Signature:
         self._with_sets = [name for name, known in types.items() if may_hold_sets(known)]
         self._normalizers = {p.name: normalizer_of(hints.get(p.name, Any)) for p in sent}
         self._codec = _make_codec(type, sent, types)
+        self._partial_codecs: dict[frozenset[str], Codec] = {}
 
     def payload(self, *args: object, **kwargs: object) -> bytes:
         """Return the payload of a call with these arguments.
@@ -96,8 +97,7 @@ class Signature:
         given = {name: it for name, it in arguments.items() if name not in results}
         if self._positional:
             return b"", results
-        sent = [parameter for parameter in self._parameters if parameter.name not in results]
-        return self._encode(given, _make_codec(self._type, sent, self._types)), results
+        return self._encode(given, self._codec_without(frozenset(results))), results
 
     def complete(self, task: ActiveTask) -> bytes:
         """Return the payload of *task* with the results of the steps that it uses.
@@ -116,6 +116,14 @@ class Signature:
             raise PayloadError(self._type, _text_of(error)) from error
         results = {name: msgspec.Raw(data) for name, data in inputs.items()}
         return msgspec.json.encode({**given, **results})
+
+    def _codec_without(self, names: frozenset[str]) -> Codec:
+        """Return a codec of the other parameters; kept, because it takes long to make."""
+        codec = self._partial_codecs.get(names)
+        if codec is None:
+            sent = [parameter for parameter in self._parameters if parameter.name not in names]
+            codec = self._partial_codecs[names] = _make_codec(self._type, sent, self._types)
+        return codec
 
     def _encode(self, arguments: dict[str, object], codec: Codec) -> bytes:
         try:

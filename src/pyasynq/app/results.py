@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from pyasynq.app.substitutes import load, substitute_types
-from pyasynq.client import Client, Step
+from pyasynq.client import Client, Members, Step
 from pyasynq.core.call import Call
 from pyasynq.core.errors import OptionError
 from pyasynq.core.options import DEFAULT_QUEUE
@@ -40,9 +40,9 @@ class Results:
     ) -> object:
         """Return the result of *target*; see `App.result`."""
         if isinstance(target, Step):
-            task = target.flow.drafts[target.number].task
             data = await client.result(target, queue=queue, timeout=timeout)
-            return self._decode("" if task is None else task.type, data)
+            kind = target.flow.type_of(target)
+            return self._decode(kind, data, many=isinstance(target, Members))
         if isinstance(target, str):
             return self._decode("", await client.result(target, queue=queue, timeout=timeout))
         options = target.options
@@ -52,10 +52,14 @@ class Results:
         data = await client.result(options.task_id, queue=home, timeout=timeout)
         return self._decode(target.type, data)
 
-    def _decode(self, kind: str, data: bytes) -> object:
-        """Return the result *data* of a task of type *kind*; empty data is None."""
+    def _decode(self, kind: str, data: bytes, *, many: bool = False) -> object:
+        """Return the result *data* of a task of type *kind*, or the list of *many*.
+
+        Empty data is None.
+        """
         if not data:
             return None
         task = self._tasks.get(kind)
         wanted: Any = Any if task is None else task.result_type
-        return msgspec.json.decode(data, type=substitute_types(wanted), dec_hook=load)
+        known: Any = substitute_types(wanted)
+        return msgspec.json.decode(data, type=list[known] if many else known, dec_hook=load)

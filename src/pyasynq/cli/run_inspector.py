@@ -38,6 +38,7 @@ _CODES: Final[dict[Exit, tuple[type[errors.PyasynqError], ...]]] = {
         flow_errors.StepNotFoundError,
     ),
     Exit.CONFLICT: (
+        errors.BatchStateError,
         errors.QueueNotEmptyError,
         errors.QueuePausedError,
         errors.QueueNotPausedError,
@@ -162,7 +163,7 @@ async def read_each(
     return code, results
 
 
-async def do_each(names: Iterable[str], do: Callable[[str], Awaitable[None]], done: str) -> Exit:
+async def do_each(names: Iterable[str], do: Callable[[str], Awaitable[object]], done: str) -> Exit:
     """Call *do* with each name, as `read_each` does; return the exit code.
 
     After each success it prints *done*, in which ``{}`` stands for the name.

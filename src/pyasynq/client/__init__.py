@@ -1,7 +1,8 @@
 """Put tasks into queues."""
 
 from pyasynq.client.client import MAX_PAYLOAD, Client
-from pyasynq.client.flow import Flow, FlowOptions, Step
+from pyasynq.client.flow import Flow, Members, Step
+from pyasynq.client.flow_options import FlowOptions
 from pyasynq.client.middleware import CallNext, ClientMiddleware, MiddlewareChain
 from pyasynq.client.sync import SyncClient
 
@@ -12,6 +13,7 @@ __all__ = [
     "ClientMiddleware",
     "Flow",
     "FlowOptions",
+    "Members",
     "MiddlewareChain",
     "Step",
     "SyncClient",

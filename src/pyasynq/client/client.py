@@ -149,6 +149,7 @@ class Client:
 
         Raises:
             OptionError: If it has no steps, or a task or all together are too large.
+            DuplicateFlowError: If another flow of its name runs, and both have *unique_for*.
             CodecError: If a codec cannot seal a payload.
             BrokerError: If the broker did not answer. It may have stored the flow.
             NotSupportedError: If the broker has no flows.

@@ -1,57 +1,32 @@
 """Build flows: steps, and what they wait for."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Final, Generic, TypeAlias, TypeVar, Unpack, cast, overload
 
+from pyasynq.client.flow_options import KEEP, KEEP_FAILED, FlowOptions, seconds_of
+from pyasynq.client.flow_template import (
+    FLOW_TYPE,
+    STARTER,
+    Draft,
+    FlowTemplate,
+    encode_template,
+    step_template,
+)
 from pyasynq.client.ids import new_ids
 from pyasynq.core.call import Call, StepResult, inputs_of
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import MAX_EDGES, MAX_STEPS, When
-from pyasynq.core.options import (
-    DEFAULT_QUEUE,
-    MAX_NAME,
-    check_known,
-    check_name,
-    check_queue,
-    check_time,
-    whole_seconds,
-)
+from pyasynq.core.options import DEFAULT_QUEUE, MAX_NAME, check_known, check_name, check_queue
 from pyasynq.core.task import Task, check_task
 
 R = TypeVar("R")
 S = TypeVar("S")
 
-KEEP: Final = timedelta(days=1)
-KEEP_FAILED: Final = timedelta(days=7)
-"""How long a flow is kept after its end, and after an end other than a success."""
-
 MOST_TASK_ID: Final = MAX_NAME - 10
 """Bytes of the id of a step's task; that of a retry is longer."""
 
 WHENS: Final[Sequence[When]] = ("succeeded", "failed", "ended")
-
-
-class FlowOptions(TypedDict, total=False):
-    """Keywords of a flow.
-
-    Keys:
-        queue: Its home: the queue with which it is stored; ``default`` if not given. Workers must
-            serve it. A flow whose steps are all of this queue is the cheapest.
-        id: Its id; a new one if not given. A flow with the id of one that is stored already is not
-            stored again.
-        timeout: When it is cancelled, counted from the enqueueing; None for never.
-        keep: How long it and its results are kept after it has succeeded; a day if not given.
-        keep_failed: The same after another end, in which time it can be retried; 7 days if not
-            given.
-    """
-
-    queue: str
-    id: str
-    timeout: timedelta | None
-    keep: timedelta
-    keep_failed: timedelta
 
 
 class Step(Generic[R]):
@@ -85,26 +60,26 @@ class Step(Generic[R]):
         return f"<Step {self.name!r}>"
 
 
+class Members(Step[list[R]]):
+    """A step that is a map: any number of tasks, whose results have the type ``R``."""
+
+    __slots__ = ()
+
+    @property
+    def results(self) -> list[R]:
+        """The list of what the tasks return, in their order, as an argument of another step.
+
+        See `Step.result`, which is the same. A map whose results are used has at most 10,000 tasks,
+        of one type; their results together have at most 16 MiB.
+        """
+        return self.result
+
+    def __repr__(self) -> str:
+        """Show the name."""
+        return f"<Members {self.name!r}>"
+
+
 AnyStep: TypeAlias = Step[Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A step before the flow is enqueued.
-
-    Attributes:
-        name: Its name.
-        task: Its task; None for a gate.
-        when: How the steps before it must have ended.
-        after: Numbers of those steps.
-        timeout_s: Seconds for which a gate waits; 0 without end.
-    """
-
-    name: str
-    task: Task | None
-    when: When
-    after: tuple[int, ...]
-    timeout_s: int = 0
 
 
 class Flow:
@@ -118,7 +93,10 @@ class Flow:
         name: Its name, for operators.
         queue: Its home: the queue with which it is stored. Its steps may be in other queues.
         drafts: Its steps.
+        map_types: The type of the tasks of each map that was enqueued, by number; empty if that
+            failed, or without tasks.
         timeout_s: Seconds after which it is cancelled; 0 for never.
+        unique_s: Seconds for which no other flow may have its name; 0 for not at all.
         keep_s: Seconds for which it is kept after a success.
         keep_failed_s: Seconds for which it is kept after another end.
     """
@@ -135,10 +113,13 @@ class Flow:
         self.queue: str = check_queue("queue", options.get("queue", DEFAULT_QUEUE))
         self.id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
         timeout = options.get("timeout")
-        self.timeout_s: int = 0 if timeout is None else _seconds("timeout", timeout)
-        self.keep_s: int = _seconds("keep", options.get("keep", KEEP))
-        self.keep_failed_s: int = _seconds("keep_failed", options.get("keep_failed", KEEP_FAILED))
+        self.timeout_s: int = 0 if timeout is None else seconds_of("timeout", timeout)
+        unique_for = options.get("unique_for")
+        self.unique_s: int = 0 if unique_for is None else seconds_of("unique_for", unique_for)
+        self.keep_s: int = seconds_of("keep", options.get("keep", KEEP))
+        self.keep_failed_s: int = seconds_of("keep_failed", options.get("keep_failed", KEEP_FAILED))
         self.drafts: list[Draft] = []
+        self.map_types: dict[int, str] = {}
         self._steps: list[AnyStep] = []
         self._numbers: dict[str, int] = {}
         self._edges = 0
@@ -185,8 +166,7 @@ class Flow:
                 has a group or an id, or the flow is too large.
         """
         check_task(task)
-        if when not in WHENS:
-            raise OptionError("when", when, "'succeeded', 'failed' or 'ended'")
+        _check_when(when)
         if task.options.group is not None:
             raise OptionError("group", task.options.group, "left out: a step is in no group")
         if task.options.task_id is not None:
@@ -198,11 +178,67 @@ class Flow:
             if when != "succeeded":
                 raise OptionError("when", when, "'succeeded' for a step that uses a result")
             before.add(result.number)
-        if when == "failed" and not before:
-            raise OptionError("after", (), "steps that may fail, for a step with when='failed'")
-        name = self._task_name(self._free_name(task.type, name))
-        draft = Draft(name=name, task=task, when=when, after=tuple(sorted(before)))
+        draft = Draft(
+            name=self._task_name(self._free_name(task.type, name)),
+            task=task,
+            when=when,
+            after=_sorted(before, when),
+        )
         return self._append(draft)
+
+    @overload
+    def map(  # type: ignore[overload-overlap]
+        self,
+        tasks: Iterable[Call[R]],
+        *,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        when: When = "succeeded",
+        name: str = "map",
+    ) -> Members[R]: ...
+    @overload
+    def map(
+        self,
+        tasks: Iterable[Task],
+        *,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        when: When = "succeeded",
+        name: str = "map",
+    ) -> Members[bytes]: ...
+    def map(
+        self,
+        tasks: Iterable[Task],
+        *,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        when: When = "succeeded",
+        name: str = "map",
+    ) -> Members[Any]:
+        """Add a step that runs any number of *tasks*, and return it.
+
+        It ends when all of them have ended, and fails if one of them has. They are stored when the
+        flow is enqueued, and run when the steps before this one have ended.
+
+        Args:
+            tasks: None to millions, also from a generator. They are for one queue, have no
+                *task_id* and no *group*, and use no results of steps.
+            after: See `add`.
+            when: See `add`.
+            name: Its name; a number is added if it is taken.
+
+        Raises:
+            OptionError: See `add`.
+        """
+        _check_when(when)
+        if not isinstance(tasks, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("tasks", tasks, "a list of Tasks (for one there is add)")
+        before = {self._number_of(step) for step in _steps(after)}
+        draft = Draft(
+            name=self._free_name(check_name("name", name), None),
+            task=None,
+            when=when,
+            after=_sorted(before, when),
+            members=tasks,
+        )
+        return cast("Members[Any]", self._append(draft))
 
     @overload
     def gate(
@@ -245,7 +281,7 @@ class Flow:
             OptionError: If the name is taken, or an option is not allowed.
         """
         before = {self._number_of(step) for step in _steps(after)}
-        timeout_s = 0 if timeout is None else _seconds("timeout", timeout)
+        timeout_s = 0 if timeout is None else seconds_of("timeout", timeout)
         draft = Draft(
             name=self._free_name("", name),
             task=None,
@@ -255,10 +291,41 @@ class Flow:
         )
         return self._append(draft)
 
+    def task(self) -> Task:
+        """Return a task that opens the flow when it runs, for whatever takes a task.
+
+        For an entry of a scheduler, a row of an outbox, `ActiveTask.then`, or a step of another
+        flow, which does not wait for the end of this one. Each time it is enqueued is a flow of its
+        own: its id is that of the task. A worker of this version with the flow's home runs it, once
+        or more; the flow is opened once.
+
+        Raises:
+            OptionError: If the flow has no steps.
+        """
+        if not self.drafts:
+            raise OptionError("steps", 0, "at least one (flow.add)")
+        template = FlowTemplate(
+            name=self.name,
+            queue=self.queue,
+            steps=tuple(step_template(draft) for draft in self.drafts),
+            keep_s=self.keep_s,
+            keep_failed_s=self.keep_failed_s,
+            timeout_s=self.timeout_s,
+            unique_s=self.unique_s,
+        )
+        task = Task(FLOW_TYPE, encode_template(template), queue=self.queue)
+        task.headers = {STARTER: self.name}
+        return task
+
     @property
     def all(self) -> tuple[AnyStep, ...]:
         """All steps so far, for a step that follows them."""
         return tuple(self._steps)
+
+    def type_of(self, step: AnyStep) -> str:
+        """Return the type of the task or tasks of *step*; empty if it is not known."""
+        task = self.drafts[step.number].task
+        return self.map_types.get(step.number, "") if task is None else task.type
 
     def __repr__(self) -> str:
         """Show name, number of steps and id."""
@@ -272,6 +339,8 @@ class Flow:
             allowed = f"at most {MAX_EDGES}, all steps together (a step between can join many)"
             raise OptionError("after", self._edges, allowed)
         step: AnyStep = Step(self, len(self.drafts), draft.name)
+        if draft.members is not None:
+            step = cast("AnyStep", Members(self, step.number, draft.name))
         self._numbers[draft.name] = step.number
         self.drafts.append(draft)
         self._steps.append(step)
@@ -313,13 +382,21 @@ def chain(flow: Flow, tasks: Iterable[Task]) -> None:
         last = flow.add(task, after=() if last is None else last)
 
 
+def _check_when(when: When) -> None:
+    if when not in WHENS:
+        raise OptionError("when", when, "'succeeded', 'failed' or 'ended'")
+
+
+def _sorted(before: set[int], when: When) -> tuple[int, ...]:
+    """Return the numbers of the steps before a step, in order."""
+    if when == "failed" and not before:
+        raise OptionError("after", (), "steps that may fail, for a step with when='failed'")
+    return tuple(sorted(before))
+
+
 def _steps(after: object) -> Iterable[object]:
     if isinstance(after, Step):
         return (cast("object", after),)
     if not isinstance(after, Iterable):
         raise OptionError("after", after, "a step, or a list of steps")
     return cast("Iterable[object]", after)
-
-
-def _seconds(name: str, duration: timedelta) -> int:
-    return max(1, whole_seconds(check_time(name, duration, timedelta(0))))

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from pyasynq.broker import Broker, Container
+from pyasynq.client.batch_control import BatchControl, deliver
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import (
@@ -31,7 +32,8 @@ from pyasynq.core.report import HEADER, header_of, pack_output, place_of
 from pyasynq.core.states import Action, TaskState
 
 NULL: Final = pack_output("", b"null")
-"""The output of a step that was skipped by hand."""
+EMPTY: Final = pack_output("", b"[]")
+"""The outputs of a step, and of a map, that were skipped by hand."""
 
 WAITING_TASKS: Final = frozenset({TaskState.PENDING, TaskState.SCHEDULED, TaskState.RETRY})
 """States of tasks that are deleted when their steps are stopped."""
@@ -102,7 +104,8 @@ class FlowControl:
             if record.marks[number] not in {WAITING, RUNNING}:
                 raise FlowStateError(queue, flow_id, f"the step {step!r} has ended")
             moves = advance(record.spec.nodes, record.marks, number, SUCCEEDED)
-            return FlowChange(moves=moves, outputs={number: NULL})
+            output = EMPTY if record.spec.nodes[number].is_map else NULL
+            return FlowChange(moves=moves, outputs={number: output})
 
         record = await self._change(queue, flow_id, decide)
         number = _number_of(record, step, gates=False)
@@ -126,7 +129,8 @@ class FlowControl:
         numbers = [n for n, mark in enumerate(record.marks) if mark in again]
         found = await self._broker.flows.plans(record.queue, record.id, numbers)
         known = {n: plan for n, plan in zip(numbers, found, strict=True) if plan is not None}
-        times = {n: record.next_times(n) for n in known}
+        repeated = [n for n in numbers if n in known or record.spec.nodes[n].is_map]
+        times = {n: record.next_times(n) for n in repeated}
         await self._free_locks(record, [n for n, plan in known.items() if plan.lock is not None])
         plans = {
             n: _again(plan, record.spec.nodes[n].task_id, times[n]) for n, plan in known.items()
@@ -170,6 +174,9 @@ class FlowControl:
         node, step_id = record.spec.nodes[number], record.task_id(number)
         if node.is_gate:
             return False
+        if node.is_map:
+            await self._stop_map(record, number)
+            return False
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
             if found.container.state is TaskState.ACTIVE:
                 await self._broker.registry.cancel(step_id)
@@ -197,6 +204,11 @@ class FlowControl:
             change = FlowChange(moves=Moves("".join(marks), ()), state="cancelled")
             if await self._broker.flows.change(now, change):
                 return
+
+    async def _stop_map(self, record: FlowRecord, number: int) -> None:
+        node = record.spec.nodes[number]
+        await deliver(self._broker, record.queue)  # it may not have begun yet
+        await BatchControl(self._broker).stop(node.queue, node.batch_id)
 
 
 def home_and_id(flow: object, queue: str | None) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Compose the tasks of a flow, and store it."""
 
+import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -8,22 +9,28 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker import Broker
-from pyasynq.client.flow import Draft, Flow
+from pyasynq.client.flow import Flow
+from pyasynq.client.flow_template import Draft
 from pyasynq.client.middleware import MiddlewareChain
 from pyasynq.client.plans import Compose, Plans
-from pyasynq.core.call import INPUTS, inputs_of
+from pyasynq.client.together import HeldMap, discard_maps, hold_map
+from pyasynq.core.call import INPUTS, MapInput, StepResult, inputs_of
 from pyasynq.core.compose import Composed, Plan
-from pyasynq.core.errors import OptionError
+from pyasynq.core.errors import BrokerError, OptionError
 from pyasynq.core.flow import Node, begin
 from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow
 from pyasynq.core.options import Options
 from pyasynq.core.report import HEADER, Place, header_of
 from pyasynq.core.task import Task
+from pyasynq.runtime.cleanup import run_to_end
 from pyasynq.runtime.clock import Clock
 
 MAX_FLOW: Final = 16 * 1024 * 1024
 """Bytes of all messages of a flow: they are stored in one step."""
+
+Maps = dict[int, HeldMap]
+"""The maps of a flow by the numbers of their steps."""
 
 
 class FlowWriter:
@@ -42,6 +49,7 @@ class FlowWriter:
         self._broker = broker
         self._clock = clock
         self._plans = Plans(compose_step, middleware, clock)
+        self._member_plans = Plans(compose, middleware, clock)
 
     async def enqueue(self, flow: Flow) -> FlowInfo:
         """Store *flow* and start its first steps; see `Client.enqueue_flow`."""
@@ -49,48 +57,110 @@ class FlowWriter:
             raise OptionError("flow", flow, "a Flow (for a task there is enqueue)")
         if not flow.drafts:
             raise OptionError("steps", 0, "at least one (flow.add)")
-        flows = self._broker.flows
-        plans = [await self._plan(flow, number) for number in range(len(flow.drafts))]
-        new = _new_flow(flow, plans)
-        await flows.open(new)
+        if any(draft.members is not None for draft in flow.drafts):
+            return await self._enqueue_with_maps(flow)
+        new = await self._new_flow(flow, {})
+        await self._broker.flows.open(new)
         return _record(new, self._clock.now()).info()
 
-    async def _plan(self, flow: Flow, number: int) -> Plan | None:
-        """Return the plan for the task of a step; None for a gate."""
+    async def _enqueue_with_maps(self, flow: Flow) -> FlowInfo:
+        """Store the tasks of the maps first: they wait until the flow begins them.
+
+        If this process dies in between, servers delete them. Each try has tasks of its own, so that
+        the tries of several processes do not meet.
+        """
+        flows, maps, is_opening = self._broker.flows, Maps(), False
+        stored = await flows.read(flow.queue, flow.id)
+        if stored is not None:
+            return stored.info()
+        try:
+            await self._hold_maps(flow, maps)
+            new = await self._new_flow(flow, maps)
+            is_opening = True
+            is_new = await flows.open(new)
+        except BaseException as error:
+            if not (is_opening and isinstance(error, BrokerError | asyncio.CancelledError)):
+                await run_to_end(lambda: discard_maps(self._broker.batches, maps.values()))
+            raise  # else the flow may be stored
+        if not is_new:
+            await discard_maps(self._broker.batches, maps.values())
+        return _record(new, self._clock.now()).info()
+
+    async def _hold_maps(self, flow: Flow, maps: Maps) -> None:
+        """Store the tasks of the maps of *flow*, and add each to *maps* when it is there."""
+        used = {result.number for draft in flow.drafts for result in _results_in(draft)}
+        for number, draft in enumerate(flow.drafts):
+            if draft.members is None:
+                continue
+            if isinstance(draft.members, Iterator) and number in flow.map_types:
+                allowed = "a list, or a new flow: the generator was read by an earlier try"
+                raise OptionError("tasks", draft.members, allowed)
+            flow.map_types[number] = ""
+            maps[number] = await hold_map(
+                self._broker.batches,
+                self._member_plans,
+                draft.members,
+                parent=Place(kind="flow", queue=flow.queue, id=flow.id, node=number),
+                keeps_results=number in used,
+            )
+            flow.map_types[number] = maps[number].type
+
+    async def _new_flow(self, flow: Flow, maps: Maps) -> NewFlow:
+        plans = [await self._plan(flow, number, maps) for number in range(len(flow.drafts))]
+        size = sum(plan.message.ByteSize() for plan in plans if plan is not None)
+        if size > MAX_FLOW:
+            allowed = f"at most {MAX_FLOW} bytes of payloads and headers in a flow"
+            raise OptionError("payload", size, allowed)
+        spec = FlowSpec(
+            name=flow.name,
+            nodes=tuple(_nodes(flow, plans, maps)),
+            timeout_s=flow.timeout_s,
+            keep_s=flow.keep_s,
+            keep_failed_s=flow.keep_failed_s,
+        )
+        if spec.spreads:
+            for plan in plans:
+                if plan is not None:
+                    spread(plan)
+        moves = begin(spec.nodes)
+        return NewFlow(
+            queue=flow.queue,
+            id=flow.id,
+            spec=spec,
+            plans=plans,
+            moves=moves,
+            unique_s=flow.unique_s,
+        )
+
+    async def _plan(self, flow: Flow, number: int, maps: Maps) -> Plan | None:
+        """Return the plan for the task of a step; None for a gate, and for a map."""
         draft = flow.drafts[number]
         if draft.task is None:
             return None
-        options = Options(headers=_headers(flow, number, draft.task))
+        options = Options(headers=_headers(flow, number, draft.task, maps))
         return await self._plans.one(draft.task, options, f"{flow.id}:{draft.name}")
 
 
-def _headers(flow: Flow, number: int, task: Task) -> Mapping[str, str]:
+def _results_in(draft: Draft) -> Iterator[StepResult]:
+    if draft.task is not None:
+        yield from inputs_of(draft.task).values()
+
+
+def _headers(flow: Flow, number: int, task: Task, maps: Maps) -> Mapping[str, str]:
     """Return the headers that make *task* a step of *flow*, beside its own."""
     place = Place(kind="flow", queue=flow.queue, id=flow.id, node=number)
     headers = {**task.headers, HEADER: header_of(place)}
     if inputs := inputs_of(task):
-        numbers = {name: result.number for name, result in inputs.items()}
-        headers[INPUTS] = msgspec.json.encode(numbers).decode()
+        named = {name: _input(result.number, maps) for name, result in inputs.items()}
+        headers[INPUTS] = msgspec.json.encode(named).decode()
     return headers
 
 
-def _new_flow(flow: Flow, plans: Sequence[Plan | None]) -> NewFlow:
-    size = sum(plan.message.ByteSize() for plan in plans if plan is not None)
-    if size > MAX_FLOW:
-        allowed = f"at most {MAX_FLOW} bytes of payloads and headers in a flow"
-        raise OptionError("payload", size, allowed)
-    spec = FlowSpec(
-        name=flow.name,
-        nodes=tuple(_nodes(flow, plans)),
-        timeout_s=flow.timeout_s,
-        keep_s=flow.keep_s,
-        keep_failed_s=flow.keep_failed_s,
-    )
-    if spec.spreads:
-        for plan in plans:
-            if plan is not None:
-                spread(plan)
-    return NewFlow(queue=flow.queue, id=flow.id, spec=spec, plans=plans, moves=begin(spec.nodes))
+def _input(number: int, maps: Maps) -> int | MapInput:
+    if number not in maps:
+        return number
+    batch, of = maps[number].batch, maps[number]
+    return MapInput(number=number, queue=batch.queue, batch_id=batch.id, type=of.type)
 
 
 def spread(plan: Plan) -> None:
@@ -99,23 +169,31 @@ def spread(plan: Plan) -> None:
     plan.message.headers[HEADER] = header_of(msgspec.structs.replace(place, spreads=True))
 
 
-def _nodes(flow: Flow, plans: Sequence[Plan | None]) -> Iterator[Node]:
+def _nodes(flow: Flow, plans: Sequence[Plan | None], maps: Maps) -> Iterator[Node]:
     then: list[list[int]] = [[] for _ in flow.drafts]
     for number, draft in enumerate(flow.drafts):
         for before in draft.after:
             then[before].append(number)
-    for draft, plan, after in zip(flow.drafts, plans, then, strict=True):
-        yield Node(
+    for number, (draft, plan) in enumerate(zip(flow.drafts, plans, strict=True)):
+        node = Node(
             name=draft.name,
             type="" if plan is None else plan.message.type,
             queue=flow.queue if plan is None else plan.message.queue,
             task_id="" if plan is None else plan.message.id,
             when=draft.when,
             after=draft.after,
-            then=tuple(after),
+            then=tuple(then[number]),
             delay_s=_delay_s(draft),
             timeout_s=draft.timeout_s,
         )
+        yield _as_map(node, maps[number]) if number in maps else node
+
+
+def _as_map(node: Node, held: HeldMap) -> Node:
+    batch = held.batch
+    return msgspec.structs.replace(
+        node, type=held.type, queue=batch.queue, batch_id=batch.id, size=held.size
+    )
 
 
 def _delay_s(draft: Draft) -> int:

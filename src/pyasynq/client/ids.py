@@ -9,8 +9,9 @@ PARTS: Final = 4096
 PART_SHIFT: Final = 8
 """Parts of a millisecond that an id tells apart, each of 256 ns."""
 
-VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-"""The digit that marks a UUID, for each random digit."""
+VARIANT: Final = b"\x80" + bytes(7)
+RANDOM: Final = b"\x3f" + b"\xff" * 7
+"""The bits of the second half of an id that mark a UUID, and those that are random."""
 
 
 def new_ids(count: int) -> list[str]:
@@ -23,12 +24,22 @@ def new_ids(count: int) -> list[str]:
     if part + count > PARTS:
         ms, part = ms + 1, 0
     start = _start_of_ids(ms)
-    digits = os.urandom(8 * count).hex()
     return [
-        f"{start}{part + at // 16:03x}-{VARIANTS[digits[at]]}{digits[at + 1 : at + 4]}"
-        f"-{digits[at + 4 : at + 16]}"
-        for at in range(0, 16 * count, 16)
+        f"{start}{number:03x}-{half[:4]}-{half[4:]}"
+        for number, half in enumerate(_second_halves(count), part)
     ]
+
+
+def _second_halves(count: int) -> list[str]:
+    """Return 16 hexadecimal digits for each of *count* ids; all are made as one large number."""
+    variants, random = _masks(count)
+    number = int.from_bytes(os.urandom(8 * count)) & random | variants
+    return number.to_bytes(8 * count).hex(" ", 8).split()
+
+
+@functools.lru_cache(maxsize=2)
+def _masks(count: int) -> tuple[int, int]:
+    return int.from_bytes(VARIANT * count), int.from_bytes(RANDOM * count)
 
 
 @functools.lru_cache(maxsize=1)

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from pyasynq.broker import Broker
 from pyasynq.client.flow import Step
+from pyasynq.client.map_results import read_results
+from pyasynq.core.call import MapInput
 from pyasynq.core.codec import Codecs
 from pyasynq.core.errors import OptionError, ResultExpiredError, TaskFailedError
-from pyasynq.core.flow import OPEN, STEP_STATES, SUCCEEDED
+from pyasynq.core.flow import OPEN, STEP_STATES, SUCCEEDED, Node
 from pyasynq.core.flow_errors import FlowNotFoundError, StepNotFoundError
 from pyasynq.core.flow_outputs import open_output
 from pyasynq.core.info import TaskInfo
@@ -88,7 +90,17 @@ class Results:
         outputs = await flows.outputs(flow.queue, flow.id, [number])
         if outputs is None:
             raise ResultExpiredError(queue, task_id)
+        if record.spec.nodes[number].is_map and not outputs[0]:  # else an operator has skipped it
+            return await self._of_map(record.spec.nodes[number], number)
         return open_output(self._codecs, record, number, outputs[0])
+
+    async def _of_map(self, node: Node, number: int) -> bytes:
+        of = MapInput(number=number, queue=node.queue, batch_id=node.batch_id, type=node.type)
+        results = await read_results(self._broker.batches, self._codecs, of)
+        if results is None:
+            allowed = "one whose results a step of the flow uses; those of others are not kept"
+            raise OptionError("step", node.name, allowed)
+        return results
 
 
 def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:

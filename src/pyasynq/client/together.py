@@ -2,19 +2,28 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyasynq.broker import BatchPort, BatchRef
 from pyasynq.client.ids import new_ids
 from pyasynq.client.plans import Plans
-from pyasynq.core.batch import Batch, BatchInfo, BatchPlan, make_member, member_id
+from pyasynq.core.batch import (
+    MOST_RESULTS,
+    Batch,
+    BatchInfo,
+    BatchPlan,
+    make_member,
+    member_id,
+)
 from pyasynq.core.compose import Plan
-from pyasynq.core.errors import BrokerError
+from pyasynq.core.errors import BrokerError, OptionError
+from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import DEFAULT_QUEUE, NO_OPTIONS, whole_seconds
 from pyasynq.core.policy import MAX_BULK
 from pyasynq.core.report import Place
+from pyasynq.core.task import Task
 from pyasynq.runtime.cleanup import run_to_end
 from pyasynq.runtime.loggers import get_logger
 
@@ -118,16 +127,11 @@ async def enqueue_batch(port: BatchPort, plans: Plans, batch: Batch) -> BatchInf
         None if task is None else await plans.one(task, NO_OPTIONS, f"{batch_id}:{name}")
         for name, task in (("then", batch.then), ("failed", batch.failed))
     ]
-    followers = [plan for plan in (then, failed) if plan is not None]
-    numbers = count()
-
-    def next_ids(wanted: int) -> list[str]:
-        return [member_id(batch_id, next(numbers)) for _ in range(wanted)]
-
+    queues = [plan.message.queue for plan in (then, failed) if plan is not None]
     staging = Staging(port, batch_id)
-    home = followers[0].message.queue if followers else DEFAULT_QUEUE
+    home = queues[0] if queues else DEFAULT_QUEUE
     plan = BatchPlan(then=then, failed=failed, kept_s=whole_seconds(batch.keep))
-    chunks = _members(plans.chunks(batch.members(), NO_OPTIONS, next_ids), batch_id, followers)
+    chunks = Members(batch_id, reports_to=queues).of(plans, batch.members())
     ids = await _create(staging, chunks, functools.partial(staging.start, plan, home))
     return BatchInfo(
         id=batch_id,
@@ -139,6 +143,51 @@ async def enqueue_batch(port: BatchPort, plans: Plans, batch: Batch) -> BatchInf
         created_at=plans.clock.now(),
         ended_at=None if ids else plans.clock.now(),
     )
+
+
+class HeldMap(NamedTuple):
+    """A map whose tasks are held until its flow begins it.
+
+    Attributes:
+        batch: Its batch.
+        size: Number of its tasks.
+        type: Type of the first of them; empty without tasks.
+    """
+
+    batch: BatchRef
+    size: int
+    type: str
+
+
+async def hold_map(
+    port: BatchPort, plans: Plans, tasks: Iterable[Task], *, parent: Place, keeps_results: bool
+) -> HeldMap:
+    """Create *tasks* so that the step *parent* of a flow can begin them, or nothing.
+
+    Raises:
+        OptionError: As from `enqueue_batch`; with *keeps_results* also if they are too many, or of
+            several types.
+        PyasynqError: As from `enqueue_together`.
+        Exception: What *tasks* raise.
+    """
+    (batch_id,) = new_ids(1)
+    staging = Staging(port, batch_id)
+    members = Members(batch_id, reports_to=None, keeps_results=keeps_results)
+    plan = BatchPlan(then=None, failed=None, kept_s=0, parent=parent, keeps_results=keeps_results)
+    start = functools.partial(staging.start, plan, parent.queue)
+    ids = await _create(staging, members.of(plans, tasks), start)
+    queue = staging.home or parent.queue
+    batch = BatchRef(queue=queue, id=batch_id, home=queue)
+    return HeldMap(batch, len(ids), members.type)
+
+
+async def discard_maps(port: BatchPort, maps: Iterable[HeldMap]) -> None:
+    """Delete the tasks of *maps*; what the broker cannot delete now, a server deletes later."""
+    try:
+        for held in maps:
+            await port.discard(held.batch)
+    except BrokerError as error:
+        log.warning("tasks of maps are left behind; servers delete them later: %s", error)
 
 
 async def _create(
@@ -180,24 +229,70 @@ async def _create(
     return ids
 
 
-async def _members(
-    chunks: AsyncIterator[Sequence[Plan]], batch_id: str, followers: Sequence[Plan]
-) -> AsyncIterator[Sequence[Plan]]:
-    """Make the tasks of *chunks*, whose ids are set, the members of a batch, and yield them.
+class Members:
+    """Makes tasks the members of a batch, as they come.
 
-    Raises:
-        OptionError: If they are for several queues.
+    Attributes:
+        type: Type of the first of them; empty before that.
     """
-    numbers, home, spreads = count(), "", False
-    async for plans in chunks:
-        if not home:
-            home = plans[0].message.queue
-            spreads = any(follower.message.queue != home for follower in followers)
-        for plan in plans:
-            member = next(numbers)
-            place = Place(kind="batch", queue=home, id=batch_id, member=member, spreads=spreads)
-            make_member(plan.message, place)
-        yield plans
+
+    def __init__(
+        self, batch_id: str, *, reports_to: Sequence[str] | None, keeps_results: bool = False
+    ) -> None:
+        """Make members of the batch *batch_id*.
+
+        Args:
+            batch_id: Its id.
+            reports_to: The queues of what follows the batch; None for a flow, which may go on in
+                any queue.
+            keeps_results: The results of members are kept, as one list.
+        """
+        self.type: str = ""
+        self._id = batch_id
+        self._reports_to = reports_to
+        self._keeps_results = keeps_results
+        self._home = ""
+        self._ids = count()
+        self._numbers = count()
+
+    async def of(self, plans: Plans, tasks: Iterable[Task]) -> AsyncIterator[Sequence[Plan]]:
+        """Yield the plans of *tasks*, in chunks.
+
+        Raises:
+            OptionError: If they are for several queues, or cannot be members.
+        """
+        async for chunk in plans.chunks(tasks, NO_OPTIONS, self._next_ids):
+            self._home = self._home or chunk[0].message.queue
+            self.type = self.type or chunk[0].message.type
+            for plan in chunk:
+                self._join(plan)
+            yield chunk
+
+    def _next_ids(self, wanted: int) -> list[str]:
+        return [member_id(self._id, next(self._ids)) for _ in range(wanted)]
+
+    def _join(self, plan: Plan) -> None:
+        number = next(self._numbers)
+        if self._keeps_results:
+            self._check_result(plan.message, number)
+        to = self._reports_to
+        place = Place(
+            kind="batch",
+            queue=self._home,
+            id=self._id,
+            member=number,
+            spreads=to is None or any(queue != self._home for queue in to),
+            keeps_result=self._keeps_results,
+        )
+        make_member(plan.message, place)
+
+    def _check_result(self, message: TaskMessage, number: int) -> None:
+        if number == MOST_RESULTS:
+            allowed = f"at most {MOST_RESULTS} tasks in a map whose results a step uses"
+            raise OptionError("tasks", number + 1, allowed)
+        if message.type != self.type:
+            allowed = f"{self.type!r}, as of the others: the results of a map are one list"
+            raise OptionError("type", message.type, allowed)
 
 
 async def _undo(staging: Staging, writing: asyncio.Task[None] | None) -> bool:

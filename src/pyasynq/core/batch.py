@@ -19,8 +19,11 @@ OUTCOME: Final = "pyasynq:batch"
 KEEP: Final = timedelta(days=7)
 """How long a batch that has ended is kept by default."""
 
-BatchState: TypeAlias = Literal["running", "succeeded", "failed"]
+BatchState: TypeAlias = Literal["waiting", "running", "succeeded", "failed", "cancelled"]
 """State of a batch; it has failed if one of its members has."""
+
+MOST_RESULTS: Final = 10_000
+"""Tasks of a map whose results a step uses."""
 
 
 class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,13 +53,14 @@ class BatchInfo(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: Id of the batch.
         queue: Its queue, which is that of its members.
-        state: ``running``, ``succeeded`` (all members have ended, and none has failed) or
-            ``failed`` (all have ended).
+        state: ``waiting`` (a map that its flow has not begun), ``running``, ``succeeded`` (all
+            members have ended, and none has failed), ``failed`` (all have ended) or ``cancelled``
+            (by an operator; some may still run).
         total: Number of its members.
         ended: Members that have ended.
         failed: Those of them that were archived, or were gone without an outcome.
         created_at: When it was enqueued.
-        ended_at: When its last member ended; None while it runs.
+        ended_at: When its last member ended; None before that.
     """
 
     id: str
@@ -76,11 +80,16 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
         then: The task that follows if none has failed, or None.
         failed: The task that follows if at least one has failed, or None.
         kept_s: Seconds for which the batch is kept then.
+        parent: The step of a flow that the batch is, which begins it and gets its report; None for
+            a batch of its own.
+        keeps_results: The results of its members are kept, for other steps.
     """
 
     then: Plan | None
     failed: Plan | None
     kept_s: int
+    parent: Place | None = None
+    keeps_results: bool = False
 
 
 class Batch:
@@ -148,6 +157,16 @@ def _check_follower(name: str, task: Task | None) -> Task | None:
 def member_id(batch_id: str, number: int) -> str:
     """Return the id of the task that is the member *number* of a batch."""
     return f"{batch_id}:{number}"
+
+
+def is_needed(flow_state: str | None, *, is_held: bool) -> bool:
+    """Return whether a flow may still need a map.
+
+    Args:
+        flow_state: State of the flow; None if it is gone.
+        is_held: The map has not begun. A flow that has succeeded cannot be retried.
+    """
+    return flow_state is not None and not (is_held and flow_state == "succeeded")
 
 
 def make_member(message: TaskMessage, place: Place) -> None:

@@ -3,13 +3,34 @@
 from collections.abc import Mapping
 from typing import Final, Generic, Self, TypeVar, cast
 
+import msgspec
+
 from pyasynq.core.options import Options
 from pyasynq.core.task import Task
 
 R = TypeVar("R")
 
 INPUTS: Final = "pyasynq:inputs"
-"""Header that names the arguments that are results of other steps: JSON, parameter to number."""
+"""Header that names the arguments that are results of other steps.
+
+JSON: the number of the step, or a `MapInput`, by the name of the parameter.
+"""
+
+
+class MapInput(msgspec.Struct, frozen=True, array_like=True):
+    """The results of a map, as a step names them that uses them.
+
+    Attributes:
+        number: Number of the map in the flow.
+        queue: Queue of its tasks.
+        batch_id: Id of its batch.
+        type: Type of its tasks; empty without tasks.
+    """
+
+    number: int
+    queue: str
+    batch_id: str
+    type: str
 
 
 class StepResult:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pyasynq.core.task import Task
 
 
-class Lock(msgspec.Struct, frozen=True, kw_only=True):
+class Lock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The unique lock to take.
 
     Attributes:
@@ -43,14 +43,14 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: int
 
 
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
+class Pending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Run as soon as a worker is free."""
 
     message: TaskMessage
     lock: Lock | None
 
 
-class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
+class Scheduled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Run at *at_s* (Unix seconds, rounded up so that nothing runs early)."""
 
     message: TaskMessage
@@ -58,7 +58,7 @@ class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
     at_s: int
 
 
-class Grouped(msgspec.Struct, frozen=True, kw_only=True):
+class Grouped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Wait in the message's group until it is combined into one task."""
 
     message: TaskMessage

@@ -25,6 +25,7 @@ PyasynqError
 ├── TaskNotFoundError                 the queue has no task with this id
 │   └── ResultExpiredError            it was there, but its retention is over
 ├── BatchNotFoundError                the queue has no batch with this id
+├── BatchStateError                   not possible in the state the batch is in
 ├── TaskStateError                    not allowed in the state the task is in
 ├── TaskFailedError                   the task whose result is awaited was archived
 ├── ServerStateError                  a server was started twice, or has ended
@@ -282,6 +283,23 @@ class BatchNotFoundError(PyasynqError):
         self.queue = queue
         self.batch_id = batch_id
         super().__init__(f"batch not found: {batch_id!r} is not, or no longer, in {queue!r}")
+
+
+class BatchStateError(PyasynqError):
+    """The action is not possible in the state of the batch; nothing was changed.
+
+    Attributes:
+        queue: Name of the queue.
+        batch_id: Id of the batch.
+        reason: Why it is not possible.
+    """
+
+    def __init__(self, queue: str, batch_id: str, reason: str) -> None:
+        """Name the batch, and say why not."""
+        self.queue = queue
+        self.batch_id = batch_id
+        self.reason = reason
+        super().__init__(f"batch {batch_id!r} of {queue!r}: {reason}")
 
 
 class TaskStateError(PyasynqError):

@@ -46,14 +46,19 @@ MAX_EDGES: Final = 20_000
 """Dependencies of a flow, all steps together."""
 
 
+MAP_GONE: Final = "its tasks are gone: somebody has deleted their queue, or their batch"
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A step as its flow knows it.
 
     Attributes:
         name: Its name, unique in the flow.
-        type: Type of its task; empty for a gate.
-        queue: Queue of its task, or the flow's home for a gate.
-        task_id: Id of its task; empty for a gate.
+        type: Type of its task, or of the first task of a map; empty for a gate.
+        queue: Queue of its task or tasks, or the flow's home for a gate.
+        batch_id: Id of the batch that a map is; empty for other steps.
+        size: Tasks of a map.
+        task_id: Id of its task; empty for a gate and for a map.
         when: How the steps before it must have ended.
         after: Numbers of the steps before it.
         then: Numbers of the steps after it.
@@ -64,6 +69,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     type: str = ""
     queue: str = ""
+    batch_id: str = ""
+    size: int = 0
     task_id: str = ""
     when: When = "succeeded"
     after: tuple[int, ...] = ()
@@ -74,7 +81,12 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_gate(self) -> bool:
         """Whether it waits for a signal instead of running a task."""
-        return not self.type
+        return not (self.type or self.batch_id)
+
+    @property
+    def is_map(self) -> bool:
+        """Whether it runs any number of tasks: those of a batch."""
+        return bool(self.batch_id)
 
 
 class Moves(NamedTuple):

@@ -4,7 +4,7 @@ from pyasynq.core.errors import PyasynqError
 
 
 class FlowNotFoundError(PyasynqError):
-    """There is no such flow in the queue: it never was, or it is no longer kept.
+    """There is no such flow in the queue: it has another home, or it is no longer kept.
 
     Attributes:
         queue: Its home.
@@ -16,7 +16,27 @@ class FlowNotFoundError(PyasynqError):
         self.queue = queue
         self.flow_id = flow_id
         super().__init__(
-            f"{queue!r} has no flow {flow_id!r}: it never had, or the flow ended some time ago"
+            f"{queue!r} has no flow {flow_id!r}: it is stored with another queue, or ended some "
+            "time ago"
+        )
+
+
+class DuplicateFlowError(PyasynqError):
+    """Another flow of this name runs, and only one may; nothing was stored.
+
+    Attributes:
+        queue: Home of both.
+        name: Their name.
+        flow_id: Id of the flow that runs.
+    """
+
+    def __init__(self, queue: str, name: str, flow_id: str) -> None:
+        """Name the flow that runs."""
+        self.queue = queue
+        self.name = name
+        self.flow_id = flow_id
+        super().__init__(
+            f"flow {name!r} was not enqueued: {flow_id!r} of {queue!r} has this name, and runs"
         )
 
 

@@ -27,12 +27,14 @@ class StepInfo:
         state: ``waiting`` (for the steps before it), ``running`` (its task was enqueued, or its
             gate waits for a signal), ``succeeded``, ``failed``, ``upstream_failed`` (not run,
             because something before it has failed) or ``skipped`` (not run for another reason).
-        type: Type of its task; None for a gate.
-        queue: Queue of its task; for a gate the flow's home.
-        task_id: Id of its task; None for a gate.
+        type: Type of its task, or of the first task of a map; None for a gate.
+        queue: Queue of its task or tasks; for a gate the flow's home.
+        task_id: Id of its task; None for a gate and for a map.
         when: How the steps before it must have ended.
         after: Names of those steps.
         error: Why it has failed; None if it has not.
+        batch_id: Id of the batch that a map is, for `Inspector.batch`; None for other steps.
+        size: Number of its tasks when it was enqueued; 0 for a gate.
     """
 
     name: str
@@ -43,6 +45,8 @@ class StepInfo:
     when: When
     after: tuple[str, ...]
     error: str | None
+    batch_id: str | None = None
+    size: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +95,8 @@ class FlowInfo:
         numbers = {step.name: n for n, step in enumerate(self.steps)}
         lines = ["flowchart TD"]
         for n, step in enumerate(self.steps):
-            opening, closing = ("{{", "}}") if step.type is None else ("[", "]")
-            lines.append(f'    s{n}{opening}"{_escape(step.name)}"{closing}:::{step.state}')
+            opening, closing = _shape(step)
+            lines.append(f'    s{n}{opening}"{_label(step)}"{closing}:::{step.state}')
         for n, step in enumerate(self.steps):
             arrow = "-->" if step.when == "succeeded" else f"-. {step.when} .->"
             lines += [f"    s{numbers[before]} {arrow} s{n}" for before in step.after]
@@ -101,6 +105,17 @@ class FlowInfo:
             f"    classDef {state} {style}" for state, style in _COLORS.items() if state in present
         ]
         return "\n".join(lines) + "\n"
+
+
+def _shape(step: StepInfo) -> tuple[str, str]:
+    if step.batch_id is not None:
+        return "[[", "]]"
+    return ("{{", "}}") if step.type is None else ("[", "]")
+
+
+def _label(step: StepInfo) -> str:
+    name = _escape(step.name)
+    return name if step.batch_id is None else f"{name} × {step.size}"
 
 
 def _escape(text: str) -> str:

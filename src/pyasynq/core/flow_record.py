@@ -39,8 +39,8 @@ class FlowSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def spreads(self) -> bool:
-        """Whether its steps are in more than one queue."""
-        return len({node.queue for node in self.nodes}) > 1
+        """Whether a report to it may make mail: for other queues, or to begin a map."""
+        return len({node.queue for node in self.nodes}) > 1 or any(it.is_map for it in self.nodes)
 
 
 class NewFlow(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +50,9 @@ class NewFlow(msgspec.Struct, frozen=True, kw_only=True):
         queue: Its home.
         id: Its id.
         spec: Its steps.
-        plans: The plan for the task of each step; None for a gate.
+        plans: The plan for the task of each step; None for a gate and for a map.
         moves: How it begins.
+        unique_s: Seconds for which its name is locked, at most until its end; 0 for not at all.
     """
 
     queue: str
@@ -59,6 +60,7 @@ class NewFlow(msgspec.Struct, frozen=True, kw_only=True):
     spec: FlowSpec
     plans: Sequence[Plan | None]
     moves: Moves
+    unique_s: int = 0
 
 
 class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +132,9 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
             state=STEP_STATES[mark],
             type=node.type or None,
             queue=node.queue,
-            task_id=None if node.is_gate else self.task_id(number),
+            task_id=self.task_id(number) if node.task_id else None,
+            batch_id=node.batch_id or None,
+            size=node.size if node.is_map else 1 if node.task_id else 0,
             when=node.when,
             after=tuple(self.spec.nodes[before].name for before in node.after),
             error=self.errors.get(number) if mark == FAILED else None,
@@ -147,7 +151,7 @@ class FlowChange(msgspec.Struct, frozen=True, kw_only=True):
         outputs: Outputs of gates, by their numbers. A gate that has one ends when it begins.
         errors: Why steps fail, by their numbers; empty to forget the error.
         plans: New plans for the tasks of steps, by their numbers.
-        times: How often those were retried.
+        times: How often those, and maps, were retried.
     """
 
     moves: Moves

@@ -24,7 +24,8 @@ LATEST_S: Final = 253_402_300_799
 """A `datetime` holds the years 1 to 9999; instants outside, which peers may write, are cut."""
 
 
-class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
+# gc=False: it is in no cycle, and a program may keep hundreds of thousands.
+class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One task, as it was when it was read or enqueued.
 
     Attributes:

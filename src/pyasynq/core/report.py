@@ -48,6 +48,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
         member: Which of the tasks of that part it is, from 0: in a batch its number. In a flow it
             counts the times that the step was retried: a report of an earlier time is ignored.
         spreads: Tasks for other queues than the home may follow a report.
+        keeps_result: The batch keeps the result of the task.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     node: int = 0
     member: int = 0
     spreads: bool = False
+    keeps_result: bool = False
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +92,11 @@ def header_of(place: Place) -> str:
 
 def place_of(message: TaskMessage) -> Place | None:
     """Return the place of a task; None if it is part of nothing that this version knows."""
-    text = message.headers.get(HEADER)
+    return read_place(message.headers.get(HEADER))
+
+
+def read_place(text: str | None) -> Place | None:
+    """Return the place that `header_of` was given; None without one that this version knows."""
     if not text:
         return None
     try:

@@ -1,5 +1,6 @@
-"""Read batches."""
+"""Read batches, and act on them."""
 
+from pyasynq.client.batch_control import BatchControl
 from pyasynq.core.batch import BatchInfo
 from pyasynq.core.errors import BatchNotFoundError
 from pyasynq.core.options import check_count, check_name
@@ -8,7 +9,7 @@ from pyasynq.inspector.reader import PAGE_SIZE, Reader
 
 
 class BatchInspector(Reader):
-    """Reads batches."""
+    """Reads batches, and acts on them."""
 
     async def batches(self, queue: str, *, page: int = 1, size: int = PAGE_SIZE) -> list[BatchInfo]:
         """Return one page of the batches of *queue*.
@@ -54,3 +55,33 @@ class BatchInspector(Reader):
         """
         await self.batch(queue, batch_id)
         return list(await self._broker.batches.failed_members(queue, batch_id))
+
+    async def cancel_batch(self, queue: str, batch_id: str) -> BatchInfo:
+        """Run no more members of a batch, and return it; nothing follows it.
+
+        Members that wait are deleted; in Redis some stay until a worker takes and drops them. Those
+        that run are cancelled, as `Inspector.cancel` does: a cancelled run fails, and is not tried
+        again. Members that are deleted have not failed.
+
+        Raises:
+            OptionError: If a name is not allowed.
+            BatchNotFoundError: If the queue has no such batch, or no longer.
+            BatchStateError: If it does not run.
+        """
+        check_name("queue", queue)
+        return await BatchControl(self._broker).cancel(queue, check_name("batch_id", batch_id))
+
+    async def retry_batch(self, queue: str, batch_id: str) -> BatchInfo:
+        """Run the failed members of a batch that has ended again, and return it.
+
+        They have the retries of a new task. When all have ended, what follows the batch runs again.
+        A member whose task is no longer archived stays failed; of more than 10,000, so do the
+        others.
+
+        Raises:
+            OptionError: If a name is not allowed.
+            BatchNotFoundError: If the queue has no such batch, or no longer.
+            BatchStateError: If it has not failed, or is a step of a flow, which is to be retried.
+        """
+        check_name("queue", queue)
+        return await BatchControl(self._broker).retry(queue, check_name("batch_id", batch_id))

@@ -308,6 +308,14 @@ class SyncInspector:
         """Return the ids of failed members; see `Inspector.failed_members`."""
         return self._calls.call(lambda it: it.failed_members(queue, batch_id))
 
+    def cancel_batch(self, queue: str, batch_id: str) -> BatchInfo:
+        """Run no more members of a batch; see `Inspector.cancel_batch`."""
+        return self._calls.call(lambda it: it.cancel_batch(queue, batch_id))
+
+    def retry_batch(self, queue: str, batch_id: str) -> BatchInfo:
+        """Run the failed members of a batch again; see `Inspector.retry_batch`."""
+        return self._calls.call(lambda it: it.retry_batch(queue, batch_id))
+
     # -- flows -------------------------------------------------------------------------------------
 
     def flows(

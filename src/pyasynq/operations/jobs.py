@@ -89,7 +89,7 @@ class JobNotFoundError(PyasynqError):
     def __init__(self, id: str) -> None:
         """Name the *id*."""
         self.id = id
-        super().__init__(f"there is no job {id!r}")
+        super().__init__(f"there is no job {id!r}: it ended some time ago, or in another process")
 
 
 class TooManyJobsError(PyasynqError):

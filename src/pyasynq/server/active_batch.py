@@ -51,6 +51,9 @@ def batch_of(
     if place is None or place.kind != "batch":
         msg = f"{task!r} is no member of a batch: Client.enqueue_batch makes members"
         raise PyasynqError(msg)
+    if place.keeps_result:
+        msg = f"{task!r} belongs to a map whose results are used: their number is fixed"
+        raise PyasynqError(msg)
     return ActiveBatch(place.queue, place.id, add)
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from pyasynq.broker import Broker, Lease
-from pyasynq.core.errors import BrokerError
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.queue_weights import names_in
 from pyasynq.core.report import is_for_others
 from pyasynq.core.verdict import Verdict
@@ -21,6 +21,7 @@ from pyasynq.server.queue_actors import QueueActors, QueueCrew
 from pyasynq.server.remote_control import RemoteControl
 from pyasynq.server.run.completer import Completer
 from pyasynq.server.run.notifier import Notifier
+from pyasynq.server.run.parts import Parts
 from pyasynq.server.run.processor import Processor
 from pyasynq.server.run.runner import Runner
 from pyasynq.server.run.slots import ServerLoad
@@ -76,7 +77,7 @@ class ServerActors:
             broker.work,
             self.completer,
             config,
-            flows=broker.flows if broker.supports("flows") else None,
+            parts=Parts(broker, config),
         )
         self.processor: Processor = Processor(
             self.runner, broker.work, self.completer, config, self._outages
@@ -290,15 +291,16 @@ class ServerActors:
         """End processes and threads, delete the server's record, and write the last counts."""
         await self.runner.close()
         self.notifier.close()
-        try:
-            await self.heartbeater.clear()
-            await self.controller.clear()
-            await self.queues.release()
-        except BrokerError as error:
-            log.info("the server's record stays until it expires: %s", error)
-            return
-        try:
-            for historian in self.historians:
-                await historian.step()
-        except BrokerError as error:
-            log.info("the counts of the last runs are lost: %s", error)
+        for clean_up, loss in (
+            (self.heartbeater.clear, "the server's record stays until it expires"),
+            (self.controller.clear, "what operators wanted of this server is not forgotten"),
+            (self.queues.release, "other servers take over its upkeep a few seconds later"),
+            *((it.step, "the counts of the last runs are lost") for it in self.historians),
+        ):
+            try:
+                await clean_up()
+            except BrokerUnavailableError as error:  # each further one would wait as long
+                log.info("the server's record stays, and counts are lost: %s", error)
+                return
+            except BrokerError as error:  # only this key may be broken
+                log.info("%s: %s", loss, error)

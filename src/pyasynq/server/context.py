@@ -188,9 +188,9 @@ class ActiveTask:
 
     @property
     def is_part(self) -> bool:
-        """Whether it is a step of a flow."""
+        """Whether its result is kept for others: it is a step of a flow, or of a map."""
         place = place_of(self._lease.message)
-        return place is not None and place.kind == "flow"
+        return place is not None and (place.kind == "flow" or place.keeps_result)
 
     @property
     def batch(self) -> ActiveBatch:

@@ -182,8 +182,10 @@ class Server:
             log.info("the queues are empty: shutting down")
 
     async def _close(self, actors: ServerActors) -> None:
-        await actors.close()
-        await self._broker.aclose()
+        try:
+            await actors.close()
+        finally:
+            await self._broker.aclose()
         log.info("server %s has stopped", self.id)
 
     def _on_signal(self, number: int) -> None:

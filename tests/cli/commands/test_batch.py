@@ -1,8 +1,10 @@
 """``pyasynq batch`` shows batches and their failed members."""
 
+import asyncio
+
 import pytest
 
-from pyasynq import Batch, BatchInfo, SyncClient, Task
+from pyasynq import ActiveTask, Batch, BatchInfo, Server, SkipRetry, SyncClient, Task
 from pyasynq.cli.exit_codes import Exit
 from tests.cli.command_runner import CommandRunner
 from tests.support.servers import RedisServer
@@ -61,3 +63,35 @@ def test_a_batch_is_shown_with_its_failed_members(
 def test_a_batch_that_is_not_there_is_named(run_cli: CommandRunner) -> None:
     result = run_cli("batch", "inspect", "-q", "q", "gone")
     assert (result.code, "batch not found: 'gone'" in result.err) == (Exit.NOT_FOUND, True)
+
+
+def test_a_batch_is_cancelled(run_cli: CommandRunner, redis_server: RedisServer) -> None:
+    info = enqueue(redis_server, 3)
+    assert run_cli("batch", "cancel", "-q", "q", info.id).err == f"Cancelled batch {info.id}\n"
+    assert (
+        run_cli("batch", "inspect", "-q", "q", info.id, "-o", "json").json["state"] == "cancelled"
+    )
+    again = run_cli("batch", "cancel", "-q", "q", info.id)
+    assert (again.code, "it is cancelled; it does not run" in again.err) == (Exit.CONFLICT, True)
+    gone = run_cli("batch", "cancel", "-q", "q", "gone")
+    assert gone.code == Exit.NOT_FOUND
+
+
+def test_the_failed_members_of_a_batch_run_again(
+    run_cli: CommandRunner, redis_server: RedisServer
+) -> None:
+    info = enqueue(redis_server, 3)
+    refused = run_cli("batch", "retry", "-q", "q", info.id)
+    assert (refused.code, "only one that has failed" in refused.err) == (Exit.CONFLICT, True)
+    fail_all(redis_server)
+    again = run_cli("batch", "retry", "-q", "q", info.id)
+    assert again.err == f"3 members of batch {info.id} run again\n"
+
+
+def fail_all(server: RedisServer) -> None:
+    """Run the tasks of the queue; each fails."""
+
+    async def fail(_: ActiveTask) -> None:
+        raise SkipRetry("unlucky")
+
+    asyncio.run(Server(server.url, handler=fail, queues={"q": 1}, burst=True).run())

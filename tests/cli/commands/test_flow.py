@@ -81,6 +81,14 @@ def test_what_is_not_there_is_not_found(run_cli: CommandRunner) -> None:
 
 
 @pytest.mark.usefixtures("info")
+def test_a_step_that_is_not_there_keeps_no_other_from_being_skipped(run_cli: CommandRunner) -> None:
+    result = run_cli("flow", "skip", "-q", "q", "7", "nothing", "fetch")
+    assert result.code == 3
+    assert "has no step 'nothing'" in result.err
+    assert 'Successfully skipped step "fetch"' in result.err
+
+
+@pytest.mark.usefixtures("info")
 def test_a_signal_takes_json(run_cli: CommandRunner) -> None:
     result = run_cli("flow", "signal", "-q", "q", "7", "approval", "--value", "yes")
     assert result.code == 2

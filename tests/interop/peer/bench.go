@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -93,11 +94,25 @@ func benchDrain(args []string) error {
 		return err
 	}
 	took := (<-last).Sub(begin)
+	resident := residentBytes()
 	server.Shutdown()
 	return emit(map[string]any{
 		"bench": "drain", "n": *n, "concurrency": *concurrency,
-		"seconds": took.Seconds(), "rate": rate(*n, took),
+		"seconds": took.Seconds(), "rate": rate(*n, took), "rss": []int{resident},
 	})
+}
+
+// residentBytes returns the memory of this process, as Linux counts it.
+func residentBytes() int {
+	var size, resident int
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err == nil {
+		_, err = fmt.Sscan(string(statm), &size, &resident)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return resident * os.Getpagesize()
 }
 
 // benchPickup measures the delay from the call of Enqueue to the start of the

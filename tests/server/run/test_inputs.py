@@ -31,7 +31,7 @@ async def broker(
 
 @pytest.fixture
 def inputs(broker: Broker) -> Inputs:
-    return Inputs(broker.flows, Codecs([]))
+    return Inputs(broker.flows, broker.batches, Codecs([]))
 
 
 def a_step() -> TaskMessage:

@@ -2,13 +2,10 @@
 
 import logging
 import math
-from collections.abc import Sequence
 
 import pytest
 
-from pyasynq.broker import BatchRef, BatchRepair
-from pyasynq.core.batch import BatchInfo, BatchPlan
-from pyasynq.core.compose import Plan
+from pyasynq.broker import BatchRepair
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.server.upkeep.batch_recoverer import BatchRecoverer
@@ -20,35 +17,9 @@ class ScriptedPort:
     def __init__(self, *repairs: BatchRepair) -> None:
         self._repairs = iter(repairs)
 
-    async def repair(
-        self, queue: str, *, idle_s: int = 60, swept_s: int = 300, staged_s: int = 3600
-    ) -> BatchRepair:
-        assert (queue, idle_s, swept_s, staged_s) == ("q", 60, 300, 3600)
+    async def repair(self, queue: str) -> BatchRepair:
+        assert queue == "q"
         return next(self._repairs)
-
-    async def stage(self, batch: BatchRef, plans: Sequence[Plan], *, first: int) -> None:
-        raise NotImplementedError
-
-    async def commit(self, totals: Sequence[tuple[BatchRef, int]]) -> None:
-        raise NotImplementedError
-
-    async def start(self, batch: BatchRef, total: int, plan: BatchPlan) -> None:
-        raise NotImplementedError
-
-    async def read(self, queue: str, batch_id: str) -> BatchInfo | None:
-        raise NotImplementedError
-
-    async def read_all(self, queue: str, start: int, count: int) -> Sequence[BatchInfo]:
-        raise NotImplementedError
-
-    async def failed_members(self, queue: str, batch_id: str) -> Sequence[str]:
-        raise NotImplementedError
-
-    async def release(self, batch: BatchRef) -> int:
-        raise NotImplementedError
-
-    async def discard(self, batch: BatchRef) -> bool:
-        raise NotImplementedError
 
 
 async def step(

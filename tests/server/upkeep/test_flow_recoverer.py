@@ -7,6 +7,7 @@ import pytest
 
 from pyasynq import Clock
 from pyasynq.broker import Broker, Container
+from pyasynq.core.flow import MAP_GONE
 from pyasynq.core.flow_record import NewFlow
 from pyasynq.core.report import unpack_output
 from pyasynq.core.states import Action, TaskState
@@ -19,9 +20,11 @@ from tests.support.factories import archived, completed, retried, settle, take
 from tests.support.flow_model import StepShape
 from tests.support.flows import (
     a_flow,
+    a_map,
     damage_flow,
     deliver_all,
     ending,
+    hold_map,
     marks_of,
     open_flow,
     record_of,
@@ -140,6 +143,28 @@ async def test_a_report_that_waits_in_its_home_counts_before_the_task_is_gone(
     await recoverer.step()
     await deliver_all(broker, "q")
     assert {await marks_of(broker, f"{number}") for number in range(4)} == {"s" + "r" * 999}
+
+
+async def test_a_map_whose_tasks_are_gone_has_failed(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT, changes={0: a_map(queue="r")}))
+    await deliver_all(broker, "qr")
+    await recoverer.step()
+    record = await record_of(broker)
+    assert (record.marks, record.errors) == ("fu", {0: MAP_GONE})
+
+
+async def test_a_map_that_waits_or_runs_is_left_alone(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await hold_map(broker)
+    await hold_map(broker, node=1, batch_id="n")
+    await open_flow(broker, a_flow(FIRST, NEXT, changes={0: a_map(), 1: a_map(batch_id="n")}))
+    await recoverer.step()
+    await deliver_all(broker, "q")
+    await recoverer.step()
+    assert await marks_of(broker) == "rw"
 
 
 def short(flow: NewFlow) -> NewFlow:

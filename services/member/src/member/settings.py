@@ -1,28 +1,36 @@
 """The settings, from ``app.env`` in the working folder and the environment, which wins."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic import model_validator as _model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy.exc import ArgumentError
 
-import pyasynq
 from member.addresses import host_and_port, is_loopback
-from member.durations import parse_duration
 from member.limits import Rates
-from member.limits.rate import Rate, parse_rate
+from member.limits.rate import Rate
 from member.passwords import HashCost
 from member.proxies import Networks, read_networks
 from member.roles import ALL_ROLES, ANSWERING_ROLES, Role, read_roles
+from member.setting_values import (
+    Address,
+    Limit,
+    OptionalAddress,
+    Switch,
+    between,
+    check_db_source,
+    check_mail_address,
+    check_one_line,
+    check_public_url,
+    check_redis_address,
+    lower,
+)
 from member.store.database import url_of
 from member.strength import is_guessable, is_tried_first
 from member.tls import CertificateError, CertificateFiles, load
@@ -35,100 +43,8 @@ _HASH_MEMORY_KIB = 7 * 1024
 _HASH_WORK_KIB = 5 * _HASH_MEMORY_KIB
 _MAKE_ONE = "take what openssl rand -hex 32 prints"
 
-# No other characters: links in mails are built from it.
-_PUBLIC_URL = re.compile(
-    r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]*)?"
-)
-
 _MISSPELT = 0.85
 """Similarity, 0 to 1, from which a variable such as ``TRUSTED_PROXY`` counts as a misspelling."""
-
-
-def _between(least: str, most: str) -> BeforeValidator:
-    """Return a validator of durations from *least* to *most*, whose error says how to write one."""
-
-    def read(given: str | timedelta) -> timedelta:
-        msg = f"must be {least} to {most}, with a unit: write 10s, 15m or 1h30m"
-        try:
-            value = given if isinstance(given, timedelta) else parse_duration(given)
-        except ValueError:
-            raise ValueError(msg) from None
-        if not parse_duration(least) <= value <= parse_duration(most):
-            raise ValueError(msg)
-        return value
-
-    return BeforeValidator(read)
-
-
-def _rate(given: str | Rate | None) -> Rate | None:
-    return parse_rate(given) if isinstance(given, str) else given
-
-
-def _lower(given: str) -> str:
-    return given.lower()
-
-
-def _db_source(value: SecretStr) -> SecretStr:
-    try:
-        url_of(value.get_secret_value())
-    except (ArgumentError, ValueError):
-        msg = "must be sqlite:///file or postgresql://user:password@host/name"
-        raise ValueError(msg) from None  # the error may quote a password
-    return value
-
-
-def _redis_address(value: SecretStr) -> SecretStr:
-    try:
-        pyasynq.Client(value.get_secret_value())
-    except pyasynq.OptionError:
-        msg = (
-            "must be host:port, or a redis://, rediss://, unix://, redis-sentinel:// or "
-            "redis-cluster:// URL"
-        )
-        raise ValueError(msg) from None  # the error may quote a password
-    return value
-
-
-def _public_url(value: str) -> str:
-    if value and not _PUBLIC_URL.fullmatch(value):
-        msg = "must be http:// or https:// with a host, and perhaps a port and a path"
-        raise ValueError(msg)
-    return value
-
-
-def _mail_address(value: str) -> str:
-    try:
-        if value:
-            validate_email(value, check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        msg = "must be an e-mail address such as welcome@example.com"
-        raise ValueError(msg) from None
-    return value
-
-
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        msg = "must be one line of visible characters"
-        raise ValueError(msg)
-    return value
-
-
-def address(value: str) -> str:
-    """Return *value* if it is ``host:port``.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not re.fullmatch(r".+:\d{1,5}", value):
-        msg = "must be host:port"
-        raise ValueError(msg)
-    return value
-
-
-Switch: TypeAlias = Literal["auto", "on", "off"]
-Address = Annotated[str, AfterValidator(address)]
-OptionalAddress = Annotated[str, AfterValidator(lambda value: value and address(value))]
-Limit = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]
 
 
 def _is_on(switch: Switch, *, auto: bool) -> bool:
@@ -219,8 +135,10 @@ class Settings(BaseSettings):
 
     environment: Literal["development", "production"] = "production"
     roles: Annotated[frozenset[Role], NoDecode, BeforeValidator(read_roles)] = ALL_ROLES
-    db_source: Annotated[SecretStr, AfterValidator(_db_source)] = SecretStr("sqlite:///member.db")
-    redis_address: Annotated[SecretStr, AfterValidator(_redis_address)] = SecretStr(
+    db_source: Annotated[SecretStr, AfterValidator(check_db_source)] = SecretStr(
+        "sqlite:///member.db"
+    )
+    redis_address: Annotated[SecretStr, AfterValidator(check_redis_address)] = SecretStr(
         "127.0.0.1:6379"
     )
     grpc_server_address: Address = "127.0.0.1:9090"
@@ -229,22 +147,22 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(read_networks)] = ()
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
-    public_url: Annotated[str, AfterValidator(_public_url)] = ""
+    public_url: Annotated[str, AfterValidator(check_public_url)] = ""
     token_symmetric_key: SecretStr = SecretStr("")
-    email_sender_name: Annotated[str, AfterValidator(_one_line)] = "Member Service"
-    email_sender_address: Annotated[str, AfterValidator(_mail_address)] = ""
+    email_sender_name: Annotated[str, AfterValidator(check_one_line)] = "Member Service"
+    email_sender_address: Annotated[str, AfterValidator(check_mail_address)] = ""
     email_sender_password: SecretStr = SecretStr("")
     smtp_address: OptionalAddress = ""
     smtp_security: Literal["none", "starttls", "tls"] = "starttls"
     mailbox_dir: Path = Path("mailbox")
-    verify_email_delay: Annotated[timedelta, _between("1s", "720h")] = timedelta(seconds=10)
-    access_token_duration: Annotated[timedelta, _between("1s", "24h")] = timedelta(minutes=15)
-    refresh_token_duration: Annotated[timedelta, _between("1s", "8760h")] = timedelta(hours=24)
-    session_lifetime: Annotated[timedelta, _between("1m", "8760h")] = timedelta(days=30)
-    verify_email_lifetime: Annotated[timedelta, _between("1m", "8760h")] = timedelta(minutes=15)
-    password_reset_lifetime: Annotated[timedelta, _between("1m", "24h")] = timedelta(minutes=15)
+    verify_email_delay: Annotated[timedelta, between("1s", "720h")] = timedelta(seconds=10)
+    access_token_duration: Annotated[timedelta, between("1s", "24h")] = timedelta(minutes=15)
+    refresh_token_duration: Annotated[timedelta, between("1s", "8760h")] = timedelta(hours=24)
+    session_lifetime: Annotated[timedelta, between("1m", "8760h")] = timedelta(days=30)
+    verify_email_lifetime: Annotated[timedelta, between("1m", "8760h")] = timedelta(minutes=15)
+    password_reset_lifetime: Annotated[timedelta, between("1m", "24h")] = timedelta(minutes=15)
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
-    unverified_member_lifetime: Annotated[timedelta, _between("1h", "87600h")] = timedelta(days=7)
+    unverified_member_lifetime: Annotated[timedelta, between("1h", "87600h")] = timedelta(days=7)
     task_distributor: Literal["outbox", "redis"] = "outbox"
     worker_concurrency: Annotated[int, Field(ge=1)] = 10
     limit_create_member: Limit = Rate(burst=20, per=timedelta(hours=1))
@@ -255,14 +173,14 @@ class Settings(BaseSettings):
     password_hash_time: Annotated[int, Field(ge=1)] = 3
     password_hash_memory_kib: Annotated[int, Field(ge=8)] = 65536
     password_hash_threads: Annotated[int, Field(ge=1)] = 2
-    shutdown_timeout: Annotated[timedelta, _between("0s", "24h")] = timedelta(seconds=10)
+    shutdown_timeout: Annotated[timedelta, between("0s", "24h")] = timedelta(seconds=10)
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
+        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lower)
     ] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
-    metrics: Annotated[Switch, BeforeValidator(_lower)] = "auto"
-    api_docs: Annotated[Switch, BeforeValidator(_lower)] = "auto"
-    grpc_reflection: Annotated[Switch, BeforeValidator(_lower)] = "auto"
+    metrics: Annotated[Switch, BeforeValidator(lower)] = "auto"
+    api_docs: Annotated[Switch, BeforeValidator(lower)] = "auto"
+    grpc_reflection: Annotated[Switch, BeforeValidator(lower)] = "auto"
 
     @_model_validator(mode="after")
     def _complete(self) -> Self:

@@ -1,6 +1,6 @@
 """Create tasks all together, or none of them, and count those of a batch when they end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -77,7 +77,8 @@ class BatchPort(Protocol):
     async def start(self, batch: BatchRef, total: int, plan: BatchPlan) -> None:
         """Decide that the *total* staged tasks of *batch* are to run, and are counted.
 
-        Without tasks the batch ends at once.
+        Without tasks the batch ends at once. The tasks of a map are held until its flow begins it.
+        Then some are released, and others whenever some have ended, so nobody calls `release`.
 
         Raises:
             BrokerError: If the broker fails; it may have decided. See `discard`.
@@ -86,6 +87,36 @@ class BatchPort(Protocol):
 
     async def read(self, queue: str, batch_id: str) -> BatchInfo | None:
         """Return a batch whose tasks are counted; None if there is no such batch."""
+        ...
+
+    async def outputs(self, queue: str, batch_id: str) -> Mapping[int, bytes] | None:
+        """Return what the members of a map have reported, by their numbers.
+
+        None if there is no such map, or it keeps no results.
+        """
+        ...
+
+    async def retry(self, queue: str, batch_id: str) -> bool:
+        """Run the failed members of a batch that has ended again, without spent retries.
+
+        Members whose tasks are no longer archived stay failed; so do those whose numbers are not
+        kept (see `failed_members`). False if the batch has not failed, or belongs to a flow, which
+        retries it.
+        """
+        ...
+
+    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
+        """Cancel a batch: nothing follows it, and members that wait are deleted, in steps.
+
+        A broker may leave members for the workers, which ask `is_cancelled`.
+
+        Returns:
+            The ids of members that run; None if the batch does not run.
+        """
+        ...
+
+    async def is_cancelled(self, queue: str, batch_id: str) -> bool:
+        """Return whether a batch is cancelled, so that its members must not begin."""
         ...
 
     async def read_all(self, queue: str, start: int, count: int) -> Sequence[BatchInfo]:
@@ -105,7 +136,7 @@ class BatchPort(Protocol):
         ...
 
     async def discard(self, batch: BatchRef) -> bool:
-        """Delete the staged tasks of a queue, in steps; False if they are to run."""
+        """Delete the staged or held tasks of a queue, in steps; False if they are to run."""
         ...
 
     async def repair(

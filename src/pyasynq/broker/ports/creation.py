@@ -47,7 +47,7 @@ class ReplacesSet(msgspec.Struct, frozen=True, kw_only=True):
     group_set: AggregationSet
 
 
-class NewTask(msgspec.Struct, frozen=True):
+class NewTask(msgspec.Struct, frozen=True, gc=False):
     """A task to be created.
 
     Attributes:

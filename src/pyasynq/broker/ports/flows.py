@@ -44,7 +44,12 @@ class FlowPort(Protocol):
     """
 
     async def open(self, flow: NewFlow) -> bool:
-        """Store *flow* and start its first steps, in one step; False if it is stored already."""
+        """Store *flow* and start its first steps, in one step; False if it is stored already.
+
+        Raises:
+            DuplicateFlowError: If another flow that has locked its name runs.
+            BrokerError: If the broker fails; it may have stored the flow.
+        """
         ...
 
     async def read(self, queue: str, flow_id: str) -> FlowRecord | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from redis.asyncio import Redis, RedisCluster, UnixDomainSocketConnection
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
@@ -18,6 +18,7 @@ from pyasynq.broker.redis.dialing import (
     TlsPrimaryConnection,
 )
 from pyasynq.broker.redis.discovery import Cluster, Sentinels
+from pyasynq.broker.redis.packing import SocketConnection
 from pyasynq.broker.redis.pool import Pool, SentinelPool, check_connections
 from pyasynq.broker.url import URLS, Address, Host, parse
 from pyasynq.core.errors import OptionError
@@ -95,7 +96,7 @@ def _open_address(address: Address) -> Driver:
             return _client(network, settings | _login(address) | _host_settings(host))
         case "socket":
             path = {"path": address.path}
-            return _client(UnixDomainSocketConnection, settings | _login(address) | path)
+            return _client(SocketConnection, settings | _login(address) | path)
         case "cluster":
             return _cluster_client(address, settings | _login(address), network)
         case "sentinel":

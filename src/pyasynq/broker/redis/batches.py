@@ -6,29 +6,32 @@ steps. The keys of a queue are in one cluster slot, so a batch of several queues
 and the part in its home decides. The others ask the home if their client has gone.
 
 The tasks of a batch are of one queue. So the script that ends one of them also counts it: it sets
-the bit of its number, and the last one creates the task that follows (`count_members`).
+the bit of its number, and the last one creates the task that follows (`count_members`). A batch may
+be a map, a step of a flow: then its tasks are held until the flow begins it, the last one reports
+to the flow, and the record is kept as long as the flow may need it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final, NamedTuple, cast
-
-from redis.exceptions import ResponseError
 
 from pyasynq.broker.ports.batches import BatchRef, BatchRepair
 from pyasynq.broker.records import decode_name
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import CommandArg, Driver, execute, map_error
-from pyasynq.broker.redis.creation import CONFLICT, CREATED, RedisCreation
+from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.letters import body_of
 from pyasynq.broker.redis.lua import batches as scripts
-from pyasynq.broker.redis.new_tasks import complete_values
-from pyasynq.broker.redis.reports import batch_values
 from pyasynq.broker.redis.scripts import Each, blob, pack
-from pyasynq.core.batch import BatchInfo, BatchPlan, BatchState, head_of_outcome, member_id
-from pyasynq.core.compose import Plan
-from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
+from pyasynq.broker.redis.staging import RedisStaging, counting_values, gone
+from pyasynq.core.batch import (
+    BatchInfo,
+    BatchPlan,
+    BatchState,
+    head_of_outcome,
+    is_needed,
+    member_id,
+)
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import instant
 from pyasynq.core.policy import (
     BATCH_IDLE_S,
@@ -37,13 +40,11 @@ from pyasynq.core.policy import (
     DECISION_S,
     MAX_BULK,
 )
+from pyasynq.core.report import header_of, read_place
 from pyasynq.core.states import TaskState
 
 FOUND: Final = 100
 """Batches that one call finds."""
-
-GONE: Final = -2
-"""The answer of `stage_tasks` if the batch is not, or no longer, there."""
 
 ANY_S: Final = 10 * 365 * 86_400
 """Longer than any batch is kept, seconds."""
@@ -51,7 +52,11 @@ ANY_S: Final = 10 * 365 * 86_400
 SWEPT: Final = 10 * MAX_BULK
 """Members of one batch that a repair looks at."""
 
+MAP_LOOK_S: Final = 3600
+"""Seconds between two looks at the flow of a map that has ended."""
+
 STAGING: Final = "staging"
+WAITING: Final = "waiting"
 RUNNING: Final = "running"
 
 
@@ -64,66 +69,36 @@ class _Found(NamedTuple):
     home: str
     staged: int
     is_counted: bool
+    parent: str
 
 
-class RedisBatches:
+class RedisBatches(RedisStaging):
     """The port for batches."""
-
-    def __init__(self, driver: Driver, creation: RedisCreation) -> None:
-        """Send calls over *driver*; *creation* registers queues."""
-        self._driver = driver
-        self._creation = creation
-
-    async def stage(self, batch: BatchRef, plans: Sequence[Plan], *, first: int) -> None:
-        """Create tasks that nobody takes before they are released; see `BatchPort`."""
-        await self._creation.register([batch.queue])
-        rows = [complete_values(plan) for plan in plans]
-        # All have the same key, so the calls are made in the order of the tasks.
-        calls = pipeline.batches([batch.id] * len(rows), (len(row[1]) for row in rows)) or [[]]
-        for indexes in calls:
-            call = scripts.stage_tasks(
-                list(chain.from_iterable(rows[index] for index in indexes)),
-                **_keys(batch),
-                **_containers(batch.queue),
-                task_prefix=keys.task(batch.queue),
-                home=batch.home,
-                first=first,
-            )
-            answer, done = cast("tuple[int | bytes, int]", await pipeline.run(self._driver, call))
-            if answer != CREATED:
-                raise _refusal(batch, answer, [plans[index] for index in indexes[done:]])
-            first += done
-
-    async def commit(self, totals: Sequence[tuple[BatchRef, int]]) -> None:
-        """Decide that staged tasks are to run; the home decides for all queues."""
-        kept_s = DECISION_S if len(totals) > 1 else 0
-        for batch, total in totals:
-            await self._commit(batch, total, kept_s)
-
-    async def _commit(self, batch: BatchRef, total: int, kept_s: int) -> None:
-        call = scripts.commit_batch(**_record(batch), total=total, kept_s=kept_s)
-        if await pipeline.run(self._driver, call) != 1:
-            raise _gone(batch)
 
     async def start(self, batch: BatchRef, total: int, plan: BatchPlan) -> None:
         """Decide that the *total* staged tasks of *batch* are to run, and are counted."""
         await self._creation.register([batch.queue])
         record: list[Each] = ["home", batch.home, "kept_s", plan.kept_s]
         record += ("head", head_of_outcome(batch.queue, batch.id))
+        if plan.parent is not None:
+            is_here = plan.parent.queue == batch.queue
+            record += ("parent", header_of(plan.parent), "parent_here", int(is_here))
+        if plan.keeps_results:
+            record += ("bytes", 0)
         for way, follower in (("then", plan.then), ("otherwise", plan.failed)):
             if follower is not None:
                 is_here = follower.message.queue == batch.queue
                 record += (way, blob(body_of(follower)), f"{way}_here", int(is_here))
         call = scripts.start_batch(
-            **batch_values(batch.queue),
+            **counting_values(batch.queue),
             batch=keys.batch(batch.queue, batch.id),
             batch_id=batch.id,
-            task_prefix=keys.task(batch.queue),
             total=total,
+            is_held=int(plan.parent is not None),
             record=pack(record),
         )
         if await pipeline.run(self._driver, call) != 1:
-            raise _gone(batch)
+            raise gone(batch)
 
     async def read(self, queue: str, batch_id: str) -> BatchInfo | None:
         """Return a batch whose tasks are counted; None if there is no such batch."""
@@ -151,32 +126,41 @@ class RedisBatches:
         numbers = cast("set[bytes]", await execute(self._driver, "SMEMBERS", key))
         return [member_id(batch_id, number) for number in sorted(map(int, numbers))]
 
-    async def release(self, batch: BatchRef) -> int:
-        """Give up to `MAX_BULK` staged tasks to the workers; return how many these were."""
-        call = scripts.release_tasks(
-            **_keys(batch),
-            **_containers(batch.queue),
-            limit=MAX_BULK,
+    async def outputs(self, queue: str, batch_id: str) -> dict[int, bytes] | None:
+        """Return what members of a map have reported, by number; None if there is no such map."""
+        if not await execute(self._driver, "HEXISTS", keys.batch(queue, batch_id), "bytes"):
+            return None
+        found = await execute(self._driver, "HGETALL", keys.member_outputs(queue, batch_id))
+        return {int(number): output for number, output in cast("dict[bytes, bytes]", found).items()}
+
+    async def retry(self, queue: str, batch_id: str) -> bool:
+        """Run the failed members of a batch again; False if it has not failed, or is a map."""
+        call = scripts.retry_batch(**counting_values(queue), batch_id=batch_id)
+        return bool(await pipeline.run(self._driver, call))
+
+    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
+        """Drop the members that wait, in steps; return the ids of those that run."""
+        cancel = scripts.cancel_batch(batch=keys.batch(queue, batch_id))
+        if not await pipeline.run(self._driver, cancel):
+            return None
+        values = counting_values(queue) | {"batch_id": batch_id, "limit": MAX_BULK}
+        while await pipeline.run(self._driver, scripts.drop_staged(**values)):
+            pass
+        running: list[str] = []
+        number = 0
+        while number >= 0:
+            retry = keys.container(queue, TaskState.RETRY)
+            call = scripts.drop_members(**values, retry=retry, first=number)
+            reply = cast("list[int | bytes]", await pipeline.run(self._driver, call))
+            number = cast("int", reply[0])
+            running += [decode_name(cast("bytes", task_id)) for task_id in reply[1:]]
+        return running
+
+    async def is_cancelled(self, queue: str, batch_id: str) -> bool:
+        """Return whether a batch is cancelled, so that its members must not begin."""
+        return bool(
+            await execute(self._driver, "HEXISTS", keys.batch(queue, batch_id), "cancelled")
         )
-        return cast("int", await pipeline.run(self._driver, call))
-
-    async def discard(self, batch: BatchRef) -> bool:
-        """Delete the staged tasks of a queue, in steps; False if they are to run."""
-        return await self._discard(batch, decided=0)
-
-    async def _discard(self, batch: BatchRef, *, decided: int) -> bool:
-        left = 1
-        while left > 0:
-            call = scripts.discard_batch(
-                **_keys(batch),
-                ended=keys.ended_members(batch.queue, batch.id),
-                failed=keys.failed_members(batch.queue, batch.id),
-                task_prefix=keys.task(batch.queue),
-                limit=MAX_BULK,
-                decided=decided,
-            )
-            left = cast("int", await pipeline.run(self._driver, call))
-        return left == 0
 
     async def repair(
         self,
@@ -209,6 +193,8 @@ class RedisBatches:
             repair.released += await self._release_all(batch)
         elif found.state == RUNNING and found.is_counted:
             repair.noticed += await self._sweep(batch)
+        elif found.parent:
+            await self._look_at_flow(batch, found, staged_s)
         elif found.state:
             await self._discard(batch, decided=1)
 
@@ -222,16 +208,31 @@ class RedisBatches:
         elif found.idle_s >= staged_s:
             repair.discarded += await self.discard(batch)
 
+    async def _look_at_flow(self, batch: BatchRef, found: _Found, staged_s: int) -> None:
+        """Delete a map that its flow no longer needs; a flow may come some time after its maps."""
+        place, is_held = read_place(found.parent), found.state == WAITING
+        stored: bytes | None = b"running"
+        if place is not None:  # else a later version knows
+            flow = keys.flow(place.queue, place.id)
+            stored = cast("bytes | None", await execute(self._driver, "HGET", flow, "state"))
+        if is_needed(None if stored is None else stored.decode(), is_held=is_held):
+            after_s = 0 if is_held else MAP_LOOK_S
+            call = scripts.touch_batch(
+                batches=keys.batches(batch.queue), batch_id=batch.id, after_s=after_s
+            )
+            await pipeline.run(self._driver, call)
+        elif stored is not None or found.idle_s >= staged_s:
+            await self._discard(batch, decided=1)
+
     async def _sweep(self, batch: BatchRef) -> int:
         """Count members that have ended without a report; look at up to `SWEPT` of them."""
         noticed = 0
         for _ in range(0, SWEPT, MAX_BULK):
             call = scripts.sweep_batch(
-                **batch_values(batch.queue),
+                **counting_values(batch.queue),
                 batch=keys.batch(batch.queue, batch.id),
                 ended=keys.ended_members(batch.queue, batch.id),
                 batch_id=batch.id,
-                task_prefix=keys.task(batch.queue),
                 limit=MAX_BULK,
             )
             some, more = cast("list[int]", await pipeline.run(self._driver, call))
@@ -266,8 +267,11 @@ class RedisBatches:
                 decode_name(home),
                 int(staged),
                 bool(int(counted)),
+                decode_name(parent),
             )
-            for name, idle, state, home, staged, counted in zip(*[iter(reply)] * 6, strict=True)
+            for name, idle, state, home, staged, counted, parent in zip(
+                *[iter(reply)] * 7, strict=True
+            )
         ]
 
     async def _is_decided(self, batch: BatchRef) -> bool:
@@ -302,54 +306,14 @@ class _Repair:
 
 def _info(queue: str, record: Sequence[bytes | None]) -> BatchInfo:
     batch_id, state, *numbers = record
-    total, left, failed, made_s, ended_s = (int(number or 0) for number in numbers)
+    total, left, failed, made_s, ended_s, cancelled = (int(number or 0) for number in numbers)
     return BatchInfo(
         id=decode_name(batch_id or b""),
         queue=queue,
-        state=cast("BatchState", (state or b"").decode()),
+        state="cancelled" if cancelled else cast("BatchState", (state or b"").decode()),
         total=total,
         ended=total - left,
         failed=failed,
         created_at=instant(made_s),
         ended_at=instant(ended_s) if ended_s else None,
-    )
-
-
-def _record(batch: BatchRef) -> dict[str, CommandArg]:
-    return {
-        "batches": keys.batches(batch.queue),
-        "batch": keys.batch(batch.queue, batch.id),
-        "batch_id": batch.id,
-    }
-
-
-def _keys(batch: BatchRef) -> dict[str, CommandArg]:
-    return _record(batch) | {"staged": keys.staged_tasks(batch.queue, batch.id)}
-
-
-def _containers(queue: str) -> dict[str, CommandArg]:
-    return {
-        "pending": keys.container(queue, TaskState.PENDING),
-        "scheduled": keys.container(queue, TaskState.SCHEDULED),
-        "groups": keys.groups(queue),
-        "group_prefix": keys.group(queue),
-    }
-
-
-def _refusal(batch: BatchRef, answer: int | bytes, refused: Sequence[Plan]) -> Exception:
-    if isinstance(answer, bytes):
-        return map_error(ResponseError(answer.decode(errors="replace")))
-    if answer == GONE:
-        return _gone(batch)
-    message = refused[0].message
-    if answer == CONFLICT:
-        return TaskIDConflictError(message.queue, message.id)
-    return DuplicateTaskError(message.queue, message.type)
-
-
-def _gone(batch: BatchRef) -> BrokerError:
-    minutes = BATCH_STAGED_S // 60
-    return BrokerError(
-        f"Redis: the tasks that were to be created together in {batch.queue!r} are gone: the queue "
-        f"was deleted, or nothing was added for {minutes} minutes; none of them runs"
     )

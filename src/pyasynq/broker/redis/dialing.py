@@ -20,6 +20,8 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 from redis.asyncio import Connection, SSLConnection
 from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
+from pyasynq.broker.redis.packing import PackingConnection
+
 T = TypeVar("T")
 Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 SocketAddress: TypeAlias = tuple[int, Any]
@@ -186,7 +188,7 @@ async def _connect_to(address: SocketAddress) -> socket.socket:
     return connection
 
 
-class TcpConnection(Connection):
+class TcpConnection(PackingConnection, Connection):
     """A connection over TCP, opened by `dial`."""
 
     def __init__(self, *, ssl_server_name: str | None = None, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings

@@ -21,6 +21,7 @@ from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.flow import FlowState
+from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.flow_record import FlowChange, FlowRecord, FlowSpec, NewFlow
 from pyasynq.core.report import Report
 
@@ -54,9 +55,13 @@ class RedisFlows:
             **_keys(queue),
             id=flow.id,
             starts=_encode(flow.moves.starts),
+            name=spec.name,
+            unique_s=flow.unique_s,
             timeout_s=spec.timeout_s,
         )
         posted = await pipeline.run(self._driver, call)
+        if isinstance(posted, bytes):
+            raise DuplicateFlowError(queue, spec.name, decode_name(posted))
         await self._deliver(queue, posted)
         return posted != -1
 
@@ -170,7 +175,8 @@ def _fields_of(flow: NewFlow) -> Iterator[Each]:
     for number, (node, plan) in enumerate(zip(spec.nodes, flow.plans, strict=True)):
         wait_s = node.timeout_s if node.is_gate else node.delay_s
         values = (node.when, node.after, node.then, node.is_gate, node.queue == flow.queue, wait_s)
-        yield from (f"n:{number}", blob(_encode(values)))
+        of_map = (node.batch_id, node.queue) if node.is_map else ()
+        yield from (f"n:{number}", blob(_encode((*values, *of_map))))
         if plan is not None:
             yield from (f"b:{number}", blob(body_of(plan)))
 

@@ -165,6 +165,7 @@ class RedisInspection(RedisRead, RedisActions):
             flows=keys.flows(queue),
             flows_ended=keys.ended_flows(queue),
             flow_timers=keys.flow_timers(queue),
+            flow_locks=keys.flow_locks(queue),
             lease=keys.lease(queue),
             paused=keys.paused(queue),
             group_search=keys.group_search(queue),

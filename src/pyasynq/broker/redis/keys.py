@@ -205,6 +205,20 @@ def flow_timers(queue: str) -> str:
     return f"asynq:{{{queue}}}:flow_timers"
 
 
+def flow_locks(queue: str) -> str:
+    """Return the key of the names that only one flow may have (hash by names).
+
+    A value is the second until which the name is locked, and the id of the flow.
+
+    Written by:
+        `open_flow`; the scripts that write the record of a flow
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:flow_locks"
+
+
 def batches(queue: str) -> str:
     """Return the key of the batches of tasks (sorted set of ids).
 
@@ -273,6 +287,20 @@ def failed_members(queue: str, batch_id: str = "") -> str:
         asynq has no such key.
     """
     return f"asynq:{{{queue}}}:batch_failed:{batch_id}"
+
+
+def member_outputs(queue: str, batch_id: str = "") -> str:
+    """Return the key of the results of a map's members (hash by their numbers).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        the scripts that end tasks, `receive_reports`
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:batch_outputs:{batch_id}"
 
 
 def groups(queue: str) -> str:

@@ -11,7 +11,7 @@ from pyasynq.broker.redis.scripts import Each, blob, pack, unblob
 from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
 from pyasynq.core.info import MailInfo
 from pyasynq.core.message import decode, instant
-from pyasynq.core.report import Entry, Kind, Report, place_of
+from pyasynq.core.report import Entry, Kind, Place, Report, place_of
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.broker")
@@ -100,9 +100,13 @@ def report_values(report: Report) -> tuple[Each, ...]:
         place.node,
         place.member,
         _MARKS[report.result],
-        blob(_added_values(report.added) if place.kind == "batch" else report.output),
+        blob(report.output if _has_output(place) else _added_values(report.added)),
         report.error,
     )
+
+
+def _has_output(place: Place) -> bool:
+    return place.kind == "flow" or place.keeps_result
 
 
 def _added_values(added: Sequence[Plan]) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 
 from pyasynq.broker.ports.creation import NewTask, Receipt, ReplacesSet, Tick
 from pyasynq.broker.redis import keys
+from pyasynq.broker.redis.connection import CommandArg
 from pyasynq.broker.redis.lua import create as scripts
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.compose import Pending, Plan, Scheduled
@@ -33,13 +34,18 @@ def create_call(queue: str, rows: Sequence[EachValues]) -> Call:
         return scripts.create(plain, pending=pending, task_prefix=prefix)
     complete = (row + _UNSET if len(row) == PLAIN else row for row in rows)
     return scripts.create(
-        list(chain.from_iterable(complete)),
-        pending=pending,
-        task_prefix=prefix,
-        scheduled=keys.container(queue, TaskState.SCHEDULED),
-        groups=keys.groups(queue),
-        group_prefix=keys.group(queue),
+        list(chain.from_iterable(complete)), **container_values(queue), task_prefix=prefix
     )
+
+
+def container_values(queue: str) -> dict[str, CommandArg]:
+    """Return the keys and arguments by which scripts put new tasks of *queue* where they wait."""
+    return {
+        "pending": keys.container(queue, TaskState.PENDING),
+        "scheduled": keys.container(queue, TaskState.SCHEDULED),
+        "groups": keys.groups(queue),
+        "group_prefix": keys.group(queue),
+    }
 
 
 def each_values(task: NewTask) -> EachValues:

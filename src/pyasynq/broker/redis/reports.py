@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pyasynq.broker.redis import keys
 from pyasynq.broker.redis.connection import CommandArg
 from pyasynq.broker.redis.lua import reports as scripts
+from pyasynq.broker.redis.new_tasks import container_values
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.core.states import TaskState
 
@@ -20,6 +21,7 @@ def flow_values(queue: str) -> dict[str, CommandArg]:
         "flows": keys.flows(queue),
         "flows_ended": keys.ended_flows(queue),
         "flow_timers": keys.flow_timers(queue),
+        "flow_locks": keys.flow_locks(queue),
         "flow_prefix": keys.flow(queue),
     }
 
@@ -31,18 +33,15 @@ def batch_values(queue: str) -> dict[str, CommandArg]:
         "batch_prefix": keys.batch(queue),
         "ended_prefix": keys.ended_members(queue),
         "failed_prefix": keys.failed_members(queue),
+        "outputs_prefix": keys.member_outputs(queue),
+        "staged_prefix": keys.staged_tasks(queue),
+        "archive": keys.container(queue, TaskState.ARCHIVED),
     }
 
 
 def _placement_values(queue: str) -> dict[str, CommandArg]:
-    return {
-        "pending": keys.container(queue, TaskState.PENDING),
-        "scheduled": keys.container(queue, TaskState.SCHEDULED),
-        "groups": keys.groups(queue),
-        "mail": keys.mail(queue),
-        "mail_bodies": keys.mail_bodies(queue),
-        "group_prefix": keys.group(queue),
-    }
+    mail = {"mail": keys.mail(queue), "mail_bodies": keys.mail_bodies(queue)}
+    return container_values(queue) | mail
 
 
 def receive_call(queue: str, bodies: Sequence[tuple[Each, ...]]) -> Call:

@@ -28,7 +28,7 @@ from pyasynq.core.policy import (
 )
 from pyasynq.core.report import Entry, Report, queue_of
 from pyasynq.core.states import TaskState
-from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict
+from pyasynq.core.verdict import DONE, Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.runtime.clock import Clock
 
 SCAN: Final = 500
@@ -121,9 +121,13 @@ class RedisWork:
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
         """Write verdicts; return for each True (written), False (lease lost) or an error."""
+        # Almost all tasks are done and nothing follows, so that is compared first.
         batches = pipeline.batches(
-            ((type(verdict), lease.queue, bool(verdict.then)) for lease, verdict in settled),
-            (_size(verdict) for _, verdict in settled),
+            [
+                lease.queue if verdict is DONE else (type(verdict), lease.queue, bool(verdict.then))
+                for lease, verdict in settled
+            ],
+            [0 if verdict is DONE else _size(verdict) for _, verdict in settled],
         )
         now = self._clock.now()
         calls = [_settle_call([settled[index] for index in indexes], now) for indexes in batches]
@@ -374,8 +378,10 @@ def _answers(
     """Return the answers for *count* leases from the *replies* to their *batches*."""
     answers: list[bool | BrokerError] = [False] * count
     for indexes, reply in zip(batches, replies, strict=True):
-        for n, index in enumerate(indexes):
-            answers[index] = (
-                reply if isinstance(reply, BrokerError) else cast("list[int]", reply)[n] == 1
-            )
+        if isinstance(reply, BrokerError):
+            for index in indexes:
+                answers[index] = reply
+        else:
+            for index, one in zip(indexes, cast("list[int]", reply), strict=False):
+                answers[index] = one == 1
     return answers

@@ -1,27 +1,32 @@
 """Count the members of batches that have ended, and create the task that follows the last."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from pyasynq.broker.ports.creation import NewTask
+from pyasynq.broker.sqlite import flows
+from pyasynq.broker.sqlite.batch_records import (
+    FAILED,
+    MOST_OUTPUT,
+    RELEASED_EACH,
+    RESERVED,
+    RUNNING,
+    SUCCEEDED,
+    Record,
+    end_record,
+    find_record,
+    release_members,
+)
 from pyasynq.broker.sqlite.creation import create
 from pyasynq.broker.sqlite.store import Transaction
 from pyasynq.core.batch import OUTCOME, BatchOutcome, BatchPlan
 from pyasynq.core.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.core.message import decode, encode
-from pyasynq.core.report import Report, place_of
+from pyasynq.core.report import Place, Report, Result, place_of
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.broker")
-
-STAGING: Final = "staging"
-RUNNING: Final = "running"
-
-SUCCEEDED: Final = 0
-FAILED: Final = 1
-RESERVED: Final = 2
-"""Outcomes of numbers; a reserved one belongs to no member yet."""
 
 
 class _Follower(msgspec.Struct, frozen=True, array_like=True):
@@ -39,17 +44,6 @@ class _Followers(msgspec.Struct, frozen=True, array_like=True):
     failed: _Follower | None
 
 
-class Record(NamedTuple):
-    """A batch that counts its members."""
-
-    seq: int
-    state: str
-    total: int
-    open: int
-    failed: int
-    numbers: int
-
-
 _decode_followers: Final = msgspec.msgpack.Decoder(_Followers).decode
 
 
@@ -65,14 +59,6 @@ def _pack(plan: Plan | None) -> _Follower | None:
     return _Follower(encode(plan.message), at_s, isinstance(plan, Grouped))
 
 
-def find_record(tx: Transaction, queue: int | None, batch_id: str) -> Record | None:
-    """Return the record of a batch; None if there is none, or it counts no members."""
-    sql = """SELECT seq, state, total, open, failed, numbers FROM pyasynq_batch
-        WHERE queue = ? AND id = ? AND open IS NOT NULL"""
-    row = tx.row(sql, queue, batch_id)
-    return None if row is None else Record(*row)
-
-
 def count_member(tx: Transaction, report: Report) -> bool:
     """Count the member of *report*, unless it was counted; False if there is no such batch."""
     place = report.place
@@ -80,16 +66,29 @@ def count_member(tx: Transaction, report: Report) -> bool:
     if record is None:
         return False
     outcome = FAILED if report.result == "failed" else SUCCEEDED
-    sql = "INSERT OR IGNORE INTO pyasynq_ended VALUES (?, ?, ?)"
+    sql = "INSERT OR IGNORE INTO pyasynq_ended(batch, number, outcome) VALUES (?, ?, ?)"
     if record.state != RUNNING or not tx.execute(sql, (record.seq, place.member, outcome)).rowcount:
         return True
     sql = """UPDATE pyasynq_batch SET open = open - 1, failed = failed + ?, changed = ?
         WHERE seq = ?"""
     tx.execute(sql, (outcome, tx.now_us, record.seq))
+    if record.bytes is not None and report.output:
+        _keep_output(tx, record, place.member, report.output)
     for plan in report.added:
         _add_member(tx, record.seq, place.id, plan)
+    if record.releases:
+        release_members(tx, place.queue, record, RELEASED_EACH)
     end_if_over(tx, place.queue, place.id)
     return True
+
+
+def _keep_output(tx: Transaction, record: Record, number: int, output: bytes) -> None:
+    """Keep the result of a member, unless all results together are too large."""
+    size = (record.bytes or 0) + len(output)
+    tx.execute("UPDATE pyasynq_batch SET bytes = ? WHERE seq = ?", (size, record.seq))
+    if size <= MOST_OUTPUT:
+        sql = "UPDATE pyasynq_ended SET output = ? WHERE batch = ? AND number = ?"
+        tx.execute(sql, (output, record.seq, number))
 
 
 def _add_member(tx: Transaction, batch: int, batch_id: str, plan: Plan) -> None:
@@ -116,35 +115,47 @@ def reserve_members(tx: Transaction, queue: str, batch_id: str, count: int) -> i
     sql = "UPDATE pyasynq_batch SET numbers = numbers + ? WHERE seq = ?"
     tx.execute(sql, (count, record.seq))
     numbers = range(record.numbers, record.numbers + count)
-    sql = "INSERT INTO pyasynq_ended VALUES (?, ?, ?)"
+    sql = "INSERT INTO pyasynq_ended(batch, number, outcome) VALUES (?, ?, ?)"
     tx.executemany(sql, [(record.seq, number, RESERVED) for number in numbers])
     return record.numbers
 
 
 def end_if_over(tx: Transaction, queue: str, batch_id: str) -> None:
-    """End a batch that has no open members: create the task that follows it."""
+    """End a batch that has no open members: create the task that follows, or report to its flow."""
     number = tx.queue_id(queue)
     record = find_record(tx, number, batch_id)
     if record is None or record.open or record.state != RUNNING:
         return
-    state = "failed" if record.failed else "succeeded"
-    sql = """UPDATE pyasynq_batch SET state = ?, ended = ?, changed = ?, ends = ? + kept
-        WHERE seq = ?"""
-    tx.execute(sql, (state, tx.now_us, tx.now_us, tx.now_us, record.seq))
+    end_record(tx, record)
+    if record.home is not None and record.flow is not None:
+        flows.receive(tx, _report_to_flow(record, record.home, record.flow))
+    elif not record.cancelled:
+        _follow(tx, queue, record)
+
+
+def _report_to_flow(record: Record, home: str, flow: str) -> Report:
+    place = Place(kind="flow", queue=home, id=flow, node=record.node or 0, member=record.times)
+    result: Result = "succeeded" if record.end == "succeeded" else "failed"
+    return Report(place=place, result=result, error=record.problem)
+
+
+def _follow(tx: Transaction, queue: str, record: Record) -> None:
+    """Create the task that follows a batch which has ended."""
     sql = "SELECT followers FROM pyasynq_batch WHERE seq = ?"
     ((stored,),) = tx.rows(sql, record.seq)
     followers = _decode_followers(stored)
-    follower = followers.failed if record.failed else followers.then
+    follower = followers.failed if record.is_lost else followers.then
     if follower is None:
         return
-    outcome = BatchOutcome(id=batch_id, queue=queue, total=record.total, failed=record.failed)
-    (refusal,) = create(tx, [NewTask(_unpack(follower, outcome))])
+    outcome = BatchOutcome(id=record.id, queue=queue, total=record.total, failed=record.failed)
+    (refusal,) = create(tx, [NewTask(_unpack(follower, outcome, record.times))])
     if refusal is not None:
-        log.warning("batch %s has ended, but what follows was not created: %s", batch_id, refusal)
+        log.warning("batch %s has ended, but what follows was not created: %s", record.id, refusal)
 
 
-def _unpack(follower: _Follower, outcome: BatchOutcome) -> Plan:
+def _unpack(follower: _Follower, outcome: BatchOutcome, times: int) -> Plan:
     message = decode(follower.message)
+    message.id += f":{times}" if times else ""
     message.headers[OUTCOME] = msgspec.json.encode(outcome).decode()
     if follower.at_s is not None:
         return Scheduled(message=message, lock=None, at_s=follower.at_s)

@@ -10,21 +10,30 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from pyasynq.broker.ports.batches import BatchRef, BatchRepair
+from pyasynq.broker.sqlite.batch_cancelling import cancel, drop_members
 from pyasynq.broker.sqlite.batch_members import (
-    FAILED,
-    RUNNING,
-    STAGING,
     count_member,
     end_if_over,
-    find_record,
     forget_batch,
     pack_followers,
 )
+from pyasynq.broker.sqlite.batch_records import (
+    DISCARDED,
+    FAILED,
+    MAP_LOOK_S,
+    RUNNING,
+    STAGING,
+    WAITING,
+    find_record,
+    release_members,
+    release_tasks,
+    run_failed,
+)
 from pyasynq.broker.sqlite.creation import MAX_NEW, stage
-from pyasynq.broker.sqlite.schema import AGGREGATING, ARCHIVED, COMPLETED, HELD, SCHEDULED
+from pyasynq.broker.sqlite.schema import ARCHIVED, COMPLETED, HELD
 from pyasynq.broker.sqlite.store import Store, Transaction
-from pyasynq.broker.sqlite.tasks import MICROS, append, delete
-from pyasynq.core.batch import BatchInfo, BatchPlan, member_id
+from pyasynq.broker.sqlite.tasks import MICROS, delete
+from pyasynq.core.batch import BatchInfo, BatchPlan, is_needed, member_id
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import instant
@@ -40,8 +49,6 @@ SWEPT: Final = 10 * MAX_BULK
 INSERT: Final = """INSERT INTO pyasynq_batch(queue, id, state, staged, changed)
     VALUES (?, ?, ?, ?, ?) ON CONFLICT (queue, id) DO UPDATE
     SET staged = excluded.staged, changed = excluded.changed"""
-
-DISCARDED: Final = "discarded"
 
 
 class SqliteBatches:
@@ -83,6 +90,42 @@ class SqliteBatches:
         rows = await self._store.read(lambda tx: tx.rows(sql, tx.queue_id(queue), batch_id))
         return [member_id(batch_id, number) for (number,) in rows]
 
+    async def outputs(self, queue: str, batch_id: str) -> dict[int, bytes] | None:
+        """Return what members of a map have reported, by number; None if there is no such map."""
+
+        def read(tx: Transaction) -> dict[int, bytes] | None:
+            record = find_record(tx, tx.queue_id(queue), batch_id)
+            if record is None or record.bytes is None:
+                return None
+            sql = "SELECT number, output FROM pyasynq_ended WHERE batch = ? AND output IS NOT NULL"
+            return dict(tx.rows(sql, record.seq))
+
+        return await self._store.read(read)
+
+    async def retry(self, queue: str, batch_id: str) -> bool:
+        """Run the failed members of a batch again; False if it has not failed, or is a map."""
+        return await self._store.write(partial(_retry, queue, batch_id))
+
+    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
+        """Delete the members that wait, in steps; return the ids of those that run."""
+        numbers = await self._store.write(partial(cancel, queue, batch_id))
+        if numbers is None:
+            return None
+        running: list[str] = []
+        for first in range(0, numbers, MAX_BULK):
+            running += await self._store.write(partial(drop_members, queue, batch_id, first))
+            await asyncio.sleep(0)
+        return running
+
+    async def is_cancelled(self, queue: str, batch_id: str) -> bool:
+        """Return whether a batch is cancelled, so that its members must not begin."""
+
+        def read(tx: Transaction) -> bool:
+            record = find_record(tx, tx.queue_id(queue), batch_id)
+            return record is not None and bool(record.cancelled)
+
+        return await self._store.read(read)
+
     async def release(self, batch: BatchRef) -> int:
         """Give up to `MAX_BULK` staged tasks to the workers; return how many these were."""
         return await self._store.write(partial(_release, batch))
@@ -108,18 +151,30 @@ class SqliteBatches:
         for found in await self._store.read(partial(_find, queue, idle_s)):
             batch = BatchRef(queue=queue, id=found.id, home=queue)
             if found.state == RUNNING and found.is_held:
-                while more := await self.release(batch):
-                    released += more
-                    await asyncio.sleep(0)
+                released += await self._release_all(batch)
             elif found.state == RUNNING:
-                if found.idle_s >= swept_s:
-                    noticed += await self._sweep(batch)
+                noticed += await self._sweep(batch) if found.idle_s >= swept_s else 0
+            elif found.flow is not None:
+                await self._look_at_flow(batch, staged_s)
             elif found.state in {STAGING, DISCARDED}:
-                if found.idle_s >= staged_s:
-                    discarded += await self.discard(batch)
+                discarded += found.idle_s >= staged_s and await self.discard(batch)
             else:
                 await self._forget(batch)
         return BatchRepair(released=released, discarded=discarded, noticed=noticed)
+
+    async def _release_all(self, batch: BatchRef) -> int:
+        released = 0
+        while more := await self.release(batch):
+            released += more
+            await asyncio.sleep(0)
+        return released
+
+    async def _look_at_flow(self, batch: BatchRef, staged_s: int) -> None:
+        """Delete a map that its flow no longer needs; a flow may come some time after its maps."""
+        if await self._store.write(partial(_touch_map, batch, staged_s)):
+            return
+        await self.discard(batch)
+        await self._forget(batch)
 
     async def _sweep(self, batch: BatchRef) -> int:
         """Count members that were ended by hand; look at up to `SWEPT` of them."""
@@ -147,13 +202,50 @@ def _start(batch: BatchRef, total: int, plan: BatchPlan, tx: Transaction) -> Non
     if not total:
         row = (queue, batch.id, STAGING, 0, tx.now_us)
         tx.execute(INSERT, row)
-    sql = f"""UPDATE pyasynq_batch SET state = '{RUNNING}', changed = ?, total = staged,
-        open = staged, failed = 0, numbers = staged, swept = 0, made = ?, kept = ?, followers = ?
+    of = plan.parent
+    sql = f"""UPDATE pyasynq_batch SET state = ?, changed = ?, total = staged, open = staged,
+        failed = 0, numbers = staged, swept = 0, made = ?, kept = ?, followers = ?, bytes = ?,
+        home = ?, flow = ?, node = ?
         WHERE queue = ? AND id = ? AND state = '{STAGING}' AND staged = ?"""
-    values = (tx.now_us, tx.now_us, plan.kept_s * MICROS, pack_followers(plan))
+    values = (
+        RUNNING if of is None else WAITING,
+        *(tx.now_us, tx.now_us, plan.kept_s * MICROS, pack_followers(plan)),
+        0 if plan.keeps_results else None,
+        *((None, None, None) if of is None else (of.queue, of.id, of.node)),
+    )
     if not tx.execute(sql, (*values, queue, batch.id, total)).rowcount:
         raise _gone(batch)
     end_if_over(tx, batch.queue, batch.id)
+
+
+def _retry(name: str, batch_id: str, tx: Transaction) -> bool:
+    record = find_record(tx, tx.queue_id(name), batch_id)
+    if record is None or record.state != "failed" or record.flow is not None:
+        return False
+    run_failed(tx, record, record.times + 1)
+    release_members(tx, name, record, MAX_BULK)
+    end_if_over(tx, name, batch_id)
+    return True
+
+
+def _touch_map(batch: BatchRef, staged_s: int, tx: Transaction) -> bool:
+    """Note that a map was looked at; False if its flow does not need it."""
+    record = find_record(tx, tx.queue_id(batch.queue), batch.id)
+    if record is None:
+        return True
+    sql = """SELECT f.state FROM pyasynq_flow f JOIN pyasynq_queue q ON q.id = f.queue
+        WHERE q.name = ? AND f.id = ? AND (f.ends = 0 OR f.ends > ?)"""
+    flow = tx.row(sql, record.home, record.flow, tx.now_us)
+    is_held = record.state == WAITING
+    if flow is None:
+        sql = "SELECT 1 FROM pyasynq_batch WHERE seq = ? AND changed > ?"
+        return tx.row(sql, record.seq, tx.now_us - staged_s * MICROS) is not None
+    if not is_needed(flow[0], is_held=is_held):
+        return False
+    sql = "UPDATE pyasynq_batch SET changed = ?, ends = ? WHERE seq = ?"
+    ends = None if is_held else tx.now_us + MAP_LOOK_S * MICROS
+    tx.execute(sql, (tx.now_us, ends, record.seq))
+    return True
 
 
 def _sweep(batch: BatchRef, tx: Transaction) -> tuple[int, bool]:
@@ -204,20 +296,20 @@ def _stage(batch: BatchRef, plans: Sequence[Plan], first: int, tx: Transaction) 
 
 def _read(tx: Transaction, queue: str, rest: str, *values: object) -> list[BatchInfo]:
     """Return batches that count their members; *rest* is the end of the query."""
-    sql = f"""SELECT id, state, total, open, failed, made, ended FROM pyasynq_batch
-        WHERE queue = ? AND open IS NOT NULL {rest}"""
+    sql = f"""SELECT id, state, total, open, failed, made, ended, cancelled
+        FROM pyasynq_batch WHERE queue = ? AND open IS NOT NULL {rest}"""
     return [
         BatchInfo(
             id=batch_id,
             queue=queue,
-            state=state,
+            state="cancelled" if cancelled else state,
             total=total,
             ended=total - left,
             failed=failed,
             created_at=instant(made / MICROS),
             ended_at=None if ended is None else instant(ended / MICROS),
         )
-        for batch_id, state, total, left, failed, made, ended in tx.rows(
+        for batch_id, state, total, left, failed, made, ended, cancelled in tx.rows(
             sql, tx.queue_id(queue), *values
         )
     ]
@@ -236,17 +328,14 @@ def _release(batch: BatchRef, tx: Transaction) -> int:
     queue = tx.queue_id(batch.queue)
     if queue is None or _state(tx, queue, batch) != RUNNING:
         return 0
-    sql = f"""SELECT seq, at, group_name FROM pyasynq_task
-        WHERE queue = ? AND state = {HELD} AND set_id = ? ORDER BY seq LIMIT ?"""
-    rows = tx.rows(sql, queue, batch.id, MAX_BULK)
-    sql = f"UPDATE pyasynq_task SET state = {SCHEDULED}, set_id = NULL WHERE seq = ?"
-    tx.executemany(sql, [(seq,) for seq, at, _ in rows if at])
-    sql = f"UPDATE pyasynq_task SET state = {AGGREGATING}, at = ?, set_id = NULL WHERE seq = ?"
-    tx.executemany(sql, [(tx.now_us, seq) for seq, at, group in rows if group and not at])
-    ready = [seq for seq, at, group in rows if not (at or group)]
-    append(tx, queue, batch.queue, ready, also=", set_id = NULL")
-    _note_change(tx, queue, batch, is_last=len(rows) < MAX_BULK)
-    return len(rows)
+    record = find_record(tx, queue, batch.id)
+    if record is None:
+        count = release_tasks(tx, queue, batch.queue, batch.id, MAX_BULK)
+    else:
+        count = release_members(tx, batch.queue, record, MAX_BULK)
+    _note_change(tx, queue, batch, is_last=count < MAX_BULK)
+    end_if_over(tx, batch.queue, batch.id)
+    return count
 
 
 def _discard(batch: BatchRef, tx: Transaction) -> int:
@@ -254,15 +343,18 @@ def _discard(batch: BatchRef, tx: Transaction) -> int:
     queue = tx.queue_id(batch.queue)
     if queue is None:
         return 0
-    if _state(tx, queue, batch) not in {None, STAGING, DISCARDED}:
+    if _state(tx, queue, batch) not in {None, STAGING, WAITING, DISCARDED}:
         return -1
     sql = f"""SELECT seq, id, message FROM pyasynq_task
         WHERE queue = ? AND state = {HELD} AND set_id = ? LIMIT ?"""
     rows = tx.rows(sql, queue, batch.id, MAX_BULK)
     delete(tx, queue, rows)
-    sql = "UPDATE pyasynq_batch SET state = ? WHERE queue = ? AND id = ?"
-    tx.execute(sql, (DISCARDED, queue, batch.id))
-    _note_change(tx, queue, batch, is_last=len(rows) < MAX_BULK)
+    if len(rows) < MAX_BULK:
+        sql = "DELETE FROM pyasynq_batch WHERE queue = ? AND id = ?"
+        tx.execute(sql, (queue, batch.id))
+    else:
+        sql = "UPDATE pyasynq_batch SET state = ?, changed = ? WHERE queue = ? AND id = ?"
+        tx.execute(sql, (DISCARDED, tx.now_us, queue, batch.id))
     return len(rows)
 
 
@@ -288,18 +380,19 @@ class _Found(NamedTuple):
     state: str
     idle_s: float
     is_held: bool
+    flow: str | None
 
 
 def _find(name: str, idle_s: int, tx: Transaction) -> list[_Found]:
     """Return batches without a change for *idle_s* seconds, the oldest first, and those over."""
-    sql = f"""SELECT id, state, changed, EXISTS (SELECT 1 FROM pyasynq_task t
+    sql = f"""SELECT id, state, changed, flow, releases OR EXISTS (SELECT 1 FROM pyasynq_task t
         WHERE t.queue = b.queue AND t.set_id = b.id AND t.state = {HELD})
         FROM pyasynq_batch b WHERE queue = ? AND coalesce(ends, changed + ?) <= ?
         ORDER BY changed LIMIT {FOUND}"""
     rows = tx.rows(sql, tx.queue_id(name), idle_s * MICROS, tx.now_us)
     return [
-        _Found(batch_id, state, (tx.now_us - changed) / MICROS, bool(is_held))
-        for batch_id, state, changed, is_held in rows
+        _Found(batch_id, state, (tx.now_us - changed) / MICROS, bool(is_held), flow)
+        for batch_id, state, changed, flow, is_held in rows
     ]
 
 

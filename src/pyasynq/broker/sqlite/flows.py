@@ -9,6 +9,7 @@ import msgspec
 
 from pyasynq.broker.ports.creation import NewTask
 from pyasynq.broker.ports.flows import FlowTimer, Neglected, unreadable
+from pyasynq.broker.sqlite.batch_records import begin_map
 from pyasynq.broker.sqlite.creation import MAX_NEW, create
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import MICROS
@@ -16,14 +17,17 @@ from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
 from pyasynq.core.flow import (
     FAILED,
+    MAP_GONE,
     RUNNING,
     SKIPPED,
     SUCCEEDED,
     FlowState,
     Moves,
+    Node,
     advance,
     state_of,
 )
+from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.flow_record import FLOW, FlowChange, FlowRecord, FlowSpec, NewFlow
 from pyasynq.core.message import decode, encode
 from pyasynq.core.report import Report
@@ -254,12 +258,12 @@ class _Flow:
         tasks: list[tuple[int, NewTask]] = []
         for number in numbers:
             node = self.spec.nodes[number]
-            if not node.is_gate:
+            if node.is_map:
+                ended |= self._begin_map(number, node)
+            elif node.is_gate:
+                ended |= self._begin_gate(number, node)
+            else:
                 tasks.append((number, NewTask(self._due_plan(number, node.delay_s))))
-            elif self.output(number) is not None:
-                ended[number] = SUCCEEDED  # its signal came before
-            elif node.timeout_s:
-                self.set_step(number, "due", self._tx.now_us + node.timeout_s * MICROS)
         for start in range(0, len(tasks), MAX_NEW):
             some = tasks[start : start + MAX_NEW]
             answers = create(self._tx, [task for _, task in some])
@@ -270,6 +274,24 @@ class _Flow:
                     self.set_step(number, "error", f"its task was refused: {why}")
                     ended[number] = FAILED
         return ended
+
+    def _begin_gate(self, number: int, node: Node) -> Mapping[int, str]:
+        """Let a gate wait; return its mark if its signal came before."""
+        if self.output(number) is not None:
+            return {number: SUCCEEDED}
+        if node.timeout_s:
+            self.set_step(number, "due", self._tx.now_us + node.timeout_s * MICROS)
+        return {}
+
+    def _begin_map(self, number: int, node: Node) -> Mapping[int, str]:
+        """Let the tasks of a map run; return its mark if it has ended at once."""
+        times = self.step(number, "times")
+        map = begin_map(self._tx, node.queue, node.batch_id, times if isinstance(times, int) else 0)
+        if map is not None and map.ended is None:
+            return {}
+        problem = MAP_GONE if map is None else map.problem
+        self.set_step(number, "error", problem)
+        return {number: FAILED if problem else SUCCEEDED}
 
     def _due_plan(self, number: int, delay_s: int) -> Plan:
         plan = self.plan(number)
@@ -290,11 +312,12 @@ class _Flow:
             self._ended_s = self._tx.now_s
         sql = """UPDATE pyasynq_flow SET state = ?, marks = ?, version = version + 1,
             reason = ?, changed_s = ?, ended_s = ?, ends = ?,
-            due = CASE WHEN ? THEN due ELSE 0 END WHERE seq = ?"""
+            due = CASE WHEN ? THEN due ELSE 0 END,
+            name = CASE WHEN ? THEN name ELSE NULL END WHERE seq = ?"""
         ends = (self._ended_s + keep_s) * MICROS if self._ended_s else 0
         runs = self.state == "running"
         values = (self.state, self.marks, self._reason, self._tx.now_s, self._ended_s, ends)
-        self._tx.execute(sql, (*values, runs, self._seq))
+        self._tx.execute(sql, (*values, runs, runs, self._seq))
 
 
 TAKEN: Final = "a task with this id exists"
@@ -311,6 +334,8 @@ def _open(new: NewFlow, tx: Transaction) -> bool:
     if _find(tx, new.queue, new.id) is not None:
         return False
     queue = tx.register(new.queue)
+    if new.unique_s:
+        _check_name(tx, queue, new)
     if (old := tx.row(_OLD, queue, new.id)) is not None:
         _delete(tx, [old[0]])
     due = tx.now_us + new.spec.timeout_s * MICROS if new.spec.timeout_s else 0
@@ -319,12 +344,28 @@ def _open(new: NewFlow, tx: Transaction) -> bool:
     now_s = tx.now_s
     values = (queue, new.id, _encode(new.spec), new.moves.marks, now_s, now_s, due)
     seq = tx.execute(sql, values).lastrowid
+    if new.unique_s:
+        locked = tx.now_us + new.unique_s * MICROS
+        sql = "UPDATE pyasynq_flow SET name = ?, locked = ? WHERE seq = ?"
+        tx.execute(sql, (new.spec.name, locked, seq))
     rows = [(seq, n, _plan_value(plan)) for n, plan in enumerate(new.plans) if plan is not None]
     tx.executemany("INSERT INTO pyasynq_flow_step(flow, number, plan) VALUES (?, ?, ?)", rows)
     flow = _find(tx, new.queue, new.id)
     if flow is not None:
         flow.go_on(new.moves)
     return True
+
+
+def _check_name(tx: Transaction, queue: int, new: NewFlow) -> None:
+    """Return if no other flow has locked the name of a new one.
+
+    Raises:
+        DuplicateFlowError: If one has.
+    """
+    sql = "SELECT id FROM pyasynq_flow WHERE queue = ? AND name = ? AND locked > ?"
+    holder = tx.row(sql, queue, new.spec.name, tx.now_us)
+    if holder is not None:
+        raise DuplicateFlowError(new.queue, new.spec.name, holder[0])
 
 
 _OLD: Final = "SELECT seq FROM pyasynq_flow WHERE queue = ? AND id = ?"

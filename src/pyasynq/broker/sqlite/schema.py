@@ -14,7 +14,7 @@ from typing import Final
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.states import TaskState
 
-VERSION: Final = 4
+VERSION: Final = 6
 
 PENDING: Final = 2
 ACTIVE: Final = 3
@@ -141,10 +141,33 @@ BATCH_TABLES: Final = (
         made INTEGER, ended INTEGER, kept INTEGER, followers BLOB)""",
     "CREATE UNIQUE INDEX pyasynq_batch_id ON pyasynq_batch(queue, id)",
     # A row for each member that has ended; outcome is 0 for a success, 1 for a failure, 2 for a
-    # number that is reserved.
+    # number that is reserved, 3 for a failed one that waits to run again.
     """CREATE TABLE pyasynq_ended(batch INTEGER, number INTEGER, outcome INTEGER NOT NULL,
         PRIMARY KEY(batch, number)) WITHOUT ROWID""",
     "CREATE INDEX pyasynq_task_held ON pyasynq_task(queue, set_id) WHERE state = 10",
+)
+
+MAP_TABLES: Final = (
+    # times is how often the failed members ran again; cancelled and releases are 1 or 0: releases
+    # tells that members wait until others have ended. home, flow and node name the step of a
+    # flow that a map is.
+    "ALTER TABLE pyasynq_batch ADD COLUMN times INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE pyasynq_batch ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE pyasynq_batch ADD COLUMN releases INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE pyasynq_batch ADD COLUMN home TEXT",
+    "ALTER TABLE pyasynq_batch ADD COLUMN flow TEXT",
+    "ALTER TABLE pyasynq_batch ADD COLUMN node INTEGER",
+    # bytes is the size of the kept results; NULL if none are kept.
+    "ALTER TABLE pyasynq_batch ADD COLUMN bytes INTEGER",
+    "ALTER TABLE pyasynq_ended ADD COLUMN output BLOB",
+    "CREATE INDEX pyasynq_ended_outcome ON pyasynq_ended(batch, outcome) WHERE outcome IN (1, 3)",
+)
+
+LOCK_TABLES: Final = (
+    # name is that of the flow if no other that runs may have it; locked is until when.
+    "ALTER TABLE pyasynq_flow ADD COLUMN name TEXT",
+    "ALTER TABLE pyasynq_flow ADD COLUMN locked INTEGER",
+    "CREATE INDEX pyasynq_flow_name ON pyasynq_flow(queue, name) WHERE name IS NOT NULL",
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
@@ -152,6 +175,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     OPERATOR_TABLES,
     FLOW_TABLES,
     BATCH_TABLES,
+    MAP_TABLES,
+    LOCK_TABLES,
 )
 """For each version the statements that lead to it from the version before."""
 

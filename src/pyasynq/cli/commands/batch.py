@@ -1,4 +1,4 @@
-"""``pyasynq batch``: read batches."""
+"""``pyasynq batch``: read batches, and act on them."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -19,9 +19,14 @@ MOST_SHOWN: Final = 20
 """Ids of failed members that are shown to people; JSON has all."""
 
 
+batch_argument: Final = click.argument(
+    "batch_id", metavar="ID", shell_complete=completions.complete_batch_ids
+)
+
+
 @click.group(cls=CommandGroup)
 def batch() -> None:
-    """Show batches of tasks."""
+    """Show batches of tasks, and act on them."""
 
 
 @batch.command("list")
@@ -61,7 +66,7 @@ def _row(it: "BatchInfo", now: datetime) -> list[object]:
 
 @batch.command("inspect")
 @queue_option
-@click.argument("batch_id", metavar="ID", shell_complete=completions.complete_batch_ids)
+@batch_argument
 @inspector_command()
 async def inspect_batch(
     inspector: "Inspector", *, as_json: bool, queue: str, batch_id: str
@@ -82,3 +87,24 @@ async def inspect_batch(
         output.print_data("\n".join(failed[:MOST_SHOWN]))
     if len(failed) > MOST_SHOWN:
         output.print_data(f"and {len(failed) - MOST_SHOWN} more; -o json has all")
+
+
+@batch.command("cancel")
+@queue_option
+@batch_argument
+@inspector_command(output=False)
+async def cancel_batch(inspector: "Inspector", *, queue: str, batch_id: str) -> None:
+    """Run no more members of a batch; nothing follows it."""
+    info = await inspector.cancel_batch(queue, batch_id)
+    rest = f"; {left} members still run or wait" if (left := info.total - info.ended) else ""
+    output.print_message(f"Cancelled batch {batch_id}{rest}")
+
+
+@batch.command("retry")
+@queue_option
+@batch_argument
+@inspector_command(output=False)
+async def retry_batch(inspector: "Inspector", *, queue: str, batch_id: str) -> None:
+    """Run the failed members of a batch again."""
+    info = await inspector.retry_batch(queue, batch_id)
+    output.print_message(f"{info.total - info.ended} members of batch {batch_id} run again")

@@ -1,5 +1,6 @@
 """``pyasynq flow``: read flows, and act on them."""
 
+import functools
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,10 +11,10 @@ import click
 from pyasynq.cli import completions, output
 from pyasynq.cli.command_group import CommandGroup
 from pyasynq.cli.options import page_option, queue_option, size_option
-from pyasynq.cli.run_inspector import inspector_command
+from pyasynq.cli.run_inspector import do_each, inspector_command
 
 if TYPE_CHECKING:
-    from pyasynq.core.flow_info import FlowInfo
+    from pyasynq.core.flow_info import FlowInfo, StepInfo
     from pyasynq.inspector import Inspector
     from pyasynq.inspector.flows import Listed
 
@@ -88,7 +89,7 @@ def _print_flow(flow: "FlowInfo") -> None:
         [
             step.name,
             step.state,
-            step.type or "(gate)",
+            _type(step),
             step.queue,
             ", ".join(step.after) + ("" if step.when == "succeeded" else f" ({step.when})"),
             step.error or "",
@@ -96,6 +97,12 @@ def _print_flow(flow: "FlowInfo") -> None:
         for step in flow.steps
     ]
     output.print_table(["Step", "State", "Type", "Queue", "After", "Error"], rows)
+
+
+def _type(step: "StepInfo") -> str:
+    if step.batch_id is None:
+        return step.type or "(gate)"
+    return f"{step.type or '(map)'} x {step.size}"
 
 
 @flow.command("cancel")
@@ -147,8 +154,7 @@ def _json_of(text: str) -> Any:  # noqa: ANN401 - any JSON
 @inspector_command(output=False)
 async def skip_steps(
     inspector: "Inspector", *, queue: str, flow_id: str, steps: Sequence[str]
-) -> None:
+) -> int:
     """Let a flow go on as if steps had succeeded."""
-    for step in steps:
-        await inspector.skip_step(queue, flow_id, step)
-        output.print_message(f"Skipped step {step} of flow {flow_id}")
+    skip = functools.partial(inspector.skip_step, queue, flow_id)
+    return await do_each(steps, skip, 'Successfully skipped step "{}"')

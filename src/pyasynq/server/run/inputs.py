@@ -6,15 +6,16 @@ from typing import Final
 
 import msgspec
 
-from pyasynq.broker import FlowPort
-from pyasynq.core.call import INPUTS
+from pyasynq.broker import BatchPort, FlowPort
+from pyasynq.client.map_results import read_results
+from pyasynq.core.call import INPUTS, MapInput
 from pyasynq.core.codec import Codecs
 from pyasynq.core.control import SkipRetry, Snooze
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.flow import RUNNING
 from pyasynq.core.flow_outputs import open_output
 from pyasynq.core.message import TaskMessage
-from pyasynq.core.report import place_of, unpack_output
+from pyasynq.core.report import Place, place_of, unpack_output
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.server")
@@ -22,15 +23,16 @@ log: Final = get_logger("pyasynq.server")
 PAUSE: Final = timedelta(seconds=5)
 """Time until a step runs whose inputs could not be read."""
 
-_decode: Final = msgspec.json.Decoder(dict[str, int]).decode
+_decode: Final = msgspec.json.Decoder(dict[str, int | MapInput]).decode
 
 
 class Inputs:
     """Reads from flows, for their steps."""
 
-    def __init__(self, port: FlowPort, codecs: Codecs) -> None:
-        """Read from *port*; open sealed results with *codecs*."""
+    def __init__(self, port: FlowPort, batches: BatchPort | None, codecs: Codecs) -> None:
+        """Read from *port*, and those of maps from *batches*; open sealed ones with *codecs*."""
         self._port = port
+        self._batches = batches
         self._codecs = codecs
 
     async def read(self, message: TaskMessage) -> Mapping[str, bytes]:
@@ -52,21 +54,40 @@ class Inputs:
         place = place_of(message)
         if place is None:
             return {}
-        numbers = _decode(message.headers[INPUTS])
+        wanted = _decode(message.headers[INPUTS])
+        numbers = {name: it if isinstance(it, int) else it.number for name, it in wanted.items()}
         outputs = await self._port.outputs(place.queue, place.id, list(numbers.values()))
-        gone = f"flow {place.id!r} of {place.queue!r} is gone, and with it the results it needs"
         if outputs is None:
-            raise SkipRetry(gone)
+            raise _gone(place)
         found = dict(zip(numbers, outputs, strict=True))
-        if not any(unpack_output(output or b"")[0] for output in outputs):
+        maps = {
+            name: await self._of_map(place, it)
+            for name, it in wanted.items()
+            if isinstance(it, MapInput) and not found[name]  # else an operator has skipped it
+        }
+        opened = await self._open(place, numbers, found)
+        return opened | maps
+
+    async def _open(
+        self, place: Place, numbers: Mapping[str, int], found: Mapping[str, bytes | None]
+    ) -> dict[str, bytes]:
+        if not any(unpack_output(output or b"")[0] for output in found.values()):
             return {name: unpack_output(it or b"")[1] or b"null" for name, it in found.items()}
         record = await self._port.read(place.queue, place.id)
         if record is None:
-            raise SkipRetry(gone)
+            raise _gone(place)
         return {
             name: open_output(self._codecs, record, numbers[name], output) or b"null"
             for name, output in found.items()
         }
+
+    async def _of_map(self, place: Place, of: MapInput) -> bytes:
+        results = None
+        if self._batches is not None:
+            results = await read_results(self._batches, self._codecs, of)
+        if results is None:
+            raise _gone(place)
+        return results
 
     async def is_awaited(self, message: TaskMessage) -> bool:
         """Return whether anybody waits for the end of the task of *message*.
@@ -84,3 +105,7 @@ class Inputs:
             return False
         mark = record.marks[place.node : place.node + 1]
         return mark == RUNNING and record.place(place.node).member == place.member
+
+
+def _gone(place: Place) -> SkipRetry:
+    return SkipRetry(f"flow {place.id!r} of {place.queue!r} is gone, with the results it needs")

@@ -7,11 +7,12 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Final, Protocol
 
-from pyasynq.broker import FlowPort, Lease, WorkPort
-from pyasynq.core.call import INPUTS
+from pyasynq.broker import Lease, WorkPort
+from pyasynq.client.flow_template import STARTER
 from pyasynq.core.codec import HEADER
 from pyasynq.core.control import LeaseExpiredError, RevokeTask
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.report import HEADER as PART
 from pyasynq.core.verdict import DONE, REQUEUE, Retry, Verdict, decide
 from pyasynq.runtime.callbacks import Callbacks
 from pyasynq.runtime.calls import check_awaited
@@ -31,7 +32,7 @@ from pyasynq.server.run.handler_errors import (
     is_cancellation,
     replace_error,
 )
-from pyasynq.server.run.inputs import Inputs
+from pyasynq.server.run.parts import Parts
 from pyasynq.server.run.run_counter import RunCounter
 from pyasynq.server.run.run_log import RunLog
 from pyasynq.server.run.slots import FAILING, Job, Run, Slots, Stop, stop_error
@@ -74,7 +75,7 @@ class Runner:
         completer: Completer,
         config: Config,
         *,
-        flows: FlowPort | None = None,
+        parts: Parts | None = None,
         executor: Executor | None = None,
     ) -> None:
         """Run tasks with *handler*.
@@ -84,7 +85,7 @@ class Runner:
             port: Writes results.
             completer: Takes the verdicts.
             config: Settings of the server.
-            flows: Has the results that steps use; None if the broker has no flows.
+            parts: Knows the flows and batches of tasks; None without such.
             executor: Runs plain functions, also those of processes; None for threads and processes
                 of its own.
         """
@@ -99,7 +100,7 @@ class Runner:
         self._policy = config.policy()
         self._hooks = config.hooks
         self._continuations = Continuations(config)
-        self._inputs = None if flows is None else Inputs(flows, config.codecs)
+        self._parts = parts
         self._attempts = AttemptRecorder(config)
         self._run_log = RunLog(config.clock)
         self._deadlines = Deadlines(
@@ -250,9 +251,10 @@ class Runner:
         try:
             if run.lease.crashes:
                 await self._mark_started(run)
+            handler = self._handler
             if run.lease.message.headers:
-                await self._prepare(run)
-            answer = await self._handler(run.active)
+                handler = await self._prepare(run) or handler
+            answer = await handler(run.active)
             if answer is not None:
                 check_awaited(answer)
             added, run.active.added = run.active.added, TOO_LATE
@@ -264,13 +266,23 @@ class Runner:
             return await self._failure_of(run, error)
         return run.active.forgotten
 
-    async def _prepare(self, run: Run) -> None:
-        """Open the payload of a task, and read the results of other steps that it uses."""
+    async def _prepare(self, run: Run) -> AsyncHandler | None:
+        """Open the payload of a task, and read the results of other steps that it uses.
+
+        Returns:
+            What runs the task in place of the user's handlers; None for those.
+
+        Raises:
+            RevokeTask: If its batch is cancelled.
+        """
         headers = run.lease.message.headers
         if HEADER in headers:
             run.active.unseal(self._config.codecs)
-        if INPUTS in headers and self._inputs is not None:
-            run.active.inputs = await self._inputs.read(run.lease.message)
+        if self._parts is None:
+            return None
+        if PART in headers:
+            run.active.inputs = await self._parts.inputs(run.lease.message)
+        return self._parts.open_flow if STARTER in headers else None
 
     async def _failure_of(self, run: Run, error: BaseException) -> Exception:
         """Return the error of the task: *error*, or the reason why its handler was stopped."""
@@ -285,10 +297,10 @@ class Runner:
 
     async def _is_awaited(self, run: Run) -> bool:
         """Return whether the task of *run*, which an operator has cancelled, may run again."""
-        if self._inputs is None:
+        if self._parts is None:
             return True
         with suppress(BrokerError):  # a run too many is better than one too few
-            return await self._inputs.is_awaited(run.lease.message)
+            return await self._parts.is_awaited(run.lease.message)
         return True
 
     async def _detect_loop_end(self, run: Run) -> None:

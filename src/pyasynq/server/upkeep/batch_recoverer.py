@@ -1,9 +1,9 @@
 """Go on with batches of tasks whose clients have gone."""
 
 import math
-from typing import Final
+from typing import Final, Protocol
 
-from pyasynq.broker import BatchPort
+from pyasynq.broker import BatchRepair
 from pyasynq.runtime.actor import OnCall, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
@@ -14,10 +14,18 @@ REST_S: Final = 30.0
 """Least seconds between two steps."""
 
 
+class Batches(Protocol):
+    """What can be repaired."""
+
+    async def repair(self, queue: str) -> BatchRepair:
+        """Go on with batches whose clients have gone; see `BatchPort`."""
+        ...
+
+
 class BatchRecoverer(OnCall):
     """Releases or deletes the staged tasks of one queue that their clients have left."""
 
-    def __init__(self, port: BatchPort, queue: str, *, clock: Clock, outages: OutageLog) -> None:
+    def __init__(self, port: Batches, queue: str, *, clock: Clock, outages: OutageLog) -> None:
         """Look after the batches of *queue*."""
         super().__init__(clock=clock, outages=outages)
         self.name: str = f"batch recoverer of {queue!r}"

@@ -14,7 +14,7 @@ from pyasynq.broker import Broker, FlowTimer, StoredTask
 from pyasynq.client.flow_control import FlowControl
 from pyasynq.core.codec import HEADER
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PoisonError
-from pyasynq.core.flow import RUNNING
+from pyasynq.core.flow import MAP_GONE, RUNNING
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
 from pyasynq.core.flow_record import FLOW, FlowRecord
 from pyasynq.core.outcome import Event
@@ -92,7 +92,9 @@ class FlowRecoverer(OnCall):
         for number, mark in enumerate(record.marks):
             if mark != RUNNING or record.spec.nodes[number].is_gate:
                 continue
-            report = await self._report_on(record, number)
+            is_map = record.spec.nodes[number].is_map
+            look = self._report_on_map if is_map else self._report_on
+            report = await look(record, number)
             if report is not None:
                 name = record.spec.nodes[number].name
                 log.info("step %s of flow %s: %s, as its task says", name, record.id, report.result)
@@ -117,10 +119,23 @@ class FlowRecoverer(OnCall):
             return _report_by_state(record.place(number), task)
         if await self._has_mail(queue):
             return None
-        now = await self._broker.flows.read(record.queue, record.id)
-        if now is None or now.marks[number] != RUNNING or now.times != record.times:
+        if not await self._still_runs(record, number):
             return None
         return report_on(record.place(number), "archived", error=GONE)
+
+    async def _report_on_map(self, record: FlowRecord, number: int) -> Report | None:
+        """Return the report on a map that runs, but whose batch is gone; a batch reports itself."""
+        node = record.spec.nodes[number]
+        if await self._broker.batches.read(node.queue, node.batch_id) is not None:
+            return None
+        if await self._has_mail(node.queue) or not await self._still_runs(record, number):
+            return None
+        return report_on(record.place(number), "archived", error=MAP_GONE)
+
+    async def _still_runs(self, record: FlowRecord, number: int) -> bool:
+        """Return whether a step runs now, and was not retried since *record* was read."""
+        now = await self._broker.flows.read(record.queue, record.id)
+        return now is not None and now.marks[number] == RUNNING and now.times == record.times
 
     async def _has_mail(self, queue: str) -> bool:
         return self._broker.supports("mail") and bool(await self._broker.mail.letters(queue, 0, 1))

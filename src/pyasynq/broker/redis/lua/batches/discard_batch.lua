@@ -7,6 +7,7 @@
 --   staged       list
 --   ended        string
 --   failed       set
+--   outputs      hash
 -- PRIMARY batches
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
@@ -19,7 +20,8 @@
 --   none: asynq has no such tasks
 
 local state = redis.call("HGET", batch, "state")
-if decided == "0" and state and state ~= "staging" and state ~= "discarded" then
+local open = { staging = true, waiting = true, discarded = true }
+if decided == "0" and state and not open[state] then
   return -1
 end
 local tasks = redis.call("LRANGE", staged, -limit, -1)
@@ -31,7 +33,7 @@ end
 redis.call("LTRIM", staged, 0, -#tasks - 1)
 local left = redis.call("LLEN", staged)
 if left == 0 then
-  redis.call("DEL", batch, ended, failed)
+  redis.call("DEL", batch, ended, failed, outputs)
   redis.call("ZREM", batches, batch_id)
 elseif state then
   redis.call("HSET", batch, "state", "discarded")

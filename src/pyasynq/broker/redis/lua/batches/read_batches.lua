@@ -8,7 +8,8 @@
 --   start         int   batches to skip
 --   limit         int   most batches to return
 -- RETURNS
---   for each that counts its members: its id, and its state, total, left, failed, made_s, ended_s
+--   for each that counts its members: its id, and its state, total, left, failed, made_s, ended_s,
+--   cancelled
 -- SOURCE
 --   none: asynq has no batches
 
@@ -24,10 +25,11 @@ for _, id in ipairs(ids) do
     "left",
     "failed",
     "made_s",
-    "ended_s"
+    "ended_s",
+    "cancelled"
   )
   if not record.err and record[3] then
-    reply[#reply + 1] = { id, unpack(record, 1, 6) }
+    reply[#reply + 1] = { id, unpack(record, 1, 7) }
   end
 end
 return reply

@@ -1,7 +1,7 @@
 -- Look for members of a batch that have ended without a report: Go's workers send none, nor do
 -- operators.
 --
--- USES clock now_ns containers placement post receive count_members
+-- USES clock now_ns containers placement post receive clear_run_history release_members count_members
 -- KEYS
 --   batches        zset
 --   batch          hash
@@ -11,6 +11,7 @@
 --   groups         set
 --   mail           zset
 --   mail_bodies    hash
+--   archive        zset
 -- PRIMARY batches
 -- ARGV
 --   task_prefix    str    start of the keys of this queue's tasks
@@ -18,6 +19,8 @@
 --   batch_prefix   str    start of the keys of this queue's batches
 --   ended_prefix   str    start of the keys of the members that have ended
 --   failed_prefix  str    start of the keys of the members that have failed
+--   outputs_prefix str    start of the keys of the results of members
+--   staged_prefix  str    start of the keys of the staged tasks
 --   batch_id       str    id of the batch
 --   limit          int    most members to look at; a multiple of eight
 -- RETURNS

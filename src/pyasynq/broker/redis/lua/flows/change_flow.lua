@@ -10,6 +10,7 @@
 --   flows         zset
 --   flows_ended   zset
 --   flow_timers   zset
+--   flow_locks    hash
 -- PRIMARY mail
 -- ARGV
 --   task_prefix   str    start of the keys of this queue's tasks

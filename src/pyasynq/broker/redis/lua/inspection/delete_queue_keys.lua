@@ -15,6 +15,7 @@
 --   flows             zset
 --   flows_ended       zset
 --   flow_timers       zset
+--   flow_locks        hash
 --   lease             zset
 --   paused            string
 --   group_search      hash
@@ -49,5 +50,5 @@ if waiting > 0 then
   return 0
 end
 redis.call("UNLINK", lease, paused, mail_bodies, group_search, processed, failed, unpack(each))
-redis.call("UNLINK", flows_ended, flow_timers)
+redis.call("UNLINK", flows_ended, flow_timers, flow_locks)
 return 1

@@ -1,6 +1,6 @@
 -- Take reports that came by mail to the records of this queue.
 --
--- USES clock now_ns containers placement post receive flows flow_reports count_members
+-- USES clock now_ns containers placement post receive flows flow_reports clear_run_history release_members count_members
 -- KEYS
 --   pending       list
 --   scheduled     zset
@@ -11,6 +11,8 @@
 --   flows         zset
 --   flows_ended   zset
 --   flow_timers   zset
+--   flow_locks    hash
+--   archive      zset
 -- PRIMARY mail
 -- ARGV
 --   task_prefix   str    start of the keys of this queue's tasks
@@ -18,6 +20,8 @@
 --   batch_prefix  str    start of the keys of this queue's batches
 --   ended_prefix  str    start of the keys of their members that have ended
 --   failed_prefix str    start of the keys of their members that have failed
+--   outputs_prefix str   start of the keys of the results of members
+--   staged_prefix str    start of the keys of members that wait to be released
 --   flow_prefix   str    start of the keys of this queue's flows
 -- EACH
 --   body          array  0, the queue, and the values for receive

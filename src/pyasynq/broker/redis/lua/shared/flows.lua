@@ -1,13 +1,14 @@
 -- Keep the records of flows, and take them on when steps end. See core.flow, which does the same.
 --
--- NEEDS flow_prefix flows flows_ended flow_timers now_s post
--- GIVES load_flow mark_of set_mark go_on work
+-- NEEDS flow_prefix flows flows_ended flow_timers flow_locks now_s post
+-- GIVES load_flow mark_of set_mark lock_of go_on work
 
 -- A record is a hash. Its fields: spec, what never changes, which only Python reads; state; marks, a
 -- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
--- version; created_s, ended_s; keep_s, keep_failed_s; reason. And for each step, by its number:
+-- version; created_s, ended_s; keep_s, keep_failed_s; reason; lock, its name if no other may have that. And for each step, by its number:
 --   n:  MessagePack: when, the steps before it, the steps after it, whether it is a gate, whether its
---       task is for this queue, and the seconds of its delay, or for which a gate waits
+--       task is for this queue, and the seconds of its delay, or for which a gate waits; for a map
+--       also the id of its batch, and its queue
 --   b:  body of its task (see continued)
 --   o:  its output, e: why it has failed, t: how often it was retried
 
@@ -18,6 +19,10 @@ local function load_flow(id)
     if type(size) == "table" then
       return nil, size.err
     end
+  end
+  local locks = redis.pcall("HLEN", flow_locks)
+  if type(locks) == "table" then
+    return nil, locks.err
   end
   local key = flow_prefix .. id
   local found = redis.pcall("HMGET", key, "state", "marks", "version")
@@ -92,9 +97,20 @@ local function create_step(place, flow, number, node)
   end
 end
 
+-- Let the tasks of a map run: in any queue, also in this one, by mail.
+local function start_map(flow, number, node)
+  local times = tonumber(redis.call("HGET", flow.key, "t:" .. number) or 0)
+  local report = { 0, node[8], "batch", node[7], number, times, "r", "", "" }
+  post(flow.id .. "-" .. number, cmsgpack.pack(report))
+end
+
 -- Start a step; return nil if it runs, else the mark with which it has ended at once.
 local function start(place, flow, number)
   local node = node_of(flow, number)
+  if node[7] then
+    start_map(flow, number, node)
+    return nil
+  end
   if node[4] then
     if redis.call("HEXISTS", flow.key, "o:" .. number) == 1 then
       return "s"  -- its signal came before
@@ -108,6 +124,24 @@ local function start(place, flow, number)
   if problem then
     redis.call("HSET", flow.key, "e:" .. number, problem)
     return "f"
+  end
+end
+
+-- Return until when a name is locked, and the id of the flow that holds it; nil if it is not.
+local function lock_of(name)
+  local ends_s, id = string.match(redis.call("HGET", flow_locks, name) or "", "^(%d+):(.*)$")
+  return tonumber(ends_s), id
+end
+
+-- Let other flows have the name of one that has ended.
+local function unlock_name(flow)
+  local name = redis.call("HGET", flow.key, "lock")
+  local _, holder
+  if name then
+    _, holder = lock_of(name)
+  end
+  if holder == flow.id then
+    redis.call("HDEL", flow_locks, name)
   end
 end
 
@@ -127,6 +161,7 @@ local function write(flow)
     redis.call("ZREM", flows, flow.id)
     redis.call("ZADD", flows_ended, now_s + keep_s, flow.id)
     redis.call("ZREM", flow_timers, "-1:" .. flow.id)
+    unlock_name(flow)
   end
 end
 

@@ -1,7 +1,7 @@
 -- Carry out what follows tasks which have just ended: create tasks, and take reports to records. This
 -- runs after the script that has ended them, in the same call and with its answers; see `Script`.
 --
--- USES now_ns containers placement post receive flows flow_reports count_members
+-- USES now_ns containers placement post receive flows flow_reports clear_run_history release_members count_members
 -- KEYS
 --   pending       list
 --   scheduled     zset
@@ -11,12 +11,16 @@
 --   flows         zset
 --   flows_ended   zset
 --   flow_timers   zset
+--   flow_locks    hash
 --   batches       zset
+--   archive      zset
 -- ARGV
 --   group_prefix  str    start of the keys of this queue's groups
 --   batch_prefix  str    start of the keys of this queue's batches
 --   ended_prefix  str    start of the keys of their members that have ended
 --   failed_prefix str    start of the keys of their members that have failed
+--   outputs_prefix str   start of the keys of the results of members
+--   staged_prefix str    start of the keys of members that wait to be released
 --   flow_prefix   str    start of the keys of this queue's flows
 --   following     bytes  MessagePack; for each entry: the position of the task that it follows (from
 --                        1), a UUID for its mail, whether it is for this queue, and its body in

@@ -31,7 +31,8 @@ if #ids == 0 then
   return { 0, 0, 0, {}, -1 }
 end
 redis.call("LLEN", active)
-local lease_ends = seconds_ahead(lease_s)
+-- Redis writes a number as text for each command that gets it.
+local lease_ends = string.format("%d", seconds_ahead(lease_s))
 local histories = {}
 local reply, taken, leases = { 0, #ids, 0, histories, -1 }, {}, {}
 local left, seen, known = tonumber(max_bytes), 0, {}

@@ -17,7 +17,8 @@
 --   protocol 3.12 (asynq v0.26.0 internal/rdb/rdb.go ExtendLease); returns which leases are lost (D30)
 
 local answers = check_held()
-local lease_ends = seconds_ahead(lease_s)
+-- Redis writes a number as text for each command that gets it.
+local lease_ends = string.format("%d", seconds_ahead(lease_s))
 for n, answer in ipairs(answers) do
   local i = 1 + (n - 1) * stride
   if answer == 1 then

@@ -1,0 +1,123 @@
+"""Flows as the payload of a task: all their steps, but no id."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from pyasynq.core.call import Call, StepResult, inputs_of
+from pyasynq.core.flow import When
+from pyasynq.core.options import Options
+from pyasynq.core.task import Task, check_task
+
+FLOW_TYPE: Final = "pyasynq:flow"
+"""Type of the task that opens a flow."""
+
+
+STARTER: Final = "pyasynq:opens"
+"""Header of such a task: the name of the flow. A worker looks at it before it calls a handler."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A step before the flow is enqueued.
+
+    Attributes:
+        name: Its name.
+        task: Its task; None for a gate and for a map.
+        when: How the steps before it must have ended.
+        after: Numbers of those steps.
+        timeout_s: Seconds for which a gate waits; 0 without end.
+        members: The tasks of a map; None for other steps.
+    """
+
+    name: str
+    task: Task | None
+    when: When
+    after: tuple[int, ...]
+    timeout_s: int = 0
+    members: Iterable[Task] | None = None
+
+
+class TaskTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task of a step.
+
+    Attributes:
+        type: Its type.
+        payload: Its payload; None for no payload.
+        options: Its options that are given, by name.
+        inputs: Numbers of the steps whose results it uses, by parameter.
+    """
+
+    type: str
+    payload: bytes | None = None
+    options: dict[str, Any] = {}
+    inputs: dict[str, int] = {}
+
+    def task(self, flow: object, names: Sequence[str]) -> Task:
+        """Return the task, which may use results of *flow*, whose steps have these *names*."""
+        options = msgspec.convert(self.options, Options, strict=False)
+        call: Call[object] = Call(self.type, self.payload)
+        call.headers, call.options = options.headers, options
+        call.inputs = {
+            name: StepResult(flow, number, names[number]) for name, number in self.inputs.items()
+        }
+        return call
+
+
+class StepTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step; see `Draft`."""
+
+    name: str
+    when: When = "succeeded"
+    after: tuple[int, ...] = ()
+    task: TaskTemplate | None = None
+    members: tuple[TaskTemplate, ...] | None = None
+    timeout_s: int = 0
+
+
+class FlowTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A flow without its id."""
+
+    name: str
+    queue: str
+    steps: tuple[StepTemplate, ...]
+    keep_s: int
+    keep_failed_s: int
+    timeout_s: int = 0
+    unique_s: int = 0
+
+
+def step_template(draft: Draft) -> StepTemplate:
+    """Return *draft* as a part of a payload; the tasks of a map are read."""
+    members = draft.members
+    return StepTemplate(
+        name=draft.name,
+        when=draft.when,
+        after=draft.after,
+        task=None if draft.task is None else _task_template(draft.task),
+        members=None if members is None else tuple(_task_template(task) for task in members),
+        timeout_s=draft.timeout_s,
+    )
+
+
+def _task_template(task: Task) -> TaskTemplate:
+    check_task(task)
+    return TaskTemplate(
+        type=task.type,
+        payload=task.payload,
+        options=_options(task),
+        inputs={name: result.number for name, result in inputs_of(task).items()},
+    )
+
+
+def _options(task: Task) -> dict[str, Any]:
+    given: Mapping[str, Any] = msgspec.structs.asdict(task.options)
+    options = {name: value for name, value in given.items() if value is not None}
+    options["headers"] = {**task.headers, **task.options.headers}
+    return {name: value for name, value in options.items() if value != {}}
+
+
+encode_template: Final = msgspec.json.Encoder(order="deterministic").encode
+decode_template: Final = msgspec.json.Decoder(FlowTemplate).decode
