@@ -10,6 +10,7 @@ import pytest
 from pyasynq.broker import (
     Broker,
     Container,
+    Deleted,
     Matches,
     Move,
     Page,
@@ -17,7 +18,7 @@ from pyasynq.broker import (
     StoredTask,
     UpdateResult,
 )
-from pyasynq.core.compose import Plan
+from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.info import QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import Action, TaskState
@@ -246,6 +247,43 @@ async def test_errors_are_looked_for_in_a_part_of_the_tasks(broker: Broker) -> N
     assert await broker.inspection.find_errors(SCHEDULED, "b", 2500, 10) == Matches(
         ids=[], looked_at=0
     )
+
+
+async def test_tasks_are_deleted_by_their_last_error(broker: Broker) -> None:
+    tasks = [
+        a_scheduled(name, at_s=FUTURE_S + n, **fields)
+        for n, (name, fields) in enumerate(FIELDS.items())
+    ]
+    await enqueue(broker, *tasks)
+    found = await broker.inspection.find_errors(SCHEDULED, "Bank", 0, 100)
+    before = await ids_in(broker, SCHEDULED)
+    done = await broker.inspection.delete_errors(SCHEDULED, "Bank", 0, 100)
+    assert done == Deleted(deleted=len(found.ids), looked_at=9)
+    assert await ids_in(broker, SCHEDULED) == [it for it in before if it not in found.ids]
+    assert await broker.inspection.task("q", found.ids[0]) is None
+
+
+async def test_a_task_that_is_deleted_by_its_error_releases_its_lock(broker: Broker) -> None:
+    lock = Lock(digest="1", ttl_s=100)
+    await enqueue(broker, a_scheduled("1", lock=lock, error_msg="bank"))
+    await broker.inspection.delete_errors(SCHEDULED, "bank", 0, 10)
+    await enqueue(broker, a_scheduled("2", lock=lock))
+    assert await ids_in(broker, SCHEDULED) == ["2"]
+
+
+async def test_tasks_are_deleted_by_their_error_among_a_part_of_the_tasks(broker: Broker) -> None:
+    await enqueue(
+        broker,
+        *[a_scheduled(f"{n:04}", at_s=FUTURE_S + n, error_msg="ab"[n % 2]) for n in range(1600)],
+    )
+    done = await broker.inspection.delete_errors(SCHEDULED, "b", 100, 1000)
+    assert done == Deleted(deleted=500, looked_at=1000)
+    left = (await broker.inspection.tasks(SCHEDULED, 0, 1600)).tasks
+    assert [it.id for it in left] == [
+        f"{n:04}" for n in range(1600) if n % 2 == 0 or not 100 <= n < 1100
+    ]
+    done = await broker.inspection.delete_errors(SCHEDULED, "b", 1100, 10)
+    assert done == Deleted(deleted=0, looked_at=0)
 
 
 async def test_an_action_by_count_returns_the_number_of_tasks(broker: Broker) -> None:

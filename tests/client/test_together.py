@@ -1,7 +1,7 @@
 """A client creates all tasks or none, whatever fails on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -206,6 +206,18 @@ class Passing:
 
     async def failed_members(self, queue: str, batch_id: str) -> Sequence[str]:
         return await self._port.failed_members(queue, batch_id)
+
+    async def outputs(self, queue: str, batch_id: str) -> Mapping[int, bytes] | None:
+        return await self._port.outputs(queue, batch_id)
+
+    async def retry(self, queue: str, batch_id: str) -> bool:
+        return await self._port.retry(queue, batch_id)
+
+    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
+        return await self._port.cancel(queue, batch_id)
+
+    async def is_cancelled(self, queue: str, batch_id: str) -> bool:
+        return await self._port.is_cancelled(queue, batch_id)
 
     async def repair(
         self, queue: str, *, idle_s: int = 60, swept_s: int = 300, staged_s: int = 3600

@@ -96,6 +96,9 @@ ACTS: dict[str, Call] = {
     "tasks with an error": lambda inspector: inspector._broker.inspection.find_errors(
         Container(queue="q", state=TaskState.RETRY), "x", 2500, 5000
     ),
+    "tasks to delete with an error": lambda inspector: inspector._broker.inspection.delete_errors(
+        Container(queue="q", state=TaskState.RETRY), "x", 2500, 1000
+    ),
     "all pending tasks": lambda inspector: inspector.archive_all("q", "pending"),
     "all retry tasks": lambda inspector: inspector.run_all("q", "retry"),
     "the queue": lambda inspector: inspector.delete_queue("q", force=True),

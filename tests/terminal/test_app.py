@@ -27,6 +27,10 @@ PAGES = {
     "y": "Failing",
     "w": "Running now",
     "s": "No scheduler has reported itself",
+    "f": "No flow is running",
+    "p": "No task waits in a group",
+    "r": "Checks",
+    "a": "Nobody has changed anything",
 }
 
 
@@ -92,7 +96,7 @@ async def test_a_key_leaves(key: str, address: str) -> None:
 
 # -- read-only -------------------------------------------------------------------------------------
 
-STAGED = {"o": "  q ", "t": "play", "y": "Failing", "w": "stage:7", "s": "@every 1m"}
+STAGED = PAGES | {"o": "  q ", "t": "play", "y": "Failing", "w": "stage:7", "s": "@every 1m"}
 """What each page shows of the stage."""
 
 ACTIONS = [

@@ -34,6 +34,12 @@ def tasks_of(order: int) -> Iterator[pyasynq.Task]:
         yield shop.resize.task(path=f"/photos/{order}.jpg", width=1280)
 
 
+def album_of(order: int) -> pyasynq.Batch:
+    """Return the pictures of one customer; a receipt follows the last of them."""
+    pictures = [shop.resize.task(path=f"/albums/{order}/{n}.jpg", width=640) for n in range(24)]
+    return pyasynq.Batch(pictures, then=shop.receipt.task(order=order))
+
+
 async def prepare(client: pyasynq.Client) -> None:
     """Enqueue what makes the system worth a look: delays, a queue that nobody serves."""
     for order in range(240):
@@ -55,4 +61,8 @@ async def produce(client: pyasynq.Client) -> None:
         for _ in range(random.randrange(6)):
             change = shop.changed.task(product=random.randrange(10_000))
             await client.enqueue(change, group=f"shop-{order % 3}")
+        if shop.is_one_in(12):
+            await client.enqueue_flow(shop.fulfil(order))
+        if shop.is_one_in(80):
+            await client.enqueue_batch(album_of(order))
         await asyncio.sleep(ROUND_S * random.uniform(0.5, 1.5))

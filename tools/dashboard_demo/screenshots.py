@@ -19,6 +19,8 @@ FOLDER: Final = Path(__file__).parent.parent.parent / "docs/images"
 WIDE: Final[ViewportSize] = {"width": 1440, "height": 960}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 SETTLE_MS: Final = 4000
+TERMINAL_S: Final = 15
+"""Seconds for which the dashboard in a terminal runs: rates need several readings."""
 TERMINAL: Final = (110, 32)
 """Columns and lines of the terminal."""
 
@@ -52,7 +54,7 @@ async def shoot_terminal(browser: Browser, url: str) -> None:
     """Save the picture of the dashboard in a terminal."""
     app = TerminalDashboard(url)
     async with app.run_test(size=TERMINAL):
-        await asyncio.sleep(SETTLE_MS / 1000)
+        await asyncio.sleep(TERMINAL_S)
         picture = app.export_screenshot()
     await app.aclose()
     page = await browser.new_page(viewport=WIDE)

@@ -88,6 +88,53 @@ async def deliver(address: str, event: dict[str, str | int]) -> None:
         raise pyasynq.SkipRetry(msg)
 
 
+@app.task("order:check", retention=timedelta(hours=1))
+async def check(order: int) -> int:
+    """Look whether an order can be delivered."""
+    await work(0.1, 1)
+    return order
+
+
+@app.task("order:pay", queue="billing", max_retry=1, retention=timedelta(hours=1))
+async def pay(order: int) -> None:
+    """Get the money; now and then the bank is away."""
+    await work(0.5, 3)
+    if is_one_in(4):
+        await post_to_bank()
+
+
+@app.task("order:label", queue="low", max_retry=3, retention=timedelta(hours=1))
+async def label(order: int) -> None:
+    """Print the label of a parcel."""
+    await work(1, 8)
+
+
+@app.task("order:ship", queue="low", retention=timedelta(hours=1))
+async def ship(order: int) -> None:
+    """Hand the parcel over."""
+    await work(1, 4)
+
+
+@app.task("order:apologize", queue="low", retention=timedelta(hours=1))
+async def apologize(order: int) -> None:
+    """Tell the customer that nothing comes."""
+    await work(0.1, 0.5)
+
+
+def fulfil(order: int) -> pyasynq.Flow:
+    """Return the flow that delivers an order; every third one waits for a person."""
+    flow = pyasynq.Flow("order:fulfil")
+    checked = flow.add(check.task(order=order), name="check")
+    paid = flow.add(pay.task(checked.result), name="pay")
+    labelled = flow.add(label.task(order=order), after=checked, name="label")
+    ready = [paid, labelled]
+    if order % 3 == 0:
+        ready.append(flow.gate("approval", after=paid, timeout=timedelta(minutes=10)))
+    flow.add(ship.task(order=order), after=ready, name="ship")
+    flow.add(apologize.task(order=order), after=paid, when="failed", name="apologize")
+    return flow
+
+
 @app.periodic("@every 90s", queue="low")
 @app.task("fx:rates")
 async def rates() -> None:

@@ -38,6 +38,7 @@ from pyasynq.broker.ports.groups import (
 from pyasynq.broker.ports.history import CountedSpan, HistoryPort
 from pyasynq.broker.ports.inspection import (
     Container,
+    Deleted,
     InspectionPort,
     Matches,
     Move,
@@ -81,6 +82,7 @@ __all__ = [
     "CountedSpan",
     "Created",
     "CreationPort",
+    "Deleted",
     "Delivery",
     "DequeueResult",
     "DiagnosisPort",

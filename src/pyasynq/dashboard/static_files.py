@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,12 @@ MEDIA_TYPES: Final = {
 }
 """Types of the files that are served; others are not."""
 
+_WASTE: Final = {
+    ".js": re.compile(rb"^[ \t]*(//.*)?", re.MULTILINE),
+    ".css": re.compile(rb"\s*/\*.*?\*/\s*|(?<=[;{}])\s+", re.DOTALL),
+}
+"""Comments and indentation: browsers need neither, and load a tenth less."""
+
 
 class _File(msgspec.Struct, frozen=True):
     content: bytes
@@ -52,7 +59,7 @@ def serve(request: Request, name: str) -> Response:
         Problem: If there is no such file.
     """
     path = find(name)
-    file = _load(path, path.stat().st_mtime_ns)
+    file = load(path, path.stat().st_mtime_ns)
     headers = {"Cache-Control": "no-cache", "ETag": file.tag, "Vary": "Accept-Encoding"}
     if request.headers.get("if-none-match") == file.tag:
         return Response(status_code=304, headers=headers)
@@ -79,8 +86,17 @@ def find(name: str) -> Path:
     return path
 
 
+def without_waste(content: bytes, suffix: str) -> bytes:
+    """Return a file of ours without lines of comments and without indentation."""
+    waste = _WASTE.get(suffix)
+    return content if waste is None else waste.sub(b"", content)
+
+
 @lru_cache(maxsize=100)
-def _load(path: Path, _mtime_ns: int) -> _File:
+def load(path: Path, _mtime_ns: int) -> _File:
+    """Return what is sent of the file at *path*, which was changed at the given time."""
     content = path.read_bytes()
+    if path.parent.name != "vendor":
+        content = without_waste(content, path.suffix)
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     return _File(content, gzip.compress(content, 9, mtime=0), tag)

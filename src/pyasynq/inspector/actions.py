@@ -6,7 +6,16 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pyasynq.broker import Broker, Container, Move, Page, Progress, StoredTask, UpdateResult
+from pyasynq.broker import (
+    Broker,
+    Container,
+    Deleted,
+    Move,
+    Page,
+    Progress,
+    StoredTask,
+    UpdateResult,
+)
 from pyasynq.core.codec import Codecs
 from pyasynq.core.compose import with_options
 from pyasynq.core.errors import (
@@ -183,6 +192,27 @@ class Actions:
                 progress(moved)
             await asyncio.sleep(0)  # a broker in this process may answer without giving way
         return moved
+
+    async def delete_errors(
+        self, container: Container, text: str, progress: Callable[[Deleted], object]
+    ) -> None:
+        """Delete the tasks of *container* whose last error contains *text*, in batches.
+
+        Args:
+            container: Where the tasks are; not a group, and not pending.
+            text: ASCII; upper and lower case are the same.
+            progress: Called after every batch with what it did.
+        """
+        await self.check(container.queue)
+        start, left = 0, await self._size(container)  # not those that come meanwhile
+        while left > 0:
+            done = await self._port.delete_errors(container, text, start, min(left, BATCH))
+            progress(done)
+            if not done.looked_at:
+                return
+            start += done.looked_at - done.deleted
+            left -= done.looked_at
+            await asyncio.sleep(0)  # a broker in this process may answer without giving way
 
     async def _apply(self, action: Move, container: Container, which: Sequence[str] | int) -> int:
         """Apply *action*, also to pending tasks amid others; return the number that were there."""

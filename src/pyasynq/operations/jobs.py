@@ -4,11 +4,12 @@ import asyncio
 import functools
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias, cast
 
-from pyasynq.broker import Move
+from pyasynq.broker import Deleted, Move
 from pyasynq.core.errors import (
     PoisonError,
     PyasynqError,
@@ -21,7 +22,7 @@ from pyasynq.inspector import Inspector
 from pyasynq.inspector.actions import BATCH, Actions, Choose
 from pyasynq.operations.audit import Audit
 from pyasynq.operations.concurrency import gather
-from pyasynq.operations.finder import Finder, Place
+from pyasynq.operations.finder import FAILED, Finder, Place
 from pyasynq.operations.permissions import Permission, Principal
 from pyasynq.operations.search import Query
 from pyasynq.runtime.loggers import get_logger
@@ -239,6 +240,8 @@ class Jobs:
         for place in places:
             if job.dry_run:
                 await self._count(job, query, place)
+            elif (text := self._error_to_delete(job, query, place)) is not None:
+                await self._delete_errors(job, text, place)
             elif (move := MOVES.get(job.action)) is not None:
                 await self._move(job, query, place, move)
             else:
@@ -269,6 +272,21 @@ class Jobs:
             return found.ids
 
         return choose
+
+    def _error_to_delete(self, job: Job, query: Query, place: Place) -> str | None:
+        """Return the text for `Actions.delete_errors` if that does what *job* is to do."""
+        can = job.action is Permission.TASK_DELETE and place.container.state in FAILED
+        return query.only_error if can else None
+
+    async def _delete_errors(self, job: Job, text: str, place: Place) -> None:
+        def progress(some: Deleted) -> None:
+            job.looked_at += some.looked_at
+            job.done += some.deleted
+            _match(job, place, some.deleted)
+            self._check_stop(job)
+
+        with suppress(QueueNotFoundError):  # it was removed meanwhile, with its tasks
+            await self._actions.delete_errors(place.container, text, progress)
 
     async def _move(self, job: Job, query: Query, place: Place, move: Move) -> None:
         done, matched = job.done, job.matched

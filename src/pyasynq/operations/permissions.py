@@ -40,6 +40,12 @@ class Permission(StrEnum):
     ENTRY_PAUSE = "entry.pause"
     ENTRY_RESUME = "entry.resume"
     ENTRY_RUN = "entry.run"
+    FLOW_CANCEL = "flow.cancel"
+    FLOW_RETRY = "flow.retry"
+    FLOW_SKIP = "flow.skip"
+    FLOW_SIGNAL = "flow.signal"
+    BATCH_CANCEL = "batch.cancel"
+    BATCH_RETRY = "batch.retry"
 
 
 LEAST_ROLE: Final[Mapping[Permission, Role]] = {
@@ -63,6 +69,12 @@ LEAST_ROLE: Final[Mapping[Permission, Role]] = {
     Permission.ENTRY_PAUSE: Role.OPERATOR,
     Permission.ENTRY_RESUME: Role.OPERATOR,
     Permission.ENTRY_RUN: Role.OPERATOR,
+    Permission.FLOW_CANCEL: Role.OPERATOR,
+    Permission.FLOW_RETRY: Role.OPERATOR,
+    Permission.FLOW_SKIP: Role.OPERATOR,
+    Permission.FLOW_SIGNAL: Role.OPERATOR,
+    Permission.BATCH_CANCEL: Role.OPERATOR,
+    Permission.BATCH_RETRY: Role.OPERATOR,
 }
 """The least role that has each permission."""
 

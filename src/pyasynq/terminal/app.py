@@ -15,11 +15,15 @@ from pyasynq.broker import BrokerAddress
 from pyasynq.core.codec import Codec
 from pyasynq.operations.services import Services
 from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
+from pyasynq.terminal.audit import AuditPage
+from pyasynq.terminal.broker import BrokerPage
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.dialogs import Choice, Help, Question
+from pyasynq.terminal.flows import FlowsPage
+from pyasynq.terminal.groups import GroupsPage
 from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.overview import OverviewPage
-from pyasynq.terminal.page import TABS, Page
+from pyasynq.terminal.page import Page
 from pyasynq.terminal.schedules import SchedulesPage
 from pyasynq.terminal.servers import WorkersPage
 from pyasynq.terminal.tasks import TasksPage
@@ -27,10 +31,14 @@ from pyasynq.terminal.types import TypesPage
 
 PAGES: Final[Mapping[str, Callable[[Desk], Page]]] = {
     "o": OverviewPage,
-    "t": TasksPage,
     "y": TypesPage,
+    "t": TasksPage,
+    "f": FlowsPage,
+    "p": GroupsPage,
     "w": WorkersPage,
     "s": SchedulesPage,
+    "r": BrokerPage,
+    "a": AuditPage,
 }
 HERE: Final = "On this page"
 LIST: Final = "In a list"
@@ -57,6 +65,7 @@ Table:focus > .datatable--cursor { background: $primary; color: $text; text-styl
 Table:focus:nocolor > .datatable--cursor { text-style: bold reverse; }
 #detail { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
 #servers, #types { height: 1fr; }
+#prompt { width: 60; }
 #events { height: auto; max-height: 12; }
 ModalScreen { align: center middle; }
 .dialog { width: auto; max-width: 90%; height: auto; max-height: 90%; padding: 1 2;
@@ -130,7 +139,7 @@ class TerminalDashboard(App[None]):
 
     def action_go_to(self) -> None:
         """Ask for the page to go to."""
-        choices = {**TABS, QUEUE: "a queue by its name"}
+        choices = {**self.desk.titles, QUEUE: "a queue by its name"}
         self.push_screen(Choice("Go to", choices), self._go_to)
 
     def _go_to(self, key: str | None) -> None:

@@ -4,12 +4,27 @@ import getpass
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from pyasynq.core.errors import PyasynqError
 from pyasynq.operations.jobs import Job, new_job
 from pyasynq.operations.permissions import Permission, Principal, Role
 from pyasynq.operations.search import Query, parse
 from pyasynq.operations.services import Services
+
+TABS: Final = {
+    "o": "Overview",
+    "y": "Types",
+    "t": "Tasks",
+    "f": "Flows",
+    "p": "Groups",
+    "w": "Workers",
+    "s": "Schedules",
+    "r": "Redis",
+    "a": "Audit",
+}
+"""The pages, by the key that follows ``g``; the dashboard for browsers has the same. ``Redis``
+stands for the name of the broker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +53,11 @@ class Desk:
         self.principal: Principal = Principal(name=_user(), role=role)
         self.trouble: Trouble | None = None
         self._answered_s = time.monotonic()
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The titles of all pages, by their keys."""
+        return {**TABS, "r": self.services.broker.name}
 
     @property
     def age_s(self) -> float:

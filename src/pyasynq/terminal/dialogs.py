@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from pyasynq.operations.search import KEYS
 from pyasynq.terminal import texts
@@ -67,6 +67,29 @@ class Question(ModalScreen[bool]):
         """Return the answer; a yes before the question is complete counts for nothing."""
         if self._is_ready or not answer:
             self.dismiss(answer)
+
+
+class Prompt(ModalScreen[str | None]):
+    """Asks for a text; returns None if there is none."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [shortcut("escape", "dismiss", "back")]
+
+    def __init__(self, title: str, value: str = "") -> None:
+        """Ask for what *title* says, and offer *value*."""
+        super().__init__()
+        self._heading = title
+        self._value = value
+
+    def compose(self) -> ComposeResult:
+        """Make the box."""
+        with Vertical(classes="dialog"):
+            yield Static(Text(texts.safe(self._heading), "bold"))
+            yield Input(self._value, id="prompt", compact=True)
+            yield Static("\n↵ go on   esc back")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Return the text."""
+        self.dismiss(event.value.strip() or None)
 
 
 class Choice(ModalScreen[str | None]):

@@ -21,9 +21,6 @@ from pyasynq.terminal.dialogs import Question
 from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.requests import ABOUT, ASK, DONE, Request
 
-TABS: Final = {"o": "Overview", "t": "Tasks", "y": "Types", "w": "Workers", "s": "Schedules"}
-"""The pages, by the key that follows ``g``; the dashboard for browsers has the same."""
-
 INTERVAL_S: Final = 1.0
 """Seconds between two readings."""
 
@@ -160,14 +157,14 @@ class Page(Screen[None], inherit_bindings=False):
 
     def _top(self, *, is_old: bool) -> Text:
         top = Text(no_wrap=True, overflow="ellipsis")
-        for key, title in TABS.items():
-            top.append(f" {title} ", "bold reverse" if key == self.TAB else "")
+        for key, title in self.desk.titles.items():
+            top.append(" ").append(title, "bold reverse" if key == self.TAB else "")
         age = f"✕ {self.desk.age_s:.0f} s old" if is_old else "● live"
         mode = "  read-only" if self.desk.read_only else ""
-        right = f"{texts.safe(self.desk.services.url)}{mode}  {age} "
+        url = texts.safe(self.desk.services.url)
         room = self.app.size.width - top.cell_len
-        if len(right) > room:
-            right = f"{mode}  {age} "
+        choices = (f"  {url}{mode}  {age} ", f"{mode}  {age} ", f"{mode} {age[0]} ")
+        right = next((it for it in choices if len(it) <= room), choices[-1])
         return top.append(right.rjust(room), "bold yellow" if is_old else "dim")
 
     def _trouble(self) -> Text:

@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.info import TaskInfo
@@ -18,8 +16,8 @@ from pyasynq.operations.payloads import Payloads
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.keys import shortcut
-from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import for_tasks
+from pyasynq.terminal.text_page import TextPage
 
 MOST_CHARACTERS: Final = 20_000
 """Characters of a payload or result that are shown."""
@@ -27,7 +25,7 @@ MOST_CHARACTERS: Final = 20_000
 ACTIONS: Final = ("run", "archive", "cancel", "delete")
 
 
-class TaskPage(Page):
+class TaskPage(TextPage):
     """One task."""
 
     TAB: ClassVar[str] = "t"
@@ -37,10 +35,6 @@ class TaskPage(Page):
         shortcut("c", "act('cancel')", "cancel"),
         shortcut("d", "act('delete')", "delete"),
         shortcut("i", "copy_id", "copy id"),
-        shortcut("j,down", "scroll(1)", "down", show=False),
-        shortcut("k,up", "scroll(-1)", "up", show=False),
-        shortcut("pagedown,space", "scroll(15)", "page down", show=False),
-        shortcut("pageup", "scroll(-15)", "page up", show=False),
     ]
 
     def __init__(self, desk: Desk, queue: str, task_id: str) -> None:
@@ -50,18 +44,13 @@ class TaskPage(Page):
         self._task_id = task_id
         self._found: TaskInfo | None = None
 
-    def body(self) -> ComposeResult:
-        """Make what scrolls."""
-        with VerticalScroll(id="detail", can_focus=False):
-            yield self.part("task")
-
     async def load(self) -> None:
         """Read the task, its queue, and who runs it."""
         services = self.desk.services
         broker, inspector = services.broker, services.inspector
         detail = await details.read_detail(broker, inspector, self._queue, self._task_id)
         self._found = detail.task
-        self.put("task", describe(detail, services.payloads, datetime.now(UTC)))
+        self.put(self.TEXT, describe(detail, services.payloads, datetime.now(UTC)))
 
     def show_missing(self, error: PyasynqError) -> None:
         """Say that the task is gone, and keep showing what it was."""
@@ -77,10 +66,6 @@ class TaskPage(Page):
         """Copy the id to the clipboard, if the terminal allows it."""
         self.app.copy_to_clipboard(self._task_id)
         self.say(f"copied {self._task_id}")
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by *lines*."""
-        self.query_one("#detail").scroll_relative(y=lines, animate=False)
 
 
 def describe(detail: Detail, payloads: Payloads, now: datetime) -> Text:

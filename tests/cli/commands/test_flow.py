@@ -93,3 +93,16 @@ def test_a_signal_takes_json(run_cli: CommandRunner) -> None:
     result = run_cli("flow", "signal", "-q", "q", "7", "approval", "--value", "yes")
     assert result.code == 2
     assert "--value must be JSON" in result.err
+
+
+def test_a_map_is_shown_with_the_number_of_its_tasks_and_its_batch(
+    run_cli: CommandRunner, sync_client: SyncClient
+) -> None:
+    flow = Flow("import", queue="q", id="7")
+    flow.map([Task("resize", queue="r")] * 3, name="small")
+    batch_id = sync_client.enqueue_flow(flow).step("small").batch_id
+    lines = run_cli("flow", "inspect", "-q", "q", "7").lines
+    assert ["small", "running", "resize", "x", "3", "r"] in [line[:6] for line in lines]
+    [step] = run_cli("flow", "inspect", "-q", "q", "7", "-o", "json").json["steps"]
+    assert (step["batch_id"], step["size"], step["task_id"]) == (batch_id, 3, None)
+    assert "running" in run_cli("batch", "inspect", "-q", "r", batch_id or "").out

@@ -189,6 +189,16 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
     assert (sent, streams.streams) == (["http.response.start", "http.response.body"], 0)
 
 
+async def test_a_stream_ends_after_some_time_so_that_its_user_passes_the_gate_again(
+    served: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "LONGEST_S", 0.0)
+    await enqueue(broker, a_pending("1"))
+    async with http_client(base_url=served) as http:
+        answer = await http.get(EVENTS)
+    assert answer.text.count("event: sample") == 1
+
+
 async def test_the_head_of_a_stream_ends(served: str) -> None:
     async with http_client(base_url=served) as http:
         assert (await http.head(EVENTS)).status_code == 200

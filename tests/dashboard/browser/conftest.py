@@ -44,6 +44,7 @@ async def serving(app: ASGIApp) -> AsyncGenerator[str]:
     """Serve *app*, and yield its address without a slash at the end."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # who comes before the server has started waits for it
         config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))

@@ -60,3 +60,25 @@ async def test_a_stranger_sees_nothing(redis_url: str, serve: Serve, visitor: Vi
         page = await visitor.open(f"{await serve(dashboard)}/")
         await expect(page.get_by_text("log in first")).to_be_visible()
         await expect(page.get_by_role("navigation")).to_have_count(0)
+
+
+async def test_a_reader_whose_session_has_expired_is_asked_to_load_the_page_again(
+    redis_url: str, serve: Serve, visitor: Visitor, client: pyasynq.Client
+) -> None:
+    await client.enqueue(pyasynq.Task("a"))
+    known = {"vera"}
+
+    def authorize(_request: Request) -> Principal | None:
+        return Principal(name="vera", role=Role.ADMIN) if known else None
+
+    async with Dashboard(redis_url, authorize=authorize) as dashboard:
+        page = await visitor.open(f"{await serve(dashboard)}/")
+        await expect(page.get_by_role("table", name="Queues")).to_contain_text("default")
+        known.clear()
+        dashboard.end_streams()
+        banner = page.get_by_role("status").filter(has_text="You are no longer logged in")
+        await expect(banner).to_be_visible()
+        known.add("vera")
+        await banner.get_by_role("button", name="Reload").click()
+        await expect(page.get_by_role("table", name="Queues")).to_contain_text("default")
+        await expect(banner).to_have_count(0)

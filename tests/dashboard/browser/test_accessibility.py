@@ -20,7 +20,9 @@ PAGES = {
     "schedules": "Schedules",
     "broker": "Redis",
     "audit": "Audit",
+    "flows": "Flows",
     "queue/default": "default",
+    "flow/low/7": "7",
 }
 LARGE: Options = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
 SMALL: Options = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
@@ -41,6 +43,10 @@ async def shop(redis_url: str, client: pyasynq.Client) -> AsyncIterator[Shop]:
     """A worker, a scheduler and tasks in all states."""
     async with Shop(redis_url, client).running() as shop:
         await client.enqueue(pyasynq.Task("grouped", b"{}"), group="eve", queue="low")
+        flow = pyasynq.Flow("import", queue="low", id="7")
+        flow.add(pyasynq.Task("publish", queue="low"), after=flow.gate("approval"))
+        flow.add(pyasynq.Task("check", queue="low"))
+        await client.enqueue_flow(flow)
         yield shop
 
 

@@ -90,6 +90,23 @@ async def test_all_archived_tasks_of_a_queue_run_again(
     assert await states(inspector) == {"pending": 3}
 
 
+async def test_a_question_is_gone_once_its_page_is_left(
+    site: str, visitor: Visitor, archived: list[str], inspector: pyasynq.Inspector
+) -> None:
+    page = await visitor.open(f"{site}#/")
+    await expect(row(page, "Queues", "default")).to_be_visible()
+    await page.goto(f"{site}#/task/default/{archived[0]}")
+    await page.get_by_role("button", name=re.compile("^Delete…")).click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.go_back()
+    await expect(row(page, "Queues", "default")).to_be_visible()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.go_forward()
+    await expect(page.get_by_role("button", name="Run now")).to_be_visible()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert await states(inspector) == {"archived": 3}
+
+
 # -- one task --------------------------------------------------------------------------------------
 
 

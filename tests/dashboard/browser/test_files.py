@@ -1,6 +1,5 @@
 """The files that a browser loads: their origin, their size, and what they may do."""
 
-import gzip
 import hashlib
 import json
 import re
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 import pyasynq.dashboard
+from pyasynq.dashboard.static_files import load, without_waste
 
 STATIC = Path(pyasynq.dashboard.__file__).parent / "static"
 VENDOR = STATIC / "vendor"
@@ -73,7 +73,21 @@ def test_a_browser_loads_no_more_than_80_kb(language: str) -> None:
     scripts = [*SCRIPTS, *VENDOR.glob("*.js")]
     others = [STATIC / name for name in ("index.html", "app.css", "icon.svg")]
     files = [*scripts, *others, STATIC / "texts" / f"{language}.json"]
-    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in files) <= MOST_BYTES
+    assert sum(len(load(path, 0).compressed) for path in files) <= MOST_BYTES
+
+
+def test_our_files_are_sent_without_comments_and_indentation() -> None:
+    script = b"const a = 1; // one\n  // two\n    f(`\n  https://x`);\n"
+    assert without_waste(script, ".js") == b"const a = 1; // one\n\nf(`\nhttps://x`);\n"
+    style = b"/* a */\na { b:c }  /* d */\n  e { f:g }\n"
+    assert without_waste(style, ".css") == b"a {b:c }e {f:g }"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_no_text_of_a_script_looks_like_a_comment(path: Path) -> None:
+    # Comments are found by their lines alone: a template may have none that looks like one.
+    templates = re.findall(r"`(?:[^`\\]|\\.)*`", path.read_text())
+    assert [text for text in templates if re.search(r"^\s*//", text, re.MULTILINE)] == []
 
 
 # -- what it may do --------------------------------------------------------------------------------

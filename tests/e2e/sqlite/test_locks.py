@@ -46,9 +46,10 @@ async def test_a_worker_writes_its_verdicts_when_another_program_gives_the_lock_
         peer(url) as holder,
         worker(APP, "-c", "10", environ=recording.environ) as process,
     ):
-        await client.enqueue_many([Task("work", b'{"seconds": 1}') for _ in range(10)])
+        await client.enqueue_many([Task("work until told") for _ in range(10)])
         await wait_until(lambda: len(recording.ids("began")) == 10)
         await holder("lock")
+        recording.tell()
         await wait_until(lambda: len(recording.ids("ended")) == 10)
         await process.wait_for_line(f"another process has locked {url.removeprefix('sqlite:///')}")
         assert await holder("size") == 10

@@ -77,6 +77,18 @@ class Matches(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: int
 
 
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks that were deleted among some that were looked at.
+
+    Attributes:
+        deleted: Number of tasks that were deleted.
+        looked_at: Number of tasks that were looked at.
+    """
+
+    deleted: int
+    looked_at: int
+
+
 class UpdateResult(Enum):
     """The result of an update."""
 
@@ -160,6 +172,21 @@ class ActionPort(Protocol):
             action: What to do with them.
             container: Where they wait.
             which: Their ids, or their number, counted from the next to run. At most 1,000.
+        """
+        ...
+
+    async def delete_errors(
+        self, container: Container, text: str, start: int, count: int
+    ) -> Deleted:
+        """Delete the tasks that `ReadPort.find_errors` finds.
+
+        This is much faster than to find them first.
+
+        Args:
+            container: Where they are; not a group, and not pending.
+            text: ASCII.
+            start: Tasks to skip.
+            count: Most tasks to look at, at most 1,000.
         """
         ...
 

@@ -70,7 +70,7 @@ class RedisCreation:
     async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
         """Create each of *tasks* if its guard allows it; return the answers in order."""
         rows = [each_values(task) for task in tasks]
-        batches = pipeline.batches(map(_batch_key, tasks), (len(row[1]) for row in rows))
+        batches = pipeline.batches(map(_batch_key, tasks), [len(row[1]) for row in rows])
         queues = [tasks[indexes[0]].plan.message.queue for indexes in batches]
         calls = [
             create_call(queue, [rows[index] for index in indexes])

@@ -13,6 +13,7 @@ from pyasynq.broker.redis.actions import RedisActions
 from pyasynq.broker.redis.batches import RedisBatches
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.groups import RedisGroups
+from pyasynq.broker.redis.last_errors import RedisLastErrors
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.read import RedisRead
 from pyasynq.core.errors import BrokerError
@@ -39,7 +40,7 @@ EMPTIED_FIRST: Final = (
 _RESULTS: Final = {1: RemoveResult.DONE, 0: RemoveResult.NOT_EMPTY, -1: RemoveResult.ACTIVE}
 
 
-class RedisInspection(RedisRead, RedisActions):
+class RedisInspection(RedisRead, RedisActions, RedisLastErrors):
     """All that an inspector needs, over one client."""
 
     def __init__(

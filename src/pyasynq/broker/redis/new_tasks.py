@@ -29,7 +29,7 @@ _UNSET: Final = (False,) * (len(scripts.create.each) - PLAIN)
 def create_call(queue: str, rows: Sequence[EachValues]) -> Call:
     """Return the call that creates the tasks of *rows* in *queue*."""
     pending, prefix = keys.container(queue, TaskState.PENDING), keys.task(queue)
-    if all(len(row) == PLAIN for row in rows):
+    if max(map(len, rows)) == PLAIN:
         plain = list(chain.from_iterable(rows))
         return scripts.create(plain, pending=pending, task_prefix=prefix)
     complete = (row + _UNSET if len(row) == PLAIN else row for row in rows)

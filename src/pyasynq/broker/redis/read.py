@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import compress
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
-from pyasynq.broker.ports.inspection import Container, Matches, Page, StoredTask
+from pyasynq.broker.ports.inspection import Container, Page, StoredTask
 from pyasynq.broker.records import decode_name, read_message
 from pyasynq.broker.redis import keys, pipeline, shared_keys
 from pyasynq.broker.redis.connection import Driver, execute
@@ -25,9 +25,6 @@ Counts: TypeAlias = tuple[list[int], int, int, int, list[Number], Number, bytes]
 
 STEP: Final = 250
 """Tasks or sets that one call reads."""
-
-SEARCHED: Final = 1000
-"""Tasks whose errors one call looks at: 5 ms."""
 
 SAMPLES: Final = 20
 SAMPLED_GROUPS: Final = 5
@@ -153,25 +150,6 @@ class RedisRead:
                 return Page(tasks=tasks, more=True)
             start, count = max(0, start - size), count - here
         return Page(tasks=tasks, more=False)
-
-    async def find_errors(self, container: Container, text: str, start: int, count: int) -> Matches:
-        """Find the tasks whose last error contains *text*, in upper or lower case."""
-        ids: list[str] = []
-        at, end, more = start, start + count, True
-        while at < end and more:
-            call = scripts.find_errors(
-                container=keys.ids_in(container),
-                task_prefix=keys.task(container.queue),
-                queue=container.queue,
-                start=at,
-                limit=min(SEARCHED, end - at),
-                max_bytes=MAX_BYTES,
-                text=text.lower(),
-            )
-            looked_at, *found = cast("list[Any]", await pipeline.run(self._driver, call))
-            ids += map(decode_name, found)
-            at, more = at + looked_at, looked_at > 0
-        return Matches(ids=ids, looked_at=at - start)
 
     async def _counts(self, queue: str, now: datetime) -> Counts:
         return cast("Counts", await pipeline.run(self._driver, _count(queue, now)))

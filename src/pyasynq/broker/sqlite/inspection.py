@@ -6,6 +6,7 @@ from functools import partial
 
 from pyasynq.broker.ports.inspection import (
     Container,
+    Deleted,
     Move,
     Progress,
     RemoveResult,
@@ -53,6 +54,14 @@ class SqliteInspection(SqliteRead):
             return len(tasks)
 
         return await self._store.accept(apply)
+
+    async def delete_errors(
+        self, container: Container, text: str, start: int, count: int
+    ) -> Deleted:
+        """Delete the tasks whose last error contains *text*, in upper or lower case."""
+        found = await self.find_errors(container, text, start, count)
+        deleted = await self.apply(Action.DELETE, container, found.ids) if found.ids else 0
+        return Deleted(deleted=deleted, looked_at=found.looked_at)
 
     async def update(self, found: StoredTask, change: TaskMessage | int) -> UpdateResult:
         """Give the task another message, or another time."""

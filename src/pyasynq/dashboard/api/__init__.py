@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from pyasynq.dashboard.api import history, jobs, overview, queues, schedules, servers, system, tasks
+from pyasynq.dashboard.api import (
+    flows,
+    history,
+    jobs,
+    overview,
+    queues,
+    schedules,
+    servers,
+    system,
+    tasks,
+)
 
 ROUTES: Final = (
     *overview.ROUTES,
@@ -12,6 +22,7 @@ ROUTES: Final = (
     *jobs.ROUTES,
     *servers.ROUTES,
     *schedules.ROUTES,
+    *flows.ROUTES,
     *system.ROUTES,
 )
 """All routes."""

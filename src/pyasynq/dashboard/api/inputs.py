@@ -27,3 +27,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     cursor: Cursor = ""
     limit: Limit = DEFAULT_LIMIT
+
+
+class Selected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A task or a flow that was selected."""
+
+    queue: str
+    id: str

@@ -1,6 +1,7 @@
 """Routes about everything at once: the user, the overview, and the stream of it."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
@@ -23,6 +24,9 @@ MOST_STREAMS: Final = 100
 
 SEND_S: Final = 15.0
 """Longest time for a client to take what is sent, seconds; a slower one is cut off."""
+
+LONGEST_S: Final = 600.0
+"""Seconds after which a stream ends: the browser opens another one, if its user still may look."""
 
 RETRY_MS: Final = 2000
 """Milliseconds after which a browser connects again."""
@@ -118,10 +122,13 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _chunks(self) -> AsyncGenerator[bytes]:
+        ends_s = time.monotonic() + LONGEST_S
         yield b"retry: %d\n\n" % RETRY_MS
         async with aclosing(self._streams.events()) as events:
             async for event in events:
                 yield b"event: %s\ndata: %s\n\n" % (event.name.encode(), event.data)
+                if time.monotonic() >= ends_s:
+                    return
 
 
 async def _wait_for_leave(receive: Receive) -> None:

@@ -8,8 +8,9 @@ import msgspec
 
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields
+from pyasynq.core.report import HEADER, read_place
 from pyasynq.core.task import Task
-from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit
+from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit, Selected
 from pyasynq.dashboard.api.jobs import time_of
 from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.api.search_lines import parse_line
@@ -42,13 +43,6 @@ class SuggestInput(msgspec.Struct, frozen=True, kw_only=True):
 
 class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     """A task."""
-
-    queue: str
-    id: str
-
-
-class Selected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A task that was selected."""
 
     queue: str
     id: str
@@ -132,9 +126,18 @@ async def _detail(call: Call, queue: str, task_id: str) -> dict[str, object]:
             "reasons": list(details.reasons(detail)),
         },
         "worker": _worker(detail.worker),
+        "part_of": _part_of(task),
         "actions": _actions(call, task),
         "copy": {"cli": details.as_command(shown), "python": details.as_python(shown)},
     }
+
+
+def _part_of(task: TaskInfo) -> dict[str, object] | None:
+    """Return the flow or batch of *task*; None if it is part of none."""
+    place = read_place(task.headers.get(HEADER))
+    if place is None:
+        return None
+    return {"kind": place.kind, "queue": place.queue, "id": place.id}
 
 
 def _worker(found: tuple[object, object] | None) -> dict[str, object] | None:

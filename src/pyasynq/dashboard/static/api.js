@@ -2,6 +2,7 @@
 // (RFC 9457).
 import { learn, now, tick } from "./i18n.js";
 import { computed, signal, useEffect, useRef, useSignal } from "./lib.js";
+import { written } from "./route.js";
 
 const BASE = "api/v1/";
 
@@ -12,10 +13,7 @@ class Problem extends Error {
   }
 }
 
-const urlOf = (path, query = {}) => {
-  const given = Object.entries(query).filter(([, value]) => value !== "" && value != null);
-  return BASE + path + (given.length ? `?${new URLSearchParams(given)}` : "");
-};
+const urlOf = (path, query = {}) => BASE + path + written(query);
 
 export const get = (where, query, signal) => call(urlOf(where, query), { signal });
 

@@ -17,6 +17,7 @@ import {
   useTitle,
 } from "./ui.js";
 import { Overview } from "./pages/overview.js";
+import { Batch, Flow, Flows } from "./pages/flows.js";
 import { Groups, Queue } from "./pages/queues.js";
 import { Schedules } from "./pages/schedules.js";
 import { Audit, Broker } from "./pages/system.js";
@@ -37,6 +38,7 @@ const PAGES = [
     count: (totals) => totals.archived,
     kind: "bad",
   },
+  { name: "flows", key: "f", page: Flows, feature: "flows" },
   { name: "groups", key: "p", page: Groups, feature: "groups" },
   {
     name: "workers",
@@ -50,7 +52,12 @@ const PAGES = [
   { name: "broker", key: "r", page: Broker, isNext: true },
   { name: "audit", key: "a", page: Audit, feature: "audit" },
 ];
-const DETAILS = { queue: { page: Queue, of: "overview" }, task: { page: Task, of: "tasks" } };
+const DETAILS = {
+  queue: { page: Queue, of: "overview" },
+  task: { page: Task, of: "tasks" },
+  flow: { page: Flow, of: "flows" },
+  batch: { page: Batch, of: "flows" },
+};
 
 const shown = () => PAGES.filter(({ feature }) => !feature || hasFeature(feature));
 const titleOf = ({ name }) =>
@@ -112,6 +119,10 @@ function Live() {
 // One line that says why the numbers may not be trusted.
 function Trouble() {
   const retry = html`<${Button} kind="sm" onClick=${poll}>${t("try_now")}<//>`;
+  if (problem.value?.status === 401) {
+    const reload = html`<${Button} kind="sm" onClick=${() => location.reload()}>${t("reload")}<//>`;
+    return html`<${Banner} state="archived" glyph="cross" action=${reload}>${t("logged_out")}<//>`;
+  }
   if (connection.value === "away") {
     const since = problem.value.since && html`<${Time} at=${problem.value.since} absolute />`;
     return html`<${Banner} state="archived" glyph="cross" action=${retry}>

@@ -98,9 +98,9 @@ export function Chart({ label, times, lines, format, isLog = false }) {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!by) return;
     event.preventDefault();
-    at.value = Math.max(0, Math.min(times.length - 1, (at.value ?? times.length - 1) + by));
+    at.value = Math.max(0, Math.min(times.length - 1, index + by));
   };
-  const index = at.value ?? times.length - 1;
+  const index = at.value ?? Math.max(0, times.length - 2); // the last one is not over yet
   return html`<figure>
     <figcaption class="row"><h3>${label}</h3><span class="sp"></span><span class="dim nw">${moment(times[index] * 1000)}</span></figcaption>
     <div ref=${place} class="plot" tabindex="0" role="group" aria-label=${t("chart_of", { label, n: times.length })} onKeyDown=${press} onPointerMove=${move} onPointerLeave=${() => (at.value = null)}>

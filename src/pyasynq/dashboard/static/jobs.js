@@ -51,7 +51,9 @@ export async function attempt(doing) {
 }
 
 // The name of an action on its button; dots say that a question comes first.
-const ASKS = new Set(["reschedule", "cancel", "delete", "update", "quiet", "set", "stop"]);
+const ASKS = new Set(
+  "reschedule cancel delete update quiet set stop flow_cancel flow_skip flow_signal".split(" "),
+);
 
 export const actionText = (name) => t(`act_${name}`) + (ASKS.has(name) ? "…" : "");
 
@@ -109,9 +111,10 @@ export async function confirm(action, values, detail) {
   return answer && {};
 }
 
-const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 };
-const secondsOf = (text) =>
-  [...text.matchAll(/([\d.]+)([smhd])/g)].reduce(
+const UNITS = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 };
+
+export const secondsOf = (text) =>
+  [...text.matchAll(/([\d.]+)(ms|[smhd])/g)].reduce(
     (sum, [, count, unit]) => sum + count * UNITS[unit],
     0,
   );

@@ -22,11 +22,14 @@ function decode(part) {
 export const route = signal(read());
 addEventListener("hashchange", () => (route.value = read()));
 
+export function written(query) {
+  const given = Object.entries(query).filter(([, value]) => value !== "" && value != null);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
 // The address of a page; empty parts of the query are left out.
 export function address(path, query = {}) {
-  const parts = path.map(encodeURIComponent).join("/");
-  const given = Object.entries(query).filter(([, value]) => value !== "" && value != null);
-  return `#/${parts}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
+  return `#/${path.map(encodeURIComponent).join("/")}${written(query)}`;
 }
 
 // Go to an address at once: the event of the browser comes after keys that were pressed meanwhile.

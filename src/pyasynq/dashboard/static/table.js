@@ -161,6 +161,13 @@ export function Table({
     ${steady.added > 0 && html`<p class="added dim" role="status">${t("rows_added", { n: steady.added })}</p>`}`;
 }
 
+// Which queue the page is about; `all`: or all of them.
+export const QueueChoice = ({ queues = [], value, all }) =>
+  html`<select aria-label=${t("queue")} onChange=${(event) => change({ queue: event.target.value })}>
+    ${all && html`<option value="">${t("all_queues")}</option>`}
+    ${queues.map(({ queue }) => html`<option value=${queue} selected=${queue === value}>${queue}</option>`)}
+  </select>`;
+
 // -- selection --
 
 function toggle(select, key, isOn) {

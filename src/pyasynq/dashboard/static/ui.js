@@ -17,6 +17,8 @@ const GLYPHS = {
   alert: "M6 1.5l4.9 8.8H1.1zM6 4.8v2.4M6 8.8v.1",
   info: `${circle(6, 6, 4.8)}M6 5.6v2.8M6 3.6v.1`,
   cross: "M2.5 2.5l7 7M9.5 2.5l-7 7",
+  waiting: circle(6, 6, 4.2),
+  skipped: "M2 3l3 3-3 3M6.5 3l3 3-3 3",
 };
 const FULL = {
   active: "M3 1.6v8.8L10.6 6z",
@@ -31,6 +33,7 @@ const ICONS = {
   workers:
     "M4 4h8v8H4zM6 1.5v2.5M10 1.5v2.5M6 12v2.5M10 12v2.5M1.5 6H4M1.5 10H4M12 6h2.5M12 10h2.5",
   schedules: "M2 3h12v11H2zM2 6.5h12M5.5 1.5V4M10.5 1.5V4",
+  flows: "M2 6h3.5v4H2zM10.5 2H14v4h-3.5zM10.5 10H14v4h-3.5zM5.5 8H8V4h2.5M8 8v4h2.5",
   groups: `${circle(4.5, 4.5, 2)}${circle(11.5, 4.5, 2)}${circle(4.5, 11.5, 2)}${circle(11.5, 11.5, 2)}`,
   broker:
     "M2.5 4a5.5 2.2 0 1 0 11 0a5.5 2.2 0 1 0-11 0v8c0 1.2 2.5 2.2 5.5 2.2s5.5-1 5.5-2.2V4" +
@@ -43,8 +46,8 @@ const ICONS = {
   copy: "M5.5 5.5h8v8h-8zM10.5 3.5v-1h-8v8h1",
 };
 
-export const Glyph = ({ name }) =>
-  html`<svg class=${cls("g", name in FULL && "full")} viewBox="0 0 12 12" aria-hidden="true">
+export const Glyph = ({ name, ...rest }) =>
+  html`<svg class=${cls("g", name in FULL && "full", name === "waiting" && "dash")} viewBox="0 0 12 12" aria-hidden="true" ...${rest}>
     <path d=${FULL[name] ?? GLYPHS[name]} />
   </svg>`;
 
@@ -68,6 +71,9 @@ const SKELETON_MS = 150;
 export const State = ({ name, kind = "", glyph = name, children }) =>
   html`<span class="st s-${name} ${kind}"><${Glyph} name=${glyph} />${children ?? t(`state_${name}`)}</span>`;
 
+export const Paused = () =>
+  html`<span class="tag warn"><${Glyph} name="pause" />${t("paused")}</span>`;
+
 export const Button = ({ onClick, kind = "", icon, shortcut, children, label, ...rest }) =>
   html`<button type="button" class="btn ${kind}" onClick=${onClick} aria-label=${label} title=${label} ...${rest}>
     ${icon && html`<${Icon} name=${icon} />`}${children}${shortcut && areOn.value && html`<${Key} name=${shortcut} />`}
@@ -86,7 +92,7 @@ export const Choice = ({ label, options, value, onChoose, kind = "" }) =>
 const STRANGE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
 const ESCAPES = { "\n": "\\n", "\t": "\\t", "\r": "\\r" };
 
-const escaped = (character) => {
+const escape = (character) => {
   const code = character.codePointAt(0).toString(16).toUpperCase();
   return (
     ESCAPES[character] ??
@@ -94,10 +100,13 @@ const escaped = (character) => {
   );
 };
 
+// The same where there can be no tags.
+export const escaped = (text) => text.replace(new RegExp(STRANGE.source, "g"), escape);
+
 export function Foreign({ text, mark = "" }) {
   const pieces = `${text ?? ""}`.split(new RegExp(`(${STRANGE.source})`)).filter(Boolean);
   return html`<bdi>${pieces.map((piece) =>
-    STRANGE.test(piece) ? html`<span class="tag">${escaped(piece)}</span>` : marked(piece, mark),
+    STRANGE.test(piece) ? html`<span class="tag">${escape(piece)}</span>` : marked(piece, mark),
   )}</bdi>`;
 }
 
@@ -306,6 +315,12 @@ export const ask = (what) =>
   new Promise((resolve) => {
     question.value = { fields: [], ...what, answer: resolve };
   });
+
+// A question belongs to its page.
+addEventListener("hashchange", () => {
+  question.value?.answer(null);
+  question.value = null;
+});
 
 function Field({ name, label, type = "text", value = "", hint, options, rows, ...rest }) {
   const id = useId();

@@ -9,10 +9,10 @@ import {
   Counts,
   Empty,
   Foreign,
-  Glyph,
   Icon,
   Legend,
   Menu,
+  Paused,
   Skeleton,
   Spark,
   State,
@@ -101,7 +101,7 @@ const isInTrouble = (queue, alerts) =>
 const Name = ({ queue }) =>
   html`<div class="q-name">
     <a class="cut" href=${address(["queue", queue.queue])} title=${queue.queue}><${Foreign} text=${queue.queue} /></a>
-    ${queue.paused && html`<span class="tag warn"><${Glyph} name="pause" />${t("paused")}</span>`}
+    ${queue.paused && html`<${Paused} />`}
   </div>`;
 
 const Servers = ({ queue }) =>

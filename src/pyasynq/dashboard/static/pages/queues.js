@@ -4,14 +4,14 @@ import { hasFeature, isOld, may, sample, send, useResource } from "../api.js";
 import { bytes, duration, number, percent, rate, t } from "../i18n.js";
 import { actOnAll, actOnEach, actionText, attempt, follow } from "../jobs.js";
 import { address, change, open, queryOf, route, tasksAt, useKeys } from "../route.js";
-import { Table, acts, names, numbers, useListKeys } from "../table.js";
+import { QueueChoice, Table, acts, names, numbers, useListKeys } from "../table.js";
 import {
   Button,
   Empty,
   Foreign,
-  Glyph,
   Icon,
   Menu,
+  Paused,
   Pending,
   STATES,
   State,
@@ -162,7 +162,7 @@ export function Queue({ parts: [name] }) {
   });
   if (!queue) return html`<${Pending} problem=${problem} reload=${reload} />`;
   return html`<div class="row acts">
-      ${queue.paused && html`<span class="tag warn"><${Glyph} name="pause" />${t("paused")}</span>`}
+      ${queue.paused && html`<${Paused} />`}
       <span class="sp"></span>
       ${actions.map((action) => html`<${Button} kind=${action.danger ? "dng" : action.id === "pause" && queue.paused ? "pri" : ""} shortcut=${action.key} disabled=${action.off || isOld.value} onClick=${action.act}>${action.text}<//>`)}
     </div>
@@ -230,9 +230,7 @@ export function Groups() {
   const { data, problem, reload } = useResource(queue && "groups", { queue });
   const made = useMemo(columns, [t("group")]);
   const names = all.filter((one) => one.groups || one.queue === queue);
-  const choice = html`<div class="row"><select aria-label=${t("queue")} onChange=${(event) => change({ queue: event.target.value })}>
-    ${names.map((one) => html`<option value=${one.queue} selected=${one.queue === queue}>${one.queue}</option>`)}
-  </select><span class="dim">${data ? t("n_groups", { n: data.items.length }) : ""}</span></div>`;
+  const choice = html`<div class="row"><${QueueChoice} queues=${names} value=${queue} /><span class="dim">${data ? t("n_groups", { n: data.items.length }) : ""}</span></div>`;
   if (sample.value && !queue) return html`<div class="panel"><${NoGroups} /></div>`;
   if (!data) return html`<${Pending} problem=${problem} reload=${reload} />`;
   return html`${choice}<section class="panel" aria-label=${t("page_groups")}>

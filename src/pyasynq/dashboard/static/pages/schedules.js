@@ -2,10 +2,10 @@
 import { cls, html, useMemo } from "../lib.js";
 import { isOld, may, useResource } from "../api.js";
 import { Time, duration, full, moment, now, number, t, zone } from "../i18n.js";
-import { actOnEach } from "../jobs.js";
+import { actOnEach, secondsOf } from "../jobs.js";
 import { taskAt, tasksAt, useKeys } from "../route.js";
 import { Table, acts, currentKey, numbers, useListKeys } from "../table.js";
-import { Empty, Foreign, Glyph, Menu, Pending, ask } from "../ui.js";
+import { Empty, Foreign, Menu, Paused, Pending, ask } from "../ui.js";
 
 // -- cron texts in words, for the common ones; others are shown as they are --
 
@@ -18,7 +18,6 @@ const NAMED = {
   "@yearly": "0 0 1 1 *",
   "@annually": "0 0 1 1 *",
 };
-const UNITS = { s: 1, m: 60, h: 3600, ms: 0.001 };
 const isNumber = (field) => /^\d+$/.test(field);
 const two = (field) => field.padStart(2, "0");
 
@@ -30,12 +29,6 @@ function inWords(spec, duration) {
   const fields = (NAMED[text] ?? text).split(/\s+/);
   return fields.length === 5 ? ofFields(fields) : "";
 }
-
-const secondsOf = (text) =>
-  [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)].reduce(
-    (sum, [, count, unit]) => sum + count * UNITS[unit],
-    0,
-  );
 
 function ofFields([minute, hour, day, month, weekday]) {
   const isAnyDay = day === "*" && month === "*" && weekday === "*";
@@ -145,7 +138,7 @@ const columns = (reload) => [
     value: (one) => Date.parse(one.next) || null,
     cell: (one) =>
       one.paused
-        ? html`<span class="tag warn"><${Glyph} name="pause" />${t("paused")}</span>`
+        ? html`<${Paused} />`
         : one.next
         ? html`<b><${Time} at=${one.next} /></b> <span class="dim">${moment(one.next)}</span>`
         : "–",

@@ -236,7 +236,9 @@ function Content({ name, content, text, sealed }) {
 
 const rows = (hex) => hex.replace(/((?:\S+ ){16})/g, "$1\n");
 
-function Facts({ task }) {
+const HIDDEN = "pyasynq:part_of"; // the header that says so
+
+function Facts({ task, part }) {
   const facts = [
     [
       t("queue"),
@@ -245,6 +247,10 @@ function Facts({ task }) {
     [
       t("type"),
       html`<a class="link mono" href=${tasksAt({ type: task.type })}><${Foreign} text=${task.type} /></a>`,
+    ],
+    part && [
+      t(`part_${part.kind}`),
+      html`<a class="link mono" href=${address([part.kind, part.queue, part.id])}><${Foreign} text=${part.id} /></a>`,
     ],
     [t("retries"), t("tries_of", { n: task.retried, most: task.max_retry })],
     [t("fact_timeout"), task.timeout ? duration(task.timeout) : null],
@@ -267,9 +273,9 @@ function Facts({ task }) {
     ],
     [t("fact_sealed"), task.sealed],
   ];
-  const headers = Object.entries(task.headers ?? {});
+  const headers = Object.entries(task.headers ?? {}).filter(([name]) => name !== HIDDEN);
   return html`<section class="panel" aria-label=${t("facts")}><header><h2>${t("facts")}</h2></header><div class="in"><dl class="kv">
-    ${facts.filter(([, value]) => value).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}
+    ${facts.filter((fact) => fact?.[1]).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}
     ${headers.map(([name, value]) => html`<dt>${t("header")}</dt><dd class="mono"><${Foreign} text=${name} />: <${Foreign} text=${value} /></dd>`)}
   </dl></div></section>`;
 }
@@ -303,7 +309,7 @@ export function Task({ parts: [queue, id] }) {
       <div class="col">
         <${Why} waiting=${data.waiting} worker=${data.worker} task=${task} />
         ${!isNew && payload}
-        <${Facts} task=${task} />
+        <${Facts} task=${task} part=${data.part_of} />
       </div>
     </div>`;
 }

@@ -4,7 +4,7 @@ import { sample, useResource } from "../api.js";
 import { Chart } from "../charts.js";
 import { duration, number, percent, rate, t, zone } from "../i18n.js";
 import { change, go, route, tasksAt, useKeys } from "../route.js";
-import { Table, currentKey, numbers, useListKeys } from "../table.js";
+import { QueueChoice, Table, currentKey, numbers, useListKeys } from "../table.js";
 import { Choice, Empty, Failed, Foreign, Skeleton } from "../ui.js";
 
 const HOUR_S = 3600;
@@ -111,14 +111,6 @@ function Charts({ type, queue, last }) {
   </div>`;
 }
 
-function QueueChoice({ queue }) {
-  const names = (sample.value?.queues ?? []).map((one) => one.queue);
-  return html`<select aria-label=${t("queue")} onChange=${(event) => change({ queue: event.target.value })}>
-    <option value="">${t("all_queues")}</option>
-    ${names.map((name) => html`<option value=${name} selected=${name === queue}>${name}</option>`)}
-  </select>`;
-}
-
 export function Types() {
   useListKeys();
   const { last = RANGES[0][0], queue = "", type = "" } = route.value.query;
@@ -135,7 +127,7 @@ export function Types() {
   const ranges = RANGES.map(([seconds, n, key]) => [seconds, t(key, { n })]);
   return html`<div class="row">
       <${Choice} label=${t("range")} options=${ranges} value=${last} onChoose=${(value) => change({ last: value })} />
-      <${QueueChoice} queue=${queue} />
+      <${QueueChoice} queues=${sample.value?.queues} value=${queue} all />
       <span class="sp"></span>
       <span class="dim m-hide">${t("types_note", { zone: zone() })}</span>
     </div>
