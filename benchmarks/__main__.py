@@ -18,6 +18,7 @@ from benchmarks.measure import SLOTS_OF_LONG_RUN, Drain, Enqueue, LongRun, Measu
 from benchmarks.programs import ProgramError
 from benchmarks.roster import ALL_SLOTS, IN_TURN, PYASYNQ, select
 from benchmarks.sheet import Sheet
+from benchmarks.workflows import Ratio, evaluate_workflows, format_ratios, measure_workflows
 
 Step: TypeAlias = tuple[Run, Measurement]
 
@@ -32,11 +33,12 @@ def main() -> None:
     began = time.monotonic()
     runs, sheet = asyncio.run(_measure(options))
     fleets = asyncio.run(_measure_fleets(options))
-    reached = [*evaluate_goals(sheet), *evaluate_fleets(fleets)]
+    ratios = asyncio.run(_measure_workflows(options))
+    reached = [*evaluate_goals(sheet), *evaluate_fleets(fleets), *evaluate_workflows(ratios)]
     machine = results.describe_machine(_describe_conditions(options), time.monotonic() - began)
     report = table.format_report(runs, sheet, reached, machine)
     if fleets:
-        report += f"\n{format_costs(fleets)}\n"
+        report += f"\n{format_costs(fleets)}\n\n{format_ratios(ratios)}\n"
     print(report)
     versions = {run.peer.name: run.version for run in runs}
     results.write("latest", report, {"versions": versions, **results.to_data(sheet, reached)})
@@ -60,6 +62,13 @@ async def _measure_fleets(options: argparse.Namespace) -> list[Cost]:
     if PYASYNQ not in select(options.only):
         return []
     return await (measure_fleets((1, 3), (1, 20)) if options.quick else measure_fleets())
+
+
+async def _measure_workflows(options: argparse.Namespace) -> list[Ratio]:
+    """Return what batches and flows cost, unless only other contenders are measured."""
+    if PYASYNQ not in select(options.only):
+        return []
+    return await (measure_workflows(2_000, 1) if options.quick else measure_workflows())
 
 
 async def _prepare_runs(options: argparse.Namespace, sheet: Sheet) -> list[Run]:

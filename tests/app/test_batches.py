@@ -8,11 +8,15 @@ import pytest
 from pyasynq import (
     ActiveTask,
     App,
+    Batch,
     BatchOutcome,
+    Client,
     Clock,
     Inspector,
+    OptionError,
     RevokeTask,
     SkipRetry,
+    Task,
 )
 from pyasynq.broker import Broker
 from tests.support.brokers import KINDS, broker_of
@@ -102,6 +106,21 @@ async def test_what_follows_an_empty_batch_runs_at_once(broker: Broker) -> None:
     await bench.run(range(0))
     ((name, outcome),) = bench.followed
     assert (name, outcome.total) == ("done", 0)
+
+
+async def test_the_tasks_of_a_generator_are_enqueued_once(broker: Broker) -> None:
+    batch = Batch((Task("t", b"%d" % n) for n in range(3)), then=Task("t"))
+    async with Client(broker) as client:
+        await client.enqueue_batch(batch)
+        with pytest.raises(OptionError, match="a new generator"):
+            await client.enqueue_batch(batch)
+
+
+async def test_the_tasks_of_a_list_may_be_enqueued_again(broker: Broker) -> None:
+    batch = Batch([Task("t")])
+    async with Client(broker) as client:
+        first, second = [await client.enqueue_batch(batch) for _ in range(2)]
+    assert (first.total, second.total, first.id == second.id) == (1, 1, False)
 
 
 async def test_a_member_that_runs_is_stopped_for_good_when_its_batch_is_cancelled(

@@ -77,7 +77,7 @@ async def test_random_flows_over_three_queues_end_as_their_graphs_say(
     async with Client(url) as client:
         for number, graph in enumerate(graphs):
             await client.enqueue_flow(flow_of(number, graph))
-    started = [f"{n}:{k}" for n, ends in enumerate(marks) for k in _started(graphs[n], ends)]
+    started = [f"{n}:{k}" for n, ends in enumerate(marks) for k in started_in(graphs[n], ends)]
     environ = {"FLOWING_URL": url, "FLOWING_FILE": str(notes)}
 
     async def all_have_ended() -> bool:
@@ -97,7 +97,7 @@ async def test_random_flows_over_three_queues_end_as_their_graphs_say(
     assert await left_in(url) == 0
 
 
-def _started(graph: Graph, marks: str) -> Sequence[int]:
+def started_in(graph: Graph, marks: str) -> Sequence[int]:
     """Return the numbers of the steps whose tasks must run."""
     return [
         n for n, mark in enumerate(marks) if mark in "sf" or (mark == "x" and _ran(graph, marks, n))

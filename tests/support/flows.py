@@ -1,10 +1,13 @@
 """Make flows and run their steps, for tests below the client."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from pyasynq.broker import BatchRef, Broker, Lease
+from pyasynq.broker.redis import RedisBroker, keys
+from pyasynq.broker.redis.connection import execute
 from pyasynq.core.batch import BatchPlan, make_member, member_id
 from pyasynq.core.compose import Plan
 from pyasynq.core.flow import Node, begin
@@ -14,6 +17,9 @@ from pyasynq.core.report import HEADER, Place, header_of, place_of, report_on
 from pyasynq.core.verdict import DONE, Archive, Verdict
 from tests.support.factories import a_pending, archived, settle, take
 from tests.support.flow_model import StepShape, steps_of
+
+if TYPE_CHECKING:
+    from pyasynq.broker.sqlite.flows import SqliteFlows
 
 EVENTS: Mapping[str, Event] = {"s": "succeeded", "f": "archived", "x": "revoked"}
 
@@ -138,3 +144,13 @@ async def deliver_all(broker: Broker, queues: Sequence[str]) -> None:
         for queue in queues:
             while (await broker.mail.deliver(queue)).delivered:
                 pass
+
+
+async def damage_flow(broker: Broker, flow_id: str, home: str = "q") -> None:
+    """Make the record of a flow unreadable."""
+    if isinstance(broker, RedisBroker):
+        await execute(broker._driver, "HSET", keys.flow(home, flow_id), "spec", b"\xff")
+        return
+    sql = "UPDATE pyasynq_flow SET spec = x'ff' WHERE id = ?"
+    store = cast("SqliteFlows", broker.flows)._store
+    await store.write(lambda tx: tx.rows(sql, flow_id))

@@ -382,13 +382,27 @@ class RedisCluster(Startable):
             node.close()
 
     def move_slot(self, key: str) -> None:
-        """Move the empty slot of *key* from its node to another node."""
+        """Move the slot of *key* from its node to the next one, with its keys, a few at a time."""
         slot = cast("int", _command(self.nodes[0], "CLUSTER KEYSLOT", key))
-        home = slot * self.NODES // self.SLOTS
-        receiver = self.nodes[(home + 1) % self.NODES]
-        name = cast("bytes", _command(receiver, "CLUSTER MYID")).decode()
+        home = self._owner(slot)
+        receiver = self.nodes[(self.nodes.index(home) + 1) % self.NODES]
+        sender_id, receiver_id = (
+            cast("bytes", _command(node, "CLUSTER MYID")).decode() for node in (home, receiver)
+        )
+        _command(receiver, "CLUSTER SETSLOT", slot, "IMPORTING", sender_id)
+        _command(home, "CLUSTER SETSLOT", slot, "MIGRATING", receiver_id)
+        while found := cast("list[str]", _command(home, "CLUSTER GETKEYSINSLOT", slot, 10)):
+            address = ("127.0.0.1", receiver.port)
+            _command(home, "MIGRATE", *address, "", 0, 5000, "KEYS", *found)
         for node in (receiver, *self.nodes):
-            _command(node, "CLUSTER SETSLOT", slot, "NODE", name)
+            _command(node, "CLUSTER SETSLOT", slot, "NODE", receiver_id)
+
+    def _owner(self, slot: int) -> RedisServer:
+        """Return the node that has *slot*."""
+        ranges = cast("list[tuple[int, int, list[Any]]]", _command(self.nodes[0], "CLUSTER SLOTS"))
+        ports = [primary[1] for first, last, primary, *_ in ranges if first <= slot <= last]
+        (node,) = [node for node in self.nodes if node.port in ports]
+        return node
 
     def _is_whole(self, node: RedisServer) -> bool:
         info = _info(node, "CLUSTER INFO")

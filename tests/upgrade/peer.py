@@ -187,6 +187,27 @@ class Peer:
         flow = await self._inspector.flow("default", "flow")
         return [step.state for step in flow.steps]
 
+    async def open_batch(self, count: int, *, keeps_tasks: bool) -> None:
+        """Enqueue a batch, whose tasks may be kept after success, and a task that follows it.
+
+        Only today's version can.
+        """
+        from pyasynq import Batch
+
+        kept: dict[str, Any] = {"retention": timedelta(hours=1)} if keeps_tasks else {}
+        tasks = [Task("t", b"member", **kept) for _ in range(count)]
+        batch = Batch(tasks, then=Task("t", b"then"), failed=Task("t", b"failed"))
+        self._batch_id = (await self._client.enqueue_batch(batch)).id
+
+    async def look_after_batch(self) -> tuple[str, int, int, int]:
+        """Look after the batch, as a server does, and return its state and counts.
+
+        Only today's version can.
+        """
+        await self._client.broker.batches.repair("default", idle_s=0, swept_s=0)
+        batch = await self._inspector.batch("default", self._batch_id)
+        return batch.state, batch.total, batch.ended, batch.failed
+
     async def ended(self) -> list[str]:
         """Return the ids of the successful runs, in order."""
         return self._ended

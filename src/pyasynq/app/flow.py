@@ -108,6 +108,7 @@ class HasFlows:
             TaskFailedError: If the task was archived, or the step was not run.
             ResultExpiredError: If the task was deleted.
             FlowNotFoundError: If the flow does not exist, or is no longer kept.
+            StepNotFoundError: If another flow, without this step, was stored with its id before.
             TimeoutError: If it has not ended in time.
             OptionError: If the call has no id, or an argument is not allowed.
             msgspec.ValidationError: If the result does not fit the type that the function declares.

@@ -17,11 +17,14 @@ from pyasynq.client.ids import new_ids
 from pyasynq.core.call import Call, StepResult, inputs_of
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import MAX_EDGES, MAX_STEPS, When
-from pyasynq.core.options import DEFAULT_QUEUE, check_known, check_name
+from pyasynq.core.options import DEFAULT_QUEUE, MAX_NAME, check_known, check_name, check_queue
 from pyasynq.core.task import Task, check_task
 
 R = TypeVar("R")
 S = TypeVar("S")
+
+MOST_TASK_ID: Final = MAX_NAME - 10
+"""Bytes of the id of a step's task; that of a retry is longer."""
 
 WHENS: Final[Sequence[When]] = ("succeeded", "failed", "ended")
 
@@ -107,14 +110,14 @@ class Flow:
         """
         check_known(options, FlowOptions.__annotations__)
         self.name: str = check_name("name", name)
-        self.queue: str = check_name("queue", options.get("queue", DEFAULT_QUEUE))
+        self.queue: str = check_queue("queue", options.get("queue", DEFAULT_QUEUE))
         self.id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
         timeout = options.get("timeout")
-        self.timeout_s: int = 0 if timeout is None else seconds_of(timeout)
+        self.timeout_s: int = 0 if timeout is None else seconds_of("timeout", timeout)
         unique_for = options.get("unique_for")
-        self.unique_s: int = 0 if unique_for is None else seconds_of(unique_for)
-        self.keep_s: int = seconds_of(options.get("keep", KEEP))
-        self.keep_failed_s: int = seconds_of(options.get("keep_failed", KEEP_FAILED))
+        self.unique_s: int = 0 if unique_for is None else seconds_of("unique_for", unique_for)
+        self.keep_s: int = seconds_of("keep", options.get("keep", KEEP))
+        self.keep_failed_s: int = seconds_of("keep_failed", options.get("keep_failed", KEEP_FAILED))
         self.drafts: list[Draft] = []
         self.map_types: dict[int, str] = {}
         self._steps: list[AnyStep] = []
@@ -176,7 +179,7 @@ class Flow:
                 raise OptionError("when", when, "'succeeded' for a step that uses a result")
             before.add(result.number)
         draft = Draft(
-            name=self._free_name(task.type, name),
+            name=self._task_name(self._free_name(task.type, name)),
             task=task,
             when=when,
             after=_sorted(before, when),
@@ -278,7 +281,7 @@ class Flow:
             OptionError: If the name is taken, or an option is not allowed.
         """
         before = {self._number_of(step) for step in _steps(after)}
-        timeout_s = 0 if timeout is None else seconds_of(timeout)
+        timeout_s = 0 if timeout is None else seconds_of("timeout", timeout)
         draft = Draft(
             name=self._free_name("", name),
             task=None,
@@ -348,6 +351,13 @@ class Flow:
             allowed = "steps of the same flow, as its add returned them"
             raise OptionError("after", step, allowed)
         return cast("AnyStep", step).number
+
+    def _task_name(self, name: str) -> str:
+        """Return the *name* of a step, if the id of its task can be as long."""
+        if len(f"{self.id}:{name}".encode()) > MOST_TASK_ID:
+            allowed = f"shorter: with the id of the flow it has at most {MOST_TASK_ID} bytes"
+            raise OptionError("name", name, allowed)
+        return name
 
     def _free_name(self, type: str, name: str | None) -> str:
         if name is not None:

@@ -3,12 +3,12 @@
 Each action reads the flow, decides, and writes, unless the flow has changed meanwhile; then again.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
 
-from pyasynq.broker import Broker
+from pyasynq.broker import Broker, Container
 from pyasynq.client.batch_control import BatchControl, deliver
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import OptionError
@@ -28,12 +28,15 @@ from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.flow_record import FlowChange, FlowRecord, task_id
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import DEFAULT_QUEUE, check_name
-from pyasynq.core.report import HEADER, Place, Report, header_of, pack_output, place_of
+from pyasynq.core.report import HEADER, header_of, pack_output, place_of
 from pyasynq.core.states import Action, TaskState
 
 NULL: Final = pack_output("", b"null")
 EMPTY: Final = pack_output("", b"[]")
 """The outputs of a step, and of a map, that were skipped by hand."""
+
+WAITING_TASKS: Final = frozenset({TaskState.PENDING, TaskState.SCHEDULED, TaskState.RETRY})
+"""States of tasks that are deleted when their steps are stopped."""
 
 Decide: TypeAlias = Callable[[FlowRecord], Awaitable[FlowChange]]
 """Returns how a flow changes; it is asked again if the flow changes meanwhile."""
@@ -75,9 +78,8 @@ class FlowControl:
             return FlowChange(moves=moves, state="cancelled", reason=reason)
 
         record = await self._change(queue, flow_id, decide)
-        for number, mark in enumerate(record.marks):
-            if mark == RUNNING and not record.spec.nodes[number].is_gate:
-                await self._stop(record, number)
+        running = [number for number, mark in enumerate(record.marks) if mark == RUNNING]
+        await self._mark_stopped(record, [n for n in running if await self._stop(record, n)])
         return await self._read(queue, flow_id)
 
     async def retry(self, queue: str, flow_id: str) -> FlowRecord:
@@ -107,7 +109,7 @@ class FlowControl:
 
         record = await self._change(queue, flow_id, decide)
         number = _number_of(record, step, gates=False)
-        if record.marks[number] == RUNNING and not record.spec.nodes[number].is_gate:
+        if record.marks[number] == RUNNING:
             await self._stop(record, number)
         return await self._read(queue, flow_id)
 
@@ -126,18 +128,26 @@ class FlowControl:
         again = (FAILED, SKIPPED) if cancelled else (FAILED,)
         numbers = [n for n, mark in enumerate(record.marks) if mark in again]
         found = await self._broker.flows.plans(record.queue, record.id, numbers)
-        times = {n: record.times.get(n, 0) + 1 for n in numbers}
+        known = {n: plan for n, plan in zip(numbers, found, strict=True) if plan is not None}
+        repeated = [n for n in numbers if n in known or record.spec.nodes[n].is_map]
+        times = {n: record.next_times(n) for n in repeated}
+        await self._free_locks(record, [n for n, plan in known.items() if plan.lock is not None])
         plans = {
-            n: _again(plan, record.spec.nodes[n].task_id, times[n])
-            for n, plan in zip(numbers, found, strict=True)
-            if plan is not None
+            n: _again(plan, record.spec.nodes[n].task_id, times[n]) for n, plan in known.items()
         }
         return FlowChange(
             moves=moves,
             errors=dict.fromkeys(numbers, ""),
             plans=plans,
-            times={n: times[n] for n in numbers if n in plans or record.spec.nodes[n].is_map},
+            times=times,
         )
+
+    async def _free_locks(self, record: FlowRecord, numbers: Sequence[int]) -> None:
+        """Delete the archived tasks of steps, because each still holds the lock of the next try."""
+        for number in numbers:
+            archive = Container(queue=record.spec.nodes[number].queue, state=TaskState.ARCHIVED)
+            ids = [record.task_id(number)]
+            await self._broker.inspection.apply(Action.DELETE, archive, ids)
 
     async def _change(self, queue: str, flow_id: str, decide: Decide) -> FlowRecord:
         """Change a flow as *decide* says; return it as it was before."""
@@ -156,22 +166,44 @@ class FlowControl:
         outputs = await self._broker.flows.outputs(record.queue, record.id, [number])
         return outputs is not None and outputs[0] is not None
 
-    async def _stop(self, record: FlowRecord, number: int) -> None:
-        """Delete the tasks of a step that wait, and cancel those that run."""
-        if record.spec.nodes[number].is_map:
+    async def _stop(self, record: FlowRecord, number: int) -> bool:
+        """Cancel the task of a step if it runs; if it waits, delete it and return True.
+
+        A task that moves meanwhile is looked at again.
+        """
+        node, step_id = record.spec.nodes[number], record.task_id(number)
+        if node.is_gate:
+            return False
+        if node.is_map:
             await self._stop_map(record, number)
-            return
-        queue, step_id = record.spec.nodes[number].queue, record.task_id(number)
-        found = await self._broker.inspection.task(queue, step_id)
-        if found is None:
-            return
-        if found.container.state is TaskState.ACTIVE:
-            await self._broker.registry.cancel(step_id)
-        elif found.container.state in {TaskState.PENDING, TaskState.SCHEDULED, TaskState.RETRY}:
-            await self._broker.inspection.apply(Action.DELETE, found.container, [step_id])
-            times = record.times.get(number, 0)
-            place = Place(kind="flow", queue=record.queue, id=record.id, node=number, member=times)
-            await self._broker.flows.report([Report(place=place, result="skipped")])
+            return False
+        while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
+            if found.container.state is TaskState.ACTIVE:
+                await self._broker.registry.cancel(step_id)
+                return False
+            if found.container.state not in WAITING_TASKS:
+                return False
+            if await self._broker.inspection.apply(Action.DELETE, found.container, [step_id]):
+                return True
+        return False
+
+    async def _mark_stopped(self, record: FlowRecord, numbers: Sequence[int]) -> None:
+        """Mark the steps of a cancelled flow whose tasks were deleted as skipped.
+
+        If somebody has retried the flow meanwhile, they are left to the flow recoverer: it finds
+        that their tasks are gone.
+        """
+        while numbers:
+            now = await self._read(record.queue, record.id)
+            if (now.state, now.times) != ("cancelled", record.times):
+                return
+            marks = [
+                SKIPPED if mark == RUNNING and number in numbers else mark
+                for number, mark in enumerate(now.marks)
+            ]
+            change = FlowChange(moves=Moves("".join(marks), ()), state="cancelled")
+            if await self._broker.flows.change(now, change):
+                return
 
     async def _stop_map(self, record: FlowRecord, number: int) -> None:
         node = record.spec.nodes[number]

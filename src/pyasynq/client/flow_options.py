@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final, TypedDict
 
-from pyasynq.core.options import check_timeout, whole_seconds
+from pyasynq.core.options import check_time, whole_seconds
 
 KEEP: Final = timedelta(days=1)
 KEEP_FAILED: Final = timedelta(days=7)
@@ -34,10 +34,10 @@ class FlowOptions(TypedDict, total=False):
     keep_failed: timedelta
 
 
-def seconds_of(duration: timedelta) -> int:
-    """Return *duration* in whole seconds, at least one.
+def seconds_of(name: str, duration: timedelta) -> int:
+    """Return *duration*, the option *name*, in whole seconds, at least one.
 
     Raises:
-        OptionError: If it is no timedelta, or too long.
+        OptionError: If it is no timedelta, negative, or too long.
     """
-    return max(1, whole_seconds(check_timeout(duration)))
+    return max(1, whole_seconds(check_time(name, duration, timedelta(0))))

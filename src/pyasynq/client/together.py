@@ -131,7 +131,7 @@ async def enqueue_batch(port: BatchPort, plans: Plans, batch: Batch) -> BatchInf
     staging = Staging(port, batch_id)
     home = queues[0] if queues else DEFAULT_QUEUE
     plan = BatchPlan(then=then, failed=failed, kept_s=whole_seconds(batch.keep))
-    chunks = Members(batch_id, reports_to=queues).of(plans, batch.tasks)
+    chunks = Members(batch_id, reports_to=queues).of(plans, batch.members())
     ids = await _create(staging, chunks, functools.partial(staging.start, plan, home))
     return BatchInfo(
         id=batch_id,

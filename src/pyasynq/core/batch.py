@@ -1,6 +1,6 @@
 """Batches: tasks that are created together and counted, with a task after the last of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
@@ -126,9 +126,23 @@ class Batch:
         if not isinstance(tasks, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("tasks", tasks, "a list of Tasks")
         self.tasks: Iterable[Task] = tasks
+        self._was_enqueued = False
         self.then: Task | None = _check_follower("then", then)
         self.failed: Task | None = _check_follower("failed", failed)
         self.keep: timedelta = check_time("keep", keep, timedelta(seconds=1))
+
+    def members(self) -> Iterable[Task]:
+        """Return the tasks for a batch that is enqueued now.
+
+        Raises:
+            OptionError: If they are those of a generator that an earlier call has read: without
+                them the batch would end at once.
+        """
+        if self._was_enqueued and isinstance(self.tasks, Iterator):
+            allowed = "a new generator, or a list: this one was read when the batch was enqueued"
+            raise OptionError("tasks", self.tasks, allowed)
+        self._was_enqueued = True
+        return self.tasks
 
 
 def _check_follower(name: str, task: Task | None) -> Task | None:

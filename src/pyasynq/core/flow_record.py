@@ -1,6 +1,7 @@
 """What a broker stores of a flow."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -94,6 +95,16 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
     def task_id(self, number: int) -> str:
         """Return the id of the task of a step; each time that it is retried it has another one."""
         return task_id(self.spec.nodes[number].task_id, self.times.get(number, 0))
+
+    def next_times(self, number: int) -> int:
+        """Return how often a step was retried if it is retried now.
+
+        What gives its task the id of another step is left out: ``a`` and ``a:1`` may be steps of
+        one flow.
+        """
+        first, times = self.spec.nodes[number].task_id, self.times.get(number, 0) + 1
+        taken = {node.task_id for node in self.spec.nodes}
+        return next(n for n in count(times) if task_id(first, n) not in taken)
 
     def place(self, number: int) -> Place:
         """Return the place of the present task of a step, as its header names it."""

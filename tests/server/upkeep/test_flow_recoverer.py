@@ -21,6 +21,7 @@ from tests.support.flow_model import StepShape
 from tests.support.flows import (
     a_flow,
     a_map,
+    damage_flow,
     deliver_all,
     ending,
     hold_map,
@@ -131,6 +132,19 @@ async def test_a_report_on_its_way_counts_before_the_task_is_gone(
     assert await marks_of(broker) == "s"
 
 
+async def test_a_report_that_waits_in_its_home_counts_before_the_task_is_gone(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    fans = [NEXT] * 999
+    for number in range(4):  # one call takes on as many flows as start some thousand steps
+        await open_flow(broker, a_flow(FIRST, *fans, flow_id=f"{number}"))
+    leases = await take(broker, 4)
+    await broker.work.settle([(lease, ending(lease)) for lease in leases])
+    await recoverer.step()
+    await deliver_all(broker, "q")
+    assert {await marks_of(broker, f"{number}") for number in range(4)} == {"s" + "r" * 999}
+
+
 async def test_a_map_whose_tasks_are_gone_has_failed(
     broker: Broker, recoverer: FlowRecoverer
 ) -> None:
@@ -203,3 +217,32 @@ async def test_a_flow_is_forgotten_some_time_after_its_end(
 
     await wait_until(is_gone)
     assert await broker.flows.list("q", running=False, start=0, count=9) == []
+
+
+async def test_a_flow_that_cannot_be_read_is_logged_once_and_stops_no_other(
+    broker: Broker, recoverer: FlowRecoverer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await open_flow(broker, a_flow(FIRST, flow_id="a"))
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    await damage_flow(broker, "a")
+    for _ in range(2):
+        await end_alone(broker)
+    for _ in range(3):
+        await recoverer.step()
+    assert await marks_of(broker) == "sr"
+    texts = [record.getMessage() for record in caplog.records]
+    assert len([text for text in texts if "flow 'a' of 'q' cannot be read" in text]) == 1
+
+
+async def test_the_time_of_a_flow_is_over_beside_one_that_cannot_be_read(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    await open_flow(broker, short(a_flow(FIRST, flow_id="a")))
+    await open_flow(broker, short(a_flow(FIRST)))
+    await damage_flow(broker, "a")
+
+    async def is_over() -> bool:
+        await recoverer.step()
+        return (await record_of(broker)).state == "cancelled"
+
+    await wait_until(is_over)

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.flow_record import FlowChange, FlowRecord, NewFlow
 from pyasynq.core.report import Report
 
@@ -52,7 +53,11 @@ class FlowPort(Protocol):
         ...
 
     async def read(self, queue: str, flow_id: str) -> FlowRecord | None:
-        """Return a flow; None if it does not exist, or is no longer kept."""
+        """Return a flow; None if it does not exist, or is no longer kept.
+
+        Raises:
+            BrokerError: If its record cannot be read.
+        """
         ...
 
     async def list(
@@ -62,7 +67,7 @@ class FlowPort(Protocol):
 
         Those that run are in the order of their last changes, the latest first; those that have
         ended in the order of their ends of being kept, the latest first. *start* is the number of
-        flows to skip.
+        flows to skip. Those whose records cannot be read are left out.
         """
         ...
 
@@ -97,3 +102,8 @@ class FlowPort(Protocol):
             count: Most timers, and most idle flows, to return.
         """
         ...
+
+
+def unreadable(broker: str, queue: str, flow_id: str) -> BrokerError:
+    """Return the error for a flow whose record cannot be read."""
+    return BrokerError(f"{broker}: the record of flow {flow_id!r} of {queue!r} cannot be read")

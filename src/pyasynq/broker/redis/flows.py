@@ -8,7 +8,7 @@ from typing import Final, TypeAlias, cast
 import msgspec
 from redis.exceptions import ResponseError
 
-from pyasynq.broker.ports.flows import FlowTimer, Neglected
+from pyasynq.broker.ports.flows import FlowTimer, Neglected, unreadable
 from pyasynq.broker.records import decode_name
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import CommandArg, Driver, execute, map_error
@@ -67,7 +67,13 @@ class RedisFlows:
 
     async def read(self, queue: str, flow_id: str) -> FlowRecord | None:
         """Return a flow; None if it does not exist, or is no longer kept."""
-        return next(iter(await self._read(queue, [flow_id])), None)
+        stored = next(iter(await self._read(queue, [flow_id])), None)
+        if stored is None:
+            return None
+        record = _record(queue, stored)
+        if record is None:
+            raise unreadable("Redis", queue, flow_id)
+        return record
 
     async def list(
         self, queue: str, *, running: bool, start: int, count: int
@@ -76,7 +82,10 @@ class RedisFlows:
         key = keys.flows(queue) if running else keys.ended_flows(queue)
         found = await execute(self._driver, "ZREVRANGE", key, start, start + count - 1)
         ids = [decode_name(flow_id) for flow_id in cast("Sequence[bytes]", found)]
-        return await self._read(queue, ids) if ids else []
+        if not ids:
+            return []
+        stored = await self._read(queue, ids)
+        return [record for one in stored if (record := _record(queue, one)) is not None]
 
     async def outputs(
         self, queue: str, flow_id: str, nodes: Sequence[int]
@@ -89,6 +98,8 @@ class RedisFlows:
 
     async def plans(self, queue: str, flow_id: str, nodes: Sequence[int]) -> Sequence[Plan | None]:
         """Return the plans for the tasks of steps; None for gates, and if there is no such flow."""
+        if not nodes:
+            return []
         names = [f"b:{number}" for number in nodes]
         found = await execute(self._driver, "HMGET", keys.flow(queue, flow_id), *names)
         bodies = cast("_Fields", found)
@@ -140,10 +151,9 @@ class RedisFlows:
             idle=[decode_name(flow_id) for flow_id in idle],
         )
 
-    async def _read(self, queue: str, ids: Sequence[str]) -> Sequence[FlowRecord]:
+    async def _read(self, queue: str, ids: Sequence[str]) -> Sequence[_Stored]:
         call = scripts.read_flows(ids, flows=keys.flows(queue), flow_prefix=keys.flow(queue))
-        reply = cast("list[_Stored]", await pipeline.run(self._driver, call))
-        return [_record(queue, stored) for stored in reply]
+        return cast("list[_Stored]", await pipeline.run(self._driver, call))
 
     async def _deliver(self, queue: str, posted: object) -> None:
         """Deliver at once what a script has posted; if that fails, a courier does it later."""
@@ -185,7 +195,16 @@ def _changed_fields(change: FlowChange) -> Iterator[Each]:
         yield from (f"t:{number}", str(times), "retried", "1")
 
 
-def _record(queue: str, stored: _Stored) -> FlowRecord:
+def _record(queue: str, stored: _Stored) -> FlowRecord | None:
+    """Return a flow as it is stored; None if it cannot be read."""
+    try:
+        record = _decode_record(queue, stored)
+    except (ValueError, msgspec.DecodeError):
+        return None
+    return record if len(record.marks) == len(record.spec.nodes) else None
+
+
+def _decode_record(queue: str, stored: _Stored) -> FlowRecord:
     flow_id, fields, errors, times = stored
     spec, state, marks, version, created_s, ended_s, reason = (it or b"" for it in fields)
     return FlowRecord(

@@ -1,19 +1,20 @@
 """The port for flows: one transaction reaches the tasks of all queues."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from pyasynq.broker.ports.creation import NewTask
-from pyasynq.broker.ports.flows import FlowTimer, Neglected
+from pyasynq.broker.ports.flows import FlowTimer, Neglected, unreadable
 from pyasynq.broker.sqlite.batch_records import begin_map
 from pyasynq.broker.sqlite.creation import MAX_NEW, create
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import MICROS
 from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
-from pyasynq.core.errors import DuplicateTaskError
+from pyasynq.core.errors import BrokerError, DuplicateTaskError
 from pyasynq.core.flow import (
     FAILED,
     MAP_GONE,
@@ -75,7 +76,7 @@ class SqliteFlows:
                 AND (ends = 0 OR ends > ?)
                 ORDER BY ends DESC, changed_s DESC, seq DESC LIMIT ? OFFSET ?"""
             rows = tx.rows(sql, tx.queue_id(queue), running, tx.now_us, count, start)
-            return [_Flow(tx, queue, row).record() for row in rows]
+            return list(_readable(tx, queue, rows))
 
         return await self._store.read(read)
 
@@ -118,13 +119,17 @@ class SqliteFlows:
 
 
 def receive(tx: Transaction, report: Report) -> bool:
-    """Take *report* to its flow; False if there is no such flow."""
+    """Take *report* to its flow; False if there is no such flow.
+
+    Raises:
+        BrokerError: If the flow cannot be read.
+    """
     place = report.place
     flow = _find(tx, place.queue, place.id)
     if flow is None:
         return False
     number = place.node
-    is_current = number < len(flow.marks) and (flow.step(number, "times") or 0) == place.member
+    is_current = 0 <= number < len(flow.marks) and (flow.step(number, "times") or 0) == place.member
     if is_current and flow.marks[number] == RUNNING:
         if report.output:
             flow.set_step(number, "output", report.output)
@@ -145,6 +150,28 @@ def _receive(report: Report, tx: Transaction) -> bool:
     return receive(tx, report)
 
 
+def _readable(tx: Transaction, queue: str, rows: Sequence[Row]) -> Iterator[FlowRecord]:
+    """Yield the flows of *rows*, without those that cannot be read."""
+    for row in rows:
+        with suppress(BrokerError):
+            yield _Flow(tx, queue, row).record()
+
+
+def _spec_of(queue: str, flow_id: str, stored: bytes, marks: str) -> FlowSpec:
+    """Return the steps of a flow, decoded.
+
+    Raises:
+        BrokerError: If they cannot be read.
+    """
+    try:
+        spec = _decode_spec(stored)
+    except (TypeError, msgspec.DecodeError) as error:
+        raise unreadable("SQLite", queue, flow_id) from error
+    if len(spec.nodes) != len(marks):
+        raise unreadable("SQLite", queue, flow_id)
+    return spec
+
+
 class _Flow:
     """A flow within a transaction."""
 
@@ -155,7 +182,7 @@ class _Flow:
         self._seq, self._id, spec, state, self.marks = row[:5]
         self._version, self._created_s, self._ended_s, self._reason = row[5:]
         self.state: FlowState = state
-        self.spec: FlowSpec = _decode_spec(spec)
+        self.spec: FlowSpec = _spec_of(queue, self._id, spec, self.marks)
 
     def record(self) -> FlowRecord:
         """Return what the port returns."""

@@ -6,6 +6,7 @@ from typing import Final
 from pyasynq.broker.sqlite import flows
 from pyasynq.broker.sqlite.batch_members import count_member
 from pyasynq.broker.sqlite.store import Transaction
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.report import Kind, Report
 from pyasynq.runtime.loggers import get_logger
 
@@ -21,9 +22,14 @@ ignores a report that it has already got.
 
 
 def receive(tx: Transaction, report: Report) -> None:
-    """Take *report* to its record; log if that is gone."""
+    """Take *report* to its record; log if that is gone, or cannot be read."""
     place = report.place
-    if not RECEIVERS[place.kind](tx, report):
+    try:
+        is_there = RECEIVERS[place.kind](tx, report)
+    except BrokerError as error:  # it keeps no task from ending
+        log.warning("a task of the %s %s has ended, but %s", place.kind, place.id, error)
+        return
+    if not is_there:
         log.warning(
             "a task of the %s %s has ended, but %r no longer has it",
             place.kind,

@@ -1,6 +1,7 @@
 """Ask flows what their steps need to know: results of other steps, and whether to run again."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -9,11 +10,18 @@ from pyasynq.broker import BatchPort, FlowPort
 from pyasynq.client.map_results import read_results
 from pyasynq.core.call import INPUTS, MapInput
 from pyasynq.core.codec import Codecs
-from pyasynq.core.control import SkipRetry
+from pyasynq.core.control import SkipRetry, Snooze
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.flow import RUNNING
 from pyasynq.core.flow_outputs import open_output
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.report import Place, place_of, unpack_output
+from pyasynq.runtime.loggers import get_logger
+
+log: Final = get_logger("pyasynq.server")
+
+PAUSE: Final = timedelta(seconds=5)
+"""Time until a step runs whose inputs could not be read."""
 
 _decode: Final = msgspec.json.Decoder(dict[str, int | MapInput]).decode
 
@@ -33,8 +41,16 @@ class Inputs:
         Raises:
             SkipRetry: If the flow is gone.
             CodecError: If a result cannot be opened.
-            BrokerError: If the broker does not answer.
+            Snooze: If the broker does not give them now. In a cluster the flow may be on a node
+                that is away; that is no failure of the step.
         """
+        try:
+            return await self._read(message)
+        except BrokerError as error:
+            log.warning("%r waits for results: %s", message.id, error)
+            raise Snooze(PAUSE) from error
+
+    async def _read(self, message: TaskMessage) -> Mapping[str, bytes]:
         place = place_of(message)
         if place is None:
             return {}

@@ -7,12 +7,13 @@ Then the state of the task tells how the step has ended.
 
 import math
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from pyasynq.broker import Broker, FlowTimer, StoredTask
 from pyasynq.client.flow_control import FlowControl
 from pyasynq.core.codec import HEADER
-from pyasynq.core.errors import PoisonError
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PoisonError
 from pyasynq.core.flow import MAP_GONE, RUNNING
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
 from pyasynq.core.flow_record import FLOW, FlowRecord
@@ -48,18 +49,33 @@ class FlowRecoverer(OnCall):
         self._broker = broker
         self._control = FlowControl(broker)
         self._queue = queue
+        self._broken: set[str] = set()
 
     async def step(self) -> float:
         """End what is over its time, and report the ends of steps that nobody has reported."""
         flows = self._broker.flows
         neglected = await flows.look_after(self._queue, idle_s=FLOW_IDLE_S, count=MOST)
-        for timer in neglected.timers:
-            await self._time_out(timer)
-        for flow_id in neglected.idle:
-            record = await flows.read(self._queue, flow_id)
-            if record is not None:
-                await self._look_at(record)
+        looks = [(timer.id, partial(self._time_out, timer)) for timer in neglected.timers]
+        looks += [(flow_id, partial(self._look_at, flow_id)) for flow_id in neglected.idle]
+        away: BrokerUnavailableError | None = None
+        for flow_id, look in looks:
+            try:
+                await look()
+            except BrokerUnavailableError as error:  # the queues of another flow may be reachable
+                away = error
+            except BrokerError as error:
+                self._note_broken(flow_id, error)
+            else:
+                self._broken.discard(flow_id)
+        if away is not None:
+            raise away
         return math.inf
+
+    def _note_broken(self, flow_id: str, error: BrokerError) -> None:
+        """Log once that a flow cannot go on; it stops no other."""
+        if flow_id not in self._broken:
+            log.error("flow %s of %r does not go on: %s", flow_id, self._queue, error)
+        self._broken.add(flow_id)
 
     async def _time_out(self, timer: FlowTimer) -> None:
         with suppress(FlowNotFoundError, FlowStateError):  # it has ended meanwhile
@@ -69,7 +85,10 @@ class FlowRecoverer(OnCall):
             else:
                 await self._control.time_out(self._queue, timer.id, timer.node)
 
-    async def _look_at(self, record: FlowRecord) -> None:
+    async def _look_at(self, flow_id: str) -> None:
+        record = await self._broker.flows.read(self._queue, flow_id)
+        if record is None:
+            return
         for number, mark in enumerate(record.marks):
             if mark != RUNNING or record.spec.nodes[number].is_gate:
                 continue
@@ -85,8 +104,8 @@ class FlowRecoverer(OnCall):
         """Return the report on a running step whose task has ended; None if it has not.
 
         The order of the looks matters: a task may be on its way in the mail of the flow's home, and
-        a report in that of the task's queue. Each letter is written in one step with what it
-        follows.
+        a report in that of the task's queue, also if that is the home. Each letter is written in
+        one step with what it follows.
         """
         queue = record.spec.nodes[number].queue
         is_apart = queue != record.queue
@@ -98,7 +117,7 @@ class FlowRecoverer(OnCall):
             return None
         if task is not None:
             return _report_by_state(record.place(number), task)
-        if is_apart and await self._has_mail(queue):
+        if await self._has_mail(queue):
             return None
         if not await self._still_runs(record, number):
             return None

@@ -10,7 +10,7 @@
 -- RETURNS
 --   for each flow that exists: its id; spec, state, marks, version, created_s, ended_s and reason; an
 --   array of the numbers of failed steps, each with its error; and one of the numbers of retried steps,
---   each with how often
+--   each with how often. If its key has a wrong type, or it has no steps, only its id
 -- SOURCE
 --   none: asynq has no flows
 
@@ -18,8 +18,10 @@ local reply = {}
 for _, id in ipairs(each) do
   local key = flow_prefix .. id
   local names = { "spec", "state", "marks", "version", "created_s", "ended_s", "reason" }
-  local found = redis.call("HMGET", key, unpack(names))
-  if found[1] then
+  local found = redis.pcall("HMGET", key, unpack(names))
+  if found.err or (not (found[1] and found[3]) and redis.call("EXISTS", key) == 1) then
+    reply[#reply + 1] = { id }
+  elseif found[1] then
     local errors, times = {}, {}
     local retried = redis.call("HEXISTS", key, "retried") == 1
     for number = 0, #found[3] - 1 do

@@ -3,6 +3,14 @@
 -- NEEDS now_s pending scheduled groups group_prefix
 -- GIVES containers
 
+-- Call command with key and values, some thousand at a time: Lua unpacks no more. One step can start
+-- a thousand others, and many steps end in one call.
+local function in_chunks(command, key, values)
+  for i = 1, #values, 4000 do
+    redis.call(command, key, unpack(values, i, math.min(i + 3999, #values)))
+  end
+end
+
 -- Return two functions: add, for each task, and fill, to be called once after the last task. They are
 -- made only if a call needs them, because that takes time.
 local function containers()
@@ -22,14 +30,10 @@ local function containers()
   end
 
   local function fill()
-    if #ready > 0 then
-      redis.call("LPUSH", pending, unpack(ready))
-    end
-    if #due > 0 then
-      redis.call("ZADD", scheduled, unpack(due))
-    end
+    in_chunks("LPUSH", pending, ready)
+    in_chunks("ZADD", scheduled, due)
     for group, scored in pairs(joined) do
-      redis.call("ZADD", group_prefix .. group, unpack(scored))
+      in_chunks("ZADD", group_prefix .. group, scored)
       redis.call("SADD", groups, group)
     end
   end

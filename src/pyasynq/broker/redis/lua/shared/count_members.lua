@@ -50,6 +50,7 @@ local function read_batch(id)
     if batch then
       batch.total, batch.left, batch.failed = tonumber(found[2]), tonumber(found[3]), tonumber(found[4])
       batch.times, batch.bytes = tonumber(found[5] or 0), found[6] and tonumber(found[6])
+      assert(batch.total and batch.left and batch.failed and batch.times, "no numbers in a batch")
       check_types(id, batch)
     end
     counting[id] = batch or false
@@ -124,8 +125,7 @@ end
 
 -- Create the task that follows a batch, with the counts in a header. In protobuf a field that stands
 -- behind the others replaces an earlier one, and an entry of a map is added to it.
-local function follow(place, id, batch, body, is_here, head)
-  local task = cmsgpack.unpack(body)
+local function follow(place, id, batch, task, is_here, head)
   local counts = cjson.encode({ total = batch.total, failed = batch.failed })
   local outcome = head .. "," .. string.sub(counts, 2)
   task[3] = task[3] .. field(122, field(10, "pyasynq:batch") .. field(18, outcome))
@@ -146,6 +146,7 @@ local function end_batch(place, id, batch)
   local way = is_lost and "otherwise" or "then"
   local names = { way, way .. "_here", "head", "kept_s", "parent", "parent_here" }
   local body, is_here, head, kept_s, parent, parent_here = unpack(redis.call("HMGET", key, unpack(names)))
+  local task = body and cmsgpack.unpack(body)  -- if it cannot be read, nothing is written
   batch.state = batch.cancelled and "cancelled" or is_lost and "failed" or "succeeded"
   redis.call("HSET", key, "state", batch.state, "ended_s", now_s)
   redis.call("ZADD", batches, now_s + kept_s, id)
@@ -156,8 +157,8 @@ local function end_batch(place, id, batch)
   for _, prefix in ipairs({ batch_prefix, ended_prefix, failed_prefix }) do
     redis.call("EXPIRE", prefix .. id, kept_s)
   end
-  if body and not batch.cancelled then
-    follow(place, id, batch, body, is_here, head)
+  if task and not batch.cancelled then
+    follow(place, id, batch, task, is_here, head)
   end
 end
 
@@ -228,7 +229,8 @@ local function count_members(place)
       if batch.left > 0 then
         redis.call("ZADD", batches, now_s, id)
       else
-        end_batch(place, id, batch)
+        -- A broken record must not keep other tasks from ending: its batch stays as it is.
+        pcall(end_batch, place, id, batch)
       end
     end
   end

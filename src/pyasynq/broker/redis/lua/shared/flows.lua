@@ -1,7 +1,7 @@
 -- Keep the records of flows, and take them on when steps end. See core.flow, which does the same.
 --
 -- NEEDS flow_prefix flows flows_ended flow_timers flow_locks now_s post
--- GIVES load_flow mark_of set_mark lock_of go_on
+-- GIVES load_flow mark_of set_mark lock_of go_on work
 
 -- A record is a hash. Its fields: spec, what never changes, which only Python reads; state; marks, a
 -- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
@@ -43,32 +43,36 @@ local function set_mark(flow, number, mark)
   flow.marks = string.sub(flow.marks, 1, number) .. mark .. string.sub(flow.marks, number + 2)
 end
 
+local work = 0  -- what this call has done; a task that starts is one, as are some 50 edges
+
 local function node_of(flow, number)
   local node = flow.nodes[number]
   if not node then
     node = cmsgpack.unpack(redis.call("HGET", flow.key, "n:" .. number))
+    node.ended = 0  -- how many steps before it, in their order, are known to have ended in this call
     flow.nodes[number] = node
+    work = work + (#node[2] + #node[3]) / 50
   end
   return node
 end
 
 -- Return the mark of a step that waits: r if it may start, else why it does not.
 local function mark_for(flow, node)
-  local when, lost, skipped = node[1], false, false
-  for _, before in ipairs(node[2]) do
-    local mark = mark_of(flow, before)
+  for n = node.ended + 1, #node[2] do
+    local mark = mark_of(flow, node[2][n])
     if mark == "w" or mark == "r" then
       return "w"
     end
-    lost = lost or mark == "f" or mark == "u"
-    skipped = skipped or mark == "x"
+    node.ended = n
+    node.lost = node.lost or mark == "f" or mark == "u"
+    node.skipped = node.skipped or mark == "x"
   end
-  if when == "ended" then
+  if node[1] == "ended" then
     return "r"
-  elseif when == "failed" then
-    return lost and "r" or "x"
+  elseif node[1] == "failed" then
+    return node.lost and "r" or "x"
   end
-  return lost and "u" or skipped and "x" or "r"
+  return node.lost and "u" or node.skipped and "x" or "r"
 end
 
 local REFUSED = {
@@ -78,6 +82,7 @@ local REFUSED = {
 
 -- Create the task of a step, here or by mail. Return nil, or why it has failed.
 local function create_step(place, flow, number, node)
+  work = work + 1
   local body = redis.call("HGET", flow.key, "b:" .. number)
   local values = cmsgpack.unpack(body)
   if node[6] > 0 then

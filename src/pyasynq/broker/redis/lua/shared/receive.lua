@@ -5,8 +5,9 @@
 -- The functions that take reports, by the kind of the record. Each gets place (see placement), the
 -- record's id, the task's place in it (node and member), how it has ended (s, f or x), its output, and
 -- its error. It returns 1, minus the number of tasks that the report adds and that were refused, 0 if
--- there is no such record, or, before it writes anything, Redis' error as text. It ignores a report that
--- it has already got, and returns 1.
+-- there is no such record, or, before it writes anything, Redis' error as text; nil to be called again
+-- in another call, because this one has done enough. It ignores a report that it has already got, and
+-- returns 1.
 local receivers = {}
 
 -- Take the report that *body* holds to its record; return what the receiver does.

@@ -48,7 +48,8 @@ for i = 1, #entries, 4 do
   local position, uuid, is_here, body = unpack(entries, i, i + 3)
   if answers[position] == 1 then
     local answer = is_here and carry_out(body)
-    -- What meets a key of a wrong type waits as mail: it must not keep others from ending.
+    -- What meets a key of a wrong type waits as mail: it must not keep others from ending. So does a
+    -- report for which this call has no time.
     if type(answer) ~= "number" then
       post(uuid, body)
     elseif answer ~= 1 then
