@@ -264,4 +264,4 @@ def _summary(flow: FlowInfo) -> Text:
     if flow.ended_at is not None:
         text.append(f", ended {texts.ago(flow.ended_at, now)}", "dim")
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in flow.counts.items())
-    return text.append(f"\n{len(flow.steps)} steps: {counts}")
+    return text.append(f"\n{len(flow.steps)} step{'' if len(flow.steps) == 1 else 's'}: {counts}")
