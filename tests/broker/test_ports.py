@@ -15,7 +15,7 @@ from pyasynq.core.errors import DuplicateTaskError
 from pyasynq.core.states import TaskState
 from tests.support.waiting import wait_until
 
-MOST_METHODS = 33
+MOST_METHODS = 34
 DAY = timedelta(days=1)
 
 

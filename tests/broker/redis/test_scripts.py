@@ -33,7 +33,7 @@ LUA = Path(lua.__path__[0])
 SHARED = sorted(file.name.removesuffix(".lua") for file in (LUA / "shared").iterdir())
 
 _LUA = """and break do else elseif end false for function if in local nil not or repeat return then
-true until while cjson cmsgpack error ipairs math pairs pcall redis string table tonumber
+true until while assert cjson cmsgpack error ipairs math pairs pcall redis string table tonumber
 tostring type
 unpack"""
 _COMMENT_OR_TEXT = re.compile(r'--.*|"[^"]*"')
