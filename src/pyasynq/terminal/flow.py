@@ -224,7 +224,7 @@ class FlowPage(Page):
 ASK: Final[Mapping[str, tuple[str, str, str]]] = {
     "cancel": (
         "Cancel {}?",
-        "Nothing more of it starts; tasks that wait are deleted, those that run asked to stop.",
+        "Nothing more of it starts; tasks that wait are deleted, those that run are stopped.",
         "cancelled: {}",
     ),
     "retry": ("Retry {}?", "What has succeeded is not repeated.", "runs again: {}"),
