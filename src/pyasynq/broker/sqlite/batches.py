@@ -106,8 +106,11 @@ class SqliteBatches:
         """Run the failed members of a batch again; False if it has not failed, or is a map."""
         return await self._store.write(partial(_retry, queue, batch_id))
 
-    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
+    async def cancel(
+        self, queue: str, batch_id: str, *, times: int | None = None
+    ) -> Sequence[str] | None:
         """Delete the members that wait, in steps; return the ids of those that run."""
+        del times  # a map begins in the transaction that starts its step
         numbers = await self._store.write(partial(cancel, queue, batch_id))
         if numbers is None:
             return None
@@ -233,14 +236,15 @@ def _touch_map(batch: BatchRef, staged_s: int, tx: Transaction) -> bool:
     record = find_record(tx, tx.queue_id(batch.queue), batch.id)
     if record is None:
         return True
-    sql = """SELECT f.state FROM pyasynq_flow f JOIN pyasynq_queue q ON q.id = f.queue
+    sql = """SELECT f.state, instr(f.spec, ?) = 0 FROM pyasynq_flow f
+        JOIN pyasynq_queue q ON q.id = f.queue
         WHERE q.name = ? AND f.id = ? AND (f.ends = 0 OR f.ends > ?)"""
-    flow = tx.row(sql, record.home, record.flow, tx.now_us)
+    flow = tx.row(sql, record.id.encode(), record.home, record.flow, tx.now_us)
     is_held = record.state == WAITING
     if flow is None:
         sql = "SELECT 1 FROM pyasynq_batch WHERE seq = ? AND changed > ?"
         return tx.row(sql, record.seq, tx.now_us - staged_s * MICROS) is not None
-    if not is_needed(flow[0], is_held=is_held):
+    if not is_needed(flow[0], is_held=is_held, is_others=is_held and bool(flow[1])):
         return False
     sql = "UPDATE pyasynq_batch SET changed = ?, ends = ? WHERE seq = ?"
     ends = None if is_held else tx.now_us + MAP_LOOK_S * MICROS

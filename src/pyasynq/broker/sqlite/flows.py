@@ -112,8 +112,12 @@ class SqliteFlows:
     async def look_after(self, queue: str, *, idle_s: int, count: int) -> Neglected:
         """Return what needs care in *queue*; nobody else gets the same for some seconds."""
         call = partial(_look_after, queue, idle_s, count)
-        neglected = await self._store.read(partial(call, touch=False))
-        if not (neglected.timers or neglected.idle):
+
+        def read(tx: Transaction) -> tuple[Neglected, bool]:
+            return call(tx, touch=False), tx.row(_OVER, tx.now_us, 1) is not None
+
+        neglected, is_any_over = await self._store.read(read)
+        if not (neglected.timers or neglected.idle or is_any_over):
             return neglected
         return await self._store.write(partial(call, touch=True))
 
@@ -369,6 +373,7 @@ def _check_name(tx: Transaction, queue: int, new: NewFlow) -> None:
 
 
 _OLD: Final = "SELECT seq FROM pyasynq_flow WHERE queue = ? AND id = ?"
+_OVER: Final = "SELECT seq FROM pyasynq_flow WHERE ends > 0 AND ends <= ? LIMIT ?"
 
 
 def _change(record: FlowRecord, change: FlowChange, tx: Transaction) -> bool:
@@ -399,8 +404,7 @@ def _look_after(queue: str, idle_s: int, count: int, tx: Transaction, *, touch: 
         tx.executemany(sql, [(held, seq, step) for seq, step, _ in gates])
         sql = "UPDATE pyasynq_flow SET changed_s = ? WHERE seq = ?"
         tx.executemany(sql, [(tx.now_s, seq) for seq, _ in idle])
-        sql = "SELECT seq FROM pyasynq_flow WHERE ends > 0 AND ends <= ? LIMIT ?"
-        _delete(tx, [seq for (seq,) in tx.rows(sql, tx.now_us, count)])
+        _delete(tx, [seq for (seq,) in tx.rows(_OVER, tx.now_us, count)])
     timers = [FlowTimer(id=flow_id, node=FLOW) for _, flow_id in flows]
     timers += [FlowTimer(id=flow_id, node=step) for _, step, flow_id in gates]
     return Neglected(timers=timers, idle=[flow_id for _, flow_id in idle])
