@@ -75,11 +75,11 @@ async def test_escape_leads_back(address: str, broker: Broker) -> None:
     async with dashboard(address) as view:
         await view.see("  q ")
         await view.press("enter")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("enter")
         await view.see("Facts")
         await view.press("escape")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("escape")
         await view.see("Last hour")
         await view.press("escape")
@@ -123,7 +123,7 @@ async def test_a_task_is_read_only_too(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address, read_only=True) as view:
         await view.search("queue:q")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("enter")
         await view.see("Facts")
         await view.press("d")

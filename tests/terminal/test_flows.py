@@ -40,7 +40,7 @@ async def test_flows_that_have_ended_and_batches_are_listed_apart(
         await view.press("l")
         await view.see(info.id)
         await view.press("enter")
-        await view.see("1 task match", f"id:{info.id}:*", "resize")
+        await view.see("1 task matches", f"id:{info.id}:*", "resize")
         await view.press("escape")
         await view.see(info.id)
         await view.press("h", "h")

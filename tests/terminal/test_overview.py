@@ -110,7 +110,7 @@ async def test_a_queue_is_found_by_its_name(address: str, broker: Broker) -> Non
         await view.press(*"vid")
         await view.see_no("  mail ")
         await view.press("enter", "enter")
-        await view.see("queue:video", "1 task match")
+        await view.see("queue:video", "1 task matches")
 
 
 async def test_leaving_the_filter_shows_all_queues(address: str, broker: Broker) -> None:
@@ -128,7 +128,7 @@ async def test_enter_opens_the_tasks_of_a_queue(address: str, broker: Broker) ->
     async with dashboard(address) as view:
         await view.see("  a b ")
         await view.press("enter")
-        await view.see('queue:"a b"', "1 task match", "pending")
+        await view.see('queue:"a b"', "1 task matches", "pending")
 
 
 async def test_queues_are_sorted_by_a_column(address: str, broker: Broker) -> None:

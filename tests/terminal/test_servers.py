@@ -45,7 +45,7 @@ async def test_a_worker_is_stopped(address: str, shop: Shop, inspector: Inspecto
         await view.press("g", "w")
         await view.see("works")
         await view.press("S")
-        await view.agree("Stop worker ", "its 1 task that run")
+        await view.agree("Stop worker ", "It runs 1 task now")
         await view.see("stop was sent to")
     assert [it.state for it in await inspector.controls()] == ["stop"]
 

@@ -10,7 +10,7 @@ from tests.terminal.view import LARGE, View, dashboard
 async def open_task(view: View, line: str) -> None:
     """Open the only task that *line* finds."""
     await view.search(line)
-    await view.see("1 task match")
+    await view.see("1 task matches")
     await view.press("enter")
     await view.see("Facts")
 
@@ -19,7 +19,7 @@ async def test_a_task_says_why_it_waits(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2", payload=b"x"))
     async with dashboard(address) as view:
         await open_task(view, "payload:x")
-        await view.see("q / 2", "1 tasks run before it", "no worker serves queue 'q'")
+        await view.see("q / 2", "1 task runs before it", "no worker serves queue 'q'")
 
 
 async def test_a_delayed_task_says_when_it_is_due(address: str, broker: Broker) -> None:

@@ -25,7 +25,7 @@ async def test_a_line_finds_tasks(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1", payload=b"one"), a_pending("2", payload=b"two"))
     async with dashboard(address) as view:
         await view.search("queue:q payload:two")
-        await view.see("1 task match; looked at 2 of 2", "two")
+        await view.see("1 task matches; looked at 2 of 2", "two")
         await view.see_no("one")
 
 
@@ -44,14 +44,14 @@ async def test_a_term_is_completed(address: str, broker: Broker) -> None:
         await view.press(*"queue:inv")
         await view.see("queue:invoices")
         await view.press("right", "enter")
-        await view.see("queue:invoices", "1 task match;")
+        await view.see("queue:invoices", "1 task matches;")
 
 
 async def test_escape_leaves_the_line_as_it_was(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
         await view.search("queue:q")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("slash", *" type:x", "escape")
         await view.see_no("type:x")
 
@@ -62,7 +62,7 @@ async def test_keys_choose_the_state(address: str, broker: Broker) -> None:
         await view.press("g", "t")
         await view.see("2 tasks match")
         await view.press("l", "l")
-        await view.see("state:pending", "1 task match")
+        await view.see("state:pending", "1 task matches")
         await view.press("h", "h")
         await view.see("2 tasks match")
 
@@ -105,7 +105,7 @@ async def test_a_task_is_archived(address: str, broker: Broker, inspector: Inspe
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
         await view.search("queue:q")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("a")
         await view.agree("Archive t 1?")
         await view.see("archived: q/1")
@@ -118,7 +118,7 @@ async def test_a_task_is_run(address: str, broker: Broker, inspector: Inspector)
     await enqueue(broker, a_scheduled("1"))
     async with dashboard(address) as view:
         await view.search("queue:q")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("r")
         await view.agree("Run t 1 now?")
         await view.see("pending now: q/1")
@@ -134,7 +134,7 @@ async def test_selected_tasks_are_deleted(
         await view.see("4 tasks match")
         await view.press("x", "j", "j", "X", "d")
         await view.agree("Delete 3 tasks?", "A deleted task is gone")
-        await view.see("deleted: 3", "1 task match")
+        await view.see("deleted: 3", "1 task matches")
     assert (await inspector.queue_info("q")).size == 1
     (entry,) = await audit_of(broker)
     assert (entry.target, entry.count) == ("q/0, q/1, q/2", 3)
@@ -144,7 +144,7 @@ async def test_a_selection_is_undone_before_the_page_is_left(address: str, broke
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
         await view.search("queue:q")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("x")
         await view.see("● pending")
         await view.press("escape")
@@ -160,12 +160,12 @@ async def test_any_other_answer_changes_nothing(
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
         await view.search("queue:q")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("d")
         await view.see("Delete t 1?")
         await view.press(key)
         await view.see_no("Delete t 1?")
-        await view.see("1 task match")
+        await view.see("1 task matches")
     assert (await inspector.queue_info("q")).size == 1
     assert await audit_of(broker) == []
 
@@ -176,7 +176,7 @@ async def test_a_question_gets_the_next_key(
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
         await view.search("queue:q")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("d", "y")
         await view.see("deleted: q/1")
     assert (await inspector.queue_info("q")).size == 0
@@ -251,7 +251,7 @@ async def test_all_that_match_are_cancelled(address: str, shop: Shop, broker: Br
         await view.search("type:shop:*")
         await view.see("shop:run")
         await view.press("C")
-        await view.agree("Cancel 1 task that match type:shop:*?")
+        await view.agree("Cancel 1 task that matches type:shop:*?")
         await view.see("asked to stop: 1 task")
 
 
@@ -275,7 +275,7 @@ async def test_too_many_jobs_are_refused(
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
         await view.press("g", "t")
-        await view.see("1 task match")
+        await view.see("1 task matches")
         await view.press("D")
         await view.see("0 jobs run already")
         await view.see_no("Counting")
@@ -293,7 +293,7 @@ async def test_a_job_shows_how_far_it_is_and_is_stopped(
         await view.agree("Delete 10,000 tasks that match queue:q?")
         await view.see(". stops it")
         await view.press("q")
-        await view.see("Stop to delete tasks, and leave?")
+        await view.see("Stop the action on all that match (task.delete), and leave?")
         await view.press("n", "full_stop")
         await view.see_no(". stops it")
     assert (await inspector.queue_info("q")).size > 0

@@ -34,7 +34,7 @@ async def test_a_type_opens_its_tasks(address: str, shop: Shop) -> None:
         await view.press("g", "y")
         await view.see("shop:done")
         await view.press("enter")
-        await view.see("type:shop:done", "1 task match", "completed")
+        await view.see("type:shop:done", "1 task matches", "completed")
 
 
 async def test_a_type_opens_its_failed_tasks(address: str, shop: Shop) -> None:
@@ -42,7 +42,7 @@ async def test_a_type_opens_its_failed_tasks(address: str, shop: Shop) -> None:
         await view.press("g", "y")
         await view.see("shop:fail")
         await view.press("j", "f")
-        await view.see("state:retry,archived type:shop:fail", "1 task match")
+        await view.see("state:retry,archived type:shop:fail", "1 task matches")
 
 
 async def test_a_failure_opens_its_tasks(
@@ -54,8 +54,8 @@ async def test_a_failure_opens_its_tasks(
         await view.press("g", "y")
         await view.see("ShopError: closed", "(no text)")
         await view.press("tab", "enter")
-        await view.see('type:shop:fail error:"ShopError: closed"', "1 task match")
+        await view.see('type:shop:fail error:"ShopError: closed"', "1 task matches")
         await view.press("escape")
         await view.see("Failing")
         await view.press("j", "f")
-        await view.see("queue:q state:retry,archived type:other", "1 task match")
+        await view.see("queue:q state:retry,archived type:other", "1 task matches")

@@ -137,8 +137,9 @@ def reasons(detail: Detail) -> Iterator[Reason]:
 
 def _place(position: int | None) -> Reason:
     if position is None:
-        return Reason(code="position", text=f"{NEAR:,} or more tasks run before it")
-    text = "it is the next to run" if position == 0 else f"{position:,} tasks run before it"
+        return Reason(code="many-before", text=f"{NEAR:,} or more tasks run before it")
+    tasks = "1 task runs" if position == 1 else f"{position:,} tasks run"
+    text = "it is the next to run" if position == 0 else f"{tasks} before it"
     return Reason(code="position", text=text, position=position)
 
 
@@ -184,7 +185,7 @@ def timeline(detail: Detail) -> list[Moment]:
 def as_command(task: TaskInfo) -> str:
     """Return the command that enqueues a task like *task*, without its payload if it is binary."""
     parts = ["pyasynq", "task", "enqueue", "-q", task.queue, "-t", task.type]
-    if text := text_of(task.payload):
+    if (text := text_of(task.payload)) is not None:
         parts += ["-l", text]
     for name, value in task.headers.items():
         parts += ["-H", f"{name}={value}"]

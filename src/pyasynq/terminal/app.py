@@ -187,7 +187,7 @@ class TerminalDashboard(App[None]):
             if is_yes:
                 self.exit()
 
-        text = f"Stop to {job.action.partition('.')[2]} tasks, and leave?"
+        text = f"Stop the action on all that match ({job.action}), and leave?"
         self.push_screen(Question(text, "What is done stays done."), answer)
 
 

@@ -224,7 +224,7 @@ class FlowPage(Page):
 ASK: Final[Mapping[str, tuple[str, str, str]]] = {
     "cancel": (
         "Cancel {}?",
-        "Nothing more of it starts; tasks that wait are deleted, those that run asked to stop.",
+        "Nothing more of it starts; tasks that wait are deleted, those that run are stopped.",
         "cancelled: {}",
     ),
     "retry": ("Retry {}?", "What has succeeded is not repeated.", "runs again: {}"),
@@ -264,4 +264,4 @@ def _summary(flow: FlowInfo) -> Text:
     if flow.ended_at is not None:
         text.append(f", ended {texts.ago(flow.ended_at, now)}", "dim")
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in flow.counts.items())
-    return text.append(f"\n{len(flow.steps)} steps: {counts}")
+    return text.append(f"\n{len(flow.steps)} step{'' if len(flow.steps) == 1 else 's'}: {counts}")

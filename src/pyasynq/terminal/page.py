@@ -241,7 +241,7 @@ class Page(Screen[None], inherit_bindings=False):
             question.dismiss(False)
             return
         if job.matched and not job.error:
-            what = f"{texts.tasks(job.matched)} that match {line}"
+            what = f"{texts.tasks(job.matched)} that {texts.match(job.matched)} {line}"
             question.ask(ASK[action].replace("{}", what))
         else:
             self.say(job.error or why, is_bad=True)

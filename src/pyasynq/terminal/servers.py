@@ -153,7 +153,7 @@ class WorkersPage(Page):
         """Have the server with the cursor end."""
         if (server := self.servers.current) is not None:
             count = texts.tasks(server.active_worker_count)
-            more = f"It ends once its {count} that run have ended, or its shutdown timeout is over."
+            more = f"It runs {count} now. It ends once none runs, or its shutdown timeout is over."
             self._control(
                 server, "server.stop", question=f"Stop worker {_place(server)}?", more=more
             )

@@ -236,8 +236,8 @@ def _summary(found: Sequence[Found]) -> Text:
     shown = sum(len(one.tasks) for one in found)
     looked_at, total = sum(one.looked_at for one in found), found[-1].total
     is_all = found[-1].position is None
-    text = f"{texts.tasks(shown)} match" if is_all else f"{texts.tasks(shown)} match so far"
-    text += f"; looked at {looked_at:,} of {total:,}"
+    text = f"{texts.tasks(shown)} {texts.match(shown)}"
+    text += f"{'' if is_all else ' so far'}; looked at {looked_at:,} of {total:,}"
     if not is_all:
         text += "   m looks further"
     return Text(text, "dim")

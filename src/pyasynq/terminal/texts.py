@@ -74,6 +74,11 @@ def tasks(number: int) -> str:
     return f"{number:,} task{'' if number == 1 else 's'}"
 
 
+def match(number: int) -> str:
+    """Return the verb that follows that number of tasks which are found."""
+    return "matches" if number == 1 else "match"
+
+
 def rate(number: float | None) -> str:
     """Return a rate; a dash if it is not known yet."""
     if number is None:

@@ -244,6 +244,17 @@ async def test_a_pending_task_knows_its_place_and_that_the_queue_is_paused(
     ]
 
 
+async def test_a_pending_task_behind_very_many_says_so(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    await enqueue(broker, *(a_pending(str(n)) for n in range(251)))
+    reasons = (await detail(http, "250"))["waiting"]["reasons"]
+    assert [(it["code"], it["position"]) for it in reasons] == [
+        ("many-before", None),
+        ("no-worker", None),
+    ]
+
+
 async def test_a_payload_is_decoded(http: httpx.AsyncClient, broker: Broker) -> None:
     await enqueue(broker, a_pending("1", payload=b'{"to": ["Ann"]}'))
     found = await detail(http, "1")
@@ -319,6 +330,14 @@ async def test_a_task_can_be_copied_as_a_command_and_as_python(
     )
     task = eval(found["python"], {"pyasynq": __import__("pyasynq"), "timedelta": timedelta})
     assert (task.type, task.payload, dict(task.headers)) == ("t", b"it's", {"a": "b"})
+
+
+async def test_a_command_has_the_payload_even_if_it_is_empty(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    await enqueue(broker, a_pending("1", payload=b""))
+    found = (await detail(http, "1"))["copy"]
+    assert found["cli"].startswith("pyasynq task enqueue -q q -t t -l '' --retry 3")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every page shows what there is."""
 
+import shlex
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from playwright.async_api import expect
 
 import pyasynq
 from pyasynq.dashboard import Dashboard
+from tests.cli.processes import command
 from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
@@ -21,10 +23,15 @@ async def shop(redis_url: str, client: pyasynq.Client) -> AsyncIterator[Shop]:
         yield shop
 
 
-async def test_an_empty_system_says_how_to_send_the_first_task(site: str, visitor: Visitor) -> None:
+async def test_an_empty_system_says_how_to_send_the_first_task(
+    site: str, visitor: Visitor, redis_url: str
+) -> None:
     page = await visitor.open(site)
     await expect(page.get_by_role("heading", name="No queue has had a task")).to_be_visible()
-    await expect(page.get_by_label("Command")).to_contain_text("pyasynq task enqueue")
+    _, *words = shlex.split(await page.get_by_label("Command").inner_text())
+    async with command(*words, "-u", redis_url) as process:
+        assert await process.wait_for_end() == 0, process.lines
+    await expect(page.get_by_role("table", name="Queues")).to_contain_text("default")
 
 
 async def test_the_overview_shows_queues_figures_and_what_is_wrong(
@@ -111,6 +118,18 @@ async def test_a_failed_task_shows_its_tries_with_tracebacks_payload_and_time_li
     await expect(page.get_by_label("Why it waits")).to_contain_text("next try")
     await page.get_by_role("button", name="Hex").click()
     await expect(page.get_by_role("region", name="Payload")).to_contain_text("7b 22 6f")
+
+
+async def test_a_task_behind_very_many_others_says_so(
+    site: str, visitor: Visitor, client: pyasynq.Client
+) -> None:
+    infos = [await client.enqueue(pyasynq.Task("a")) for _ in range(251)]
+    why = {}
+    for name, info in (("first", infos[0]), ("last", infos[-1])):
+        page = await visitor.open(f"{site}#/task/default/{info.id}")
+        why[name] = page.get_by_label("Why it waits")
+    await expect(why["first"]).to_contain_text("It is the next to run.")
+    await expect(why["last"]).to_contain_text("250 or more tasks run before it")
 
 
 async def test_a_completed_task_shows_its_result(site: str, visitor: Visitor, shop: Shop) -> None:

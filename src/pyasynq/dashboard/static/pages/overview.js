@@ -301,7 +301,7 @@ export function Overview() {
   if (!sample.value) return html`<div class="panel"><${Skeleton} rows=${6} /></div>`;
   const { queues, totals, alerts } = sample.value;
   if (!queues.length)
-    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue email:welcome -P '{"user": 42}'`}>${t("no_queues_text")}<//></div>`;
+    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue -t email:welcome -l '{"user": 42}'`}>${t("no_queues_text")}<//></div>`;
   return html`<${Alerts} alerts=${alerts} queues=${queues} />
     <${Figures} queues=${queues} totals=${totals} />
     <${Queues} queues=${queues} alerts=${alerts} />

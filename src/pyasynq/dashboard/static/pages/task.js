@@ -113,7 +113,7 @@ function Place({ task }) {
 const LOUD = new Set(["paused", "no-worker", "quiet", "orphaned"]);
 
 function reasonText({ code, text, position, at }) {
-  const key = code === "position" && !position ? "why_next" : `why_${code}`;
+  const key = position === 0 ? "why_next" : `why_${code}`;
   if (!hasText(key)) return html`<${Foreign} text=${text} />`;
   return parts(key, { position, at: at && clock(at), relative: at && relative(at) });
 }
