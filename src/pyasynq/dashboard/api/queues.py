@@ -5,12 +5,12 @@ from typing import Annotated, Final
 import msgspec
 
 from pyasynq.core.json_form import fields
-from pyasynq.core.states import TaskState
+from pyasynq.core.states import FAILED, TaskState
 from pyasynq.dashboard.api.inputs import QueueInput
 from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import Call, Handler, acts_on, reads
-from pyasynq.operations.failures import FAILED, FailureCount
+from pyasynq.operations.failures import FailureCount
 from pyasynq.operations.jobs import Job, new_job
 from pyasynq.operations.permissions import Permission
 
