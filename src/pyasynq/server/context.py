@@ -187,8 +187,11 @@ class ActiveTask:
         return timedelta(seconds=min(ttl_s, longest_s)) if ttl_s > 0 else None
 
     @property
-    def is_part(self) -> bool:
-        """Whether its result is kept for others: it is a step of a flow, or of a map."""
+    def reports_result(self) -> bool:
+        """Whether its success takes its result to a flow.
+
+        It is a step, or belongs to a map whose results another step uses.
+        """
         place = place_of(self._lease.message)
         return place is not None and (place.kind == "flow" or place.keeps_result)
 
@@ -227,7 +230,7 @@ class ActiveTask:
             await self._loop.call(functools.partial(self.write_result, result))
         elif not await self._port.write_result(self._lease, self._seal_result(result)):
             raise ResultError(self.id)
-        elif self.is_part:
+        elif self.reports_result:
             self.keep_output(result)
 
     def keep_output(self, result: bytes) -> None:
