@@ -121,9 +121,14 @@ def receive(tx: Transaction, report: Report) -> bool:
 
 def delete_flows(tx: Transaction, queue: int, limit: int) -> int:
     """Delete up to *limit* flows of a queue that is removed; return how many."""
-    rows = tx.rows("SELECT seq FROM pyasynq_flow WHERE queue = ? LIMIT ?", queue, limit)
-    _delete(tx, [seq for (seq,) in rows])
-    return len(rows)
+    sql = "SELECT seq FROM pyasynq_flow WHERE queue = ? LIMIT ?"
+    return _delete(tx, tx.rows(sql, queue, limit))
+
+
+def delete_old_flows(tx: Transaction, limit: int) -> int:
+    """Delete up to *limit* flows that are no longer kept; return how many."""
+    sql = "SELECT seq FROM pyasynq_flow WHERE ends > 0 AND ends <= ? LIMIT ?"
+    return _delete(tx, tx.rows(sql, tx.now_us, limit))
 
 
 def _receive(report: Report, tx: Transaction) -> bool:
@@ -145,7 +150,7 @@ def _open(new: NewFlow, tx: Transaction) -> bool:
         _check_name(tx, queue, new)
     sql = "SELECT seq FROM pyasynq_flow WHERE queue = ? AND id = ?"
     if (old := tx.row(sql, queue, new.id)) is not None:
-        _delete(tx, [old[0]])
+        _delete(tx, [old])
     due = tx.now_us + new.spec.timeout_s * MICROS if new.spec.timeout_s else 0
     sql = """INSERT INTO pyasynq_flow(queue, id, spec, state, marks, version, created_s, changed_s,
         ended_s, ends, due, reason) VALUES (?, ?, ?, 'running', ?, 0, ?, ?, 0, 0, ?, '')"""
@@ -204,13 +209,14 @@ def _look_after(queue: str, idle_s: int, count: int, tx: Transaction, *, touch: 
         tx.executemany(sql, [(held, seq, step) for seq, step, _ in gates])
         sql = "UPDATE pyasynq_flow SET changed_s = ? WHERE seq = ?"
         tx.executemany(sql, [(tx.now_s, seq) for seq, _ in idle])
-        sql = "SELECT seq FROM pyasynq_flow WHERE ends > 0 AND ends <= ? LIMIT ?"
-        _delete(tx, [seq for (seq,) in tx.rows(sql, tx.now_us, count)])
     timers = [FlowTimer(id=flow_id, node=FLOW) for _, flow_id in flows]
     timers += [FlowTimer(id=flow_id, node=step) for _, step, flow_id in gates]
     return Neglected(timers=timers, idle=[flow_id for _, flow_id in idle])
 
 
-def _delete(tx: Transaction, seqs: Sequence[int]) -> None:
+def _delete(tx: Transaction, rows: Sequence[Row]) -> int:
+    """Delete flows and their steps by the first column of *rows*; return how many."""
+    seqs = [row[0] for row in rows]
     for table, column in (("pyasynq_flow_step", "flow"), ("pyasynq_flow", "seq")):
         tx.execute(f"DELETE FROM {table} WHERE {column} IN ({marks(len(seqs))})", seqs)
+    return len(seqs)
