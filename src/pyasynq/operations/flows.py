@@ -126,9 +126,5 @@ def open_steps(flow: FlowInfo) -> list[str]:
 
 def gates(flow: FlowInfo) -> list[str]:
     """Return the names of the gates of *flow* that have not ended; those that wait now first."""
-    found = [
-        it
-        for it in flow.steps
-        if it.type is None and it.batch_id is None and it.state in {"waiting", "running"}
-    ]
+    found = [it for it in flow.steps if it.is_gate and it.state in {"waiting", "running"}]
     return [it.name for it in sorted(found, key=lambda it: it.state == "waiting")]
