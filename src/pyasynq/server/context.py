@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pyasynq.core.batch import OUTCOME
 from pyasynq.core.call import INPUTS
@@ -22,7 +22,6 @@ from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
 from pyasynq.core.report import HEADER, MOST_OUTPUT, pack_output, place_of
 from pyasynq.core.task import Task, check_task
-from pyasynq.runtime import calls
 from pyasynq.runtime.calls import must_await
 from pyasynq.server.active_batch import ActiveBatch, batch_of, batch_outcome_of
 
@@ -390,21 +389,3 @@ class ActiveTask:
     def __repr__(self) -> str:
         """Show type, id and queue; payloads may hold secrets."""
         return f"<ActiveTask {self.type!r} {self.id} in {self.queue!r}>"
-
-
-def current_task() -> ActiveTask:
-    """Return the task whose handler runs here, for code that did not get it as an argument.
-
-    Raises:
-        PyasynqError: Outside a handler.
-    """
-    try:
-        return cast("ActiveTask", calls.current.get())
-    except LookupError:
-        msg = "no task is running here: current_task() works inside a handler"
-        raise PyasynqError(msg) from None
-
-
-def set_current_task(task: ActiveTask) -> None:
-    """Make *task* current in this asyncio task and the asyncio tasks that it starts."""
-    calls.current.set(task)

@@ -21,7 +21,8 @@ from pyasynq.runtime.loops import BoundLoop
 from pyasynq.runtime.processes import Processes
 from pyasynq.runtime.threads import Threads, is_coroutine_closing
 from pyasynq.server.config import Config
-from pyasynq.server.context import TOO_LATE, ActiveTask, set_current_task
+from pyasynq.server.context import TOO_LATE, ActiveTask
+from pyasynq.server.current import set_current_task
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.run.attempts import AttemptRecorder
 from pyasynq.server.run.continuations import Continuations
