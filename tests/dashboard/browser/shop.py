@@ -6,8 +6,14 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Self
 
+import pytest
+
 import pyasynq
+from pyasynq.server.upkeep import heartbeater, historian
 from tests.support.waiting import wait_until
+
+OFTEN_S = 0.3
+"""How often the worker shows itself and its counts; a user's does every 5 s."""
 
 
 class ShopError(Exception):
@@ -54,14 +60,20 @@ class Shop:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
         """Run the worker and the scheduler until the end of the block."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(heartbeater, "BEAT_S", OFTEN_S)
+            patch.setattr(historian, "PERIOD_S", OFTEN_S)
+            async with self.app.scheduler().running(), self.app.server().running():
+                yield await self._filled()
+                self.is_closing.set()
+
+    async def _filled(self) -> Self:
         done, fail, run = self._tasks
-        async with self.app.scheduler().running(), self.app.server().running():
-            self.done_id = (await self._client.enqueue(done)).id
-            self.failed_id = (await self._client.enqueue(fail)).id
-            self.running_id = (await self._client.enqueue(run)).id
-            await self._until_all_are_seen()
-            yield self
-            self.is_closing.set()
+        self.done_id = (await self._client.enqueue(done)).id
+        self.failed_id = (await self._client.enqueue(fail)).id
+        self.running_id = (await self._client.enqueue(run)).id
+        await self._until_all_are_seen()
+        return self
 
     async def _until_all_are_seen(self) -> None:
         """Return when the tasks have run, and the worker has reported its counts."""
