@@ -24,6 +24,7 @@ from pyasynq import (
 )
 from pyasynq.broker import Broker
 from pyasynq.client.flow_starter import flow_in
+from pyasynq.client.flow_template import decode_template
 from pyasynq.core.control import PayloadError
 from pyasynq.outbox import Outbox, Relay
 from tests.support.brokers import KINDS, broker_of
@@ -130,6 +131,27 @@ def _plain(value: object) -> object:
         options = value.options.merge(headers=headers)
         return value.type, value.payload, options, sorted(getattr(value, "inputs", {}))
     return [_plain(it) for it in value] if isinstance(value, list) else value
+
+
+async def test_the_generator_of_a_map_is_read_into_one_task_alone(app: App, notes: Notes) -> None:
+    fetch, _ = declare(app, notes)
+    flow = app.flow("import")
+    flow.map(fetch.task(number) for number in range(3))
+    template = decode_template(flow.task().payload or b"")
+    assert [len(step.members or ()) for step in template.steps] == [3]
+    with pytest.raises(OptionError, match="the generator was read by an earlier call"):
+        flow.task()
+    with pytest.raises(OptionError, match="the generator was read by an earlier call"):
+        await flow.enqueue()
+
+
+async def test_the_list_of_a_map_is_read_as_often_as_one_likes(app: App, notes: Notes) -> None:
+    fetch, _ = declare(app, notes)
+    flow = app.flow("import")
+    many = flow.map([fetch.task(1), fetch.task(2)])
+    await flow.enqueue()
+    assert flow.task().payload == flow.task().payload
+    assert flow.type_of(many) == "fetch"
 
 
 async def test_a_handler_opens_a_flow_together_with_its_success(app: App, notes: Notes) -> None:

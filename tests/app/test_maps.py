@@ -244,7 +244,7 @@ async def test_a_generator_is_not_read_twice(app: App, double: TypedTask[[int], 
     flow.map(broken(double))
     with pytest.raises(ZeroDivisionError):
         await flow.enqueue()
-    with pytest.raises(OptionError, match="the generator was read by an earlier try"):
+    with pytest.raises(OptionError, match="the generator was read by an earlier call"):
         await flow.enqueue()
 
 

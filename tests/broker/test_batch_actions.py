@@ -217,3 +217,10 @@ async def test_a_cancelled_batch_is_removed_with_its_queue(broker: Broker) -> No
     await broker.batches.cancel("q", "b")
     await broker.inspection.remove("q", force=True)
     assert await is_clean(broker)
+
+
+async def test_a_cancelled_batch_takes_no_more_members(broker: Broker) -> None:
+    await start(broker, 1)
+    assert await broker.work.reserve_members("q", "b", 2) == 1
+    await broker.batches.cancel("q", "b")
+    assert await broker.work.reserve_members("q", "b", 2) is None

@@ -132,6 +132,15 @@ async def test_members_that_end_in_one_call_are_all_counted(broker: Broker) -> N
     assert await follower(broker) == ("then", an_outcome(9))
 
 
+@pytest.mark.parametrize("number", [-1, 2, 2**32 - 1])
+async def test_a_number_that_no_member_has_is_not_counted(broker: Broker, number: int) -> None:
+    first, second = await start(broker, 2)
+    assert await settle(broker, first, reported(DONE, number)) is True
+    assert await counts(broker) == ("running", 2, 0, 0)
+    await end(broker, second)
+    assert await counts(broker) == ("running", 2, 1, 0)
+
+
 @pytest.mark.parametrize("state", ["completed", "skipped"])
 async def test_a_member_that_is_kept_or_revoked_has_not_failed(broker: Broker, state: str) -> None:
     (lease,) = await start(broker, 1)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pyasynq.broker import BatchRef, Broker, Lease, RemoveResult
+from pyasynq.broker import BatchRef, Broker, Delivery, Lease, RemoveResult
 from pyasynq.client.batch_control import BatchControl
 from pyasynq.client.flow_control import FlowControl
 from pyasynq.core.batch import BatchInfo, member_id
@@ -251,6 +251,59 @@ async def test_a_map_of_a_cancelled_flow_that_had_not_begun_runs_after_a_retry(
     assert ids(await take(broker, 9)) == ["m:0", "m:1"]
 
 
+def keep_mail(broker: Broker, patch: pytest.MonkeyPatch) -> None:
+    """Let nobody deliver mail, as while another has taken it, or a node is away."""
+
+    async def deliver(queue: str) -> Delivery:
+        return Delivery(delivered=0, more=False, next_in_s=None)
+
+    patch.setattr(broker.mail, "deliver", deliver)
+
+
+@pytest.mark.needs("mail")
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize("queue", ["q", "r"])
+async def test_a_map_that_was_cancelled_before_the_letter_that_begins_it_comes_does_not_run(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, queue: str, count: int
+) -> None:
+    await hold_map(broker, count, node=1, queue=queue)
+    await open_with(broker, FIRST, SECOND, changes={1: a_map(count, queue=queue)})
+    (lease,) = await take(broker)
+    await settle(broker, lease, ending(lease))
+    with monkeypatch.context() as patch:
+        keep_mail(broker, patch)
+        await FlowControl(broker).cancel("q", "flow", "why")
+    await deliver_all(broker, [*QUEUES, *QUEUES])
+    assert await take(broker, 9, queue=queue) == []
+    record = await record_of(broker)
+    assert (record.state, record.marks) == ("cancelled", "sf")
+    assert (await batch(broker, queue=queue)).state == "cancelled"
+
+
+@pytest.mark.needs("mail")
+@pytest.mark.parametrize("queue", ["q", "r"])
+async def test_a_retried_map_that_was_cancelled_before_its_letter_comes_does_not_run(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, queue: str
+) -> None:
+    first, second = await a_flow_that_is_a_map(broker, queue=queue)
+    await end(broker, first, "f")
+    await end(broker, second)
+    with monkeypatch.context() as patch:
+        keep_mail(broker, patch)
+        await FlowControl(broker).retry("q", "flow")
+        await FlowControl(broker).cancel("q", "flow", "why")
+    await deliver_all(broker, [*QUEUES, *QUEUES])
+    assert await take(broker, 9, queue=queue) == []
+    record = await record_of(broker)
+    assert (record.state, record.marks) == ("cancelled", "fx")
+
+
+async def test_a_map_that_its_flow_has_not_begun_is_not_cancelled_by_hand(broker: Broker) -> None:
+    await hold_map(broker)
+    assert await broker.batches.cancel("q", "m") is None
+    assert (await batch(broker)).state == "waiting"
+
+
 async def test_a_map_that_is_skipped_runs_no_more_and_has_no_results(broker: Broker) -> None:
     await hold_map(broker, keeps_results=True)
     await open_with(broker, FIRST, SECOND, changes={0: a_map()})
@@ -312,6 +365,17 @@ async def test_a_map_that_was_skipped_is_deleted_once_its_flow_has_succeeded(
     await repair(broker)
     assert await broker.batches.read("q", "m") is None
     assert await take(broker) == []
+
+
+async def test_a_map_of_a_try_that_came_second_is_deleted_while_the_flow_runs(
+    broker: Broker,
+) -> None:
+    await hold_map(broker, batch_id="map-1")
+    await hold_map(broker, batch_id="map-2")
+    await open_with(broker, FIRST, changes={0: a_map(batch_id="map-1")})
+    await broker.batches.repair("q", idle_s=-1)
+    assert await broker.batches.read("q", "map-2") is None
+    assert ids(await take(broker, 9)) == ["map-1:0", "map-1:1"]
 
 
 async def test_a_map_whose_client_was_refused_is_discarded(broker: Broker) -> None:

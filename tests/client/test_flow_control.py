@@ -5,13 +5,23 @@ from datetime import timedelta
 
 import pytest
 
-from pyasynq import Client, Clock, Flow, Task
+from pyasynq import Client, Clock, Flow, OptionError, Task
 from pyasynq.broker import Broker, Lease, StoredTask
 from pyasynq.client.flow_control import FlowControl
+from pyasynq.core.errors import BrokerUnavailableError
+from pyasynq.core.flow_errors import FlowStateError
 from tests.support.brokers import KINDS, broker_of
 from tests.support.factories import settle, take
 from tests.support.flow_model import StepShape
-from tests.support.flows import a_flow, end_step, ending, marks_of, open_flow, record_of
+from tests.support.flows import (
+    a_flow,
+    deliver_all,
+    end_step,
+    ending,
+    marks_of,
+    open_flow,
+    record_of,
+)
 from tests.support.servers import RedisServer
 
 FIRST: StepShape = ("succeeded", ())
@@ -101,4 +111,63 @@ async def test_a_cancelled_flow_of_which_all_steps_run_goes_on_when_it_is_retrie
     await control.cancel("q", "flow", "why")
     assert (await control.retry("q", "flow")).state == "running"
     assert await settle(broker, lease, ending(lease)) is True
+    assert (await record_of(broker)).state == "succeeded"
+
+
+async def test_a_cancellation_that_has_failed_half_way_goes_on_when_it_is_repeated(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_flow(broker, a_flow(FIRST, FIRST, NEXT))
+    control, look = FlowControl(broker), broker.inspection.task
+
+    async def look_at_others(queue: str, task_id: str) -> StoredTask | None:
+        if task_id == "flow:0":
+            raise BrokerUnavailableError("its node is away")
+        return await look(queue, task_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broker.inspection, "task", look_at_others)
+        with pytest.raises(BrokerUnavailableError):
+            await control.cancel("q", "flow", "why")
+    assert await marks_of(broker) == "rxx"
+    record = await control.cancel("q", "flow", "once more")
+    assert (record.state, record.marks, record.reason) == ("cancelled", "xxx", "why")
+    assert await take(broker, 9) == []
+    with pytest.raises(FlowStateError):
+        await control.cancel("q", "flow", "once more")
+
+
+async def test_a_task_that_is_on_its_way_to_another_queue_is_deleted_with_its_flow(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT, queues="qr"))
+    (lease,) = await take(broker)
+    await settle(broker, lease, ending(lease))
+    record = await FlowControl(broker).cancel("q", "flow", "why")
+    assert record.marks == "sx"
+    await deliver_all(broker, "qr")
+    assert await take(broker, queue="r") == []
+
+
+async def test_a_task_that_is_on_its_way_is_deleted_when_its_step_is_skipped(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT, queues="qr"))
+    (lease,) = await take(broker)
+    await settle(broker, lease, ending(lease))
+    assert (await FlowControl(broker).skip("q", "flow", "1")).state == "succeeded"
+    await deliver_all(broker, "qr")
+    assert await take(broker, queue="r") == []
+
+
+async def test_the_value_of_a_signal_is_no_larger_than_the_result_of_a_step(
+    broker: Broker,
+) -> None:
+    flow = Flow("import", id="flow", queue="q")
+    flow.gate("approval")
+    async with Client(broker) as client:
+        await client.enqueue_flow(flow)
+        with pytest.raises(OptionError, match="at most 1048576 bytes"):
+            await client.signal("flow", "approval", "x" * 1024 * 1024, queue="q")
+        await client.signal("flow", "approval", "x" * 1024 * 1000, queue="q")
     assert (await record_of(broker)).state == "succeeded"

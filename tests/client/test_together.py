@@ -213,8 +213,10 @@ class Passing:
     async def retry(self, queue: str, batch_id: str) -> bool:
         return await self._port.retry(queue, batch_id)
 
-    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
-        return await self._port.cancel(queue, batch_id)
+    async def cancel(
+        self, queue: str, batch_id: str, *, times: int | None = None
+    ) -> Sequence[str] | None:
+        return await self._port.cancel(queue, batch_id, times=times)
 
     async def is_cancelled(self, queue: str, batch_id: str) -> bool:
         return await self._port.is_cancelled(queue, batch_id)

@@ -17,9 +17,9 @@ __all__ = ["address", "broker", "pytest_generate_tests"]
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read ten times a second, whatever a reading costs."""
-    monkeypatch.setattr(page, "INTERVAL_S", 0.1)
+    monkeypatch.setattr(page, "INTERVAL_S", 0.3)
     monkeypatch.setattr(page.Page, "COST", 1)
-    monkeypatch.setattr(page, "TICK_S", 0.1)
+    monkeypatch.setattr(page, "TICK_S", 0.3)
 
 
 @pytest.fixture

@@ -27,9 +27,12 @@ class BatchControl:
             raise BatchStateError(queue, batch_id, f"it is {found.state}; it does not run")
         return await self._read(queue, batch_id)
 
-    async def stop(self, queue: str, batch_id: str) -> bool:
-        """Do the same; False if the batch does not run, or is gone."""
-        running = await self._broker.batches.cancel(queue, batch_id)
+    async def stop(self, queue: str, batch_id: str, *, times: int | None = None) -> bool:
+        """Do the same; False if the batch does not run, or is gone.
+
+        For a map that its flow has begun, *times* tells how often it was retried.
+        """
+        running = await self._broker.batches.cancel(queue, batch_id, times=times)
         for task_id in running or ():
             await self._broker.registry.cancel(task_id)
         await deliver(self._broker, queue)

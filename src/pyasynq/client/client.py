@@ -169,10 +169,11 @@ class Client:
         Args:
             flow: The flow, as `enqueue_flow` returned it (only queue and id are used), or its id.
             gate: Name of the gate.
-            value: What the gate's `Step.result` is; it becomes JSON.
+            value: What the gate's `Step.result` is; it becomes JSON, up to 1 MiB.
             queue: The flow's home, if *flow* is an id; ``default`` if not given.
 
         Raises:
+            OptionError: If the value is larger.
             FlowNotFoundError: If there is no such flow.
             StepNotFoundError: If it has no such gate.
             FlowStateError: If the gate has ended, or got its signal before.

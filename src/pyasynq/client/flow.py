@@ -93,8 +93,8 @@ class Flow:
         name: Its name, for operators.
         queue: Its home: the queue with which it is stored. Its steps may be in other queues.
         drafts: Its steps.
-        map_types: The type of the tasks of each map that was enqueued, by number; empty if that
-            failed, or without tasks.
+        map_types: The type of the tasks of each map that was read, by number; empty if it was not
+            enqueued, or has no tasks.
         timeout_s: Seconds after which it is cancelled; 0 for never.
         unique_s: Seconds for which no other flow may have its name; 0 for not at all.
         keep_s: Seconds for which it is kept after a success.
@@ -298,14 +298,14 @@ class Flow:
         or more; the flow is opened once.
 
         Raises:
-            OptionError: If the flow has no steps.
+            OptionError: If the flow has no steps, or the generator of a map was read before.
         """
         if not self.drafts:
             raise OptionError("steps", 0, "at least one (flow.add)")
         template = FlowTemplate(
             name=self.name,
             queue=self.queue,
-            steps=tuple(step_template(draft) for draft in self.drafts),
+            steps=tuple(step_template(it, n, self.map_types) for n, it in enumerate(self.drafts)),
             keep_s=self.keep_s,
             keep_failed_s=self.keep_failed_s,
             timeout_s=self.timeout_s,

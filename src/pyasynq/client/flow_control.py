@@ -11,7 +11,7 @@ import msgspec
 from pyasynq.broker import Broker, Container
 from pyasynq.client.batch_control import BatchControl, deliver
 from pyasynq.core.compose import Plan
-from pyasynq.core.errors import OptionError
+from pyasynq.core.errors import BrokerError, OptionError, PoisonError, PyasynqError
 from pyasynq.core.flow import (
     FAILED,
     RUNNING,
@@ -28,7 +28,7 @@ from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.flow_record import FlowChange, FlowRecord, task_id
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import DEFAULT_QUEUE, check_name
-from pyasynq.core.report import HEADER, header_of, pack_output, place_of
+from pyasynq.core.report import HEADER, MOST_OUTPUT, header_of, pack_output, place_of
 from pyasynq.core.states import Action, TaskState
 
 NULL: Final = pack_output("", b"null")
@@ -51,7 +51,10 @@ class FlowControl:
 
     async def signal(self, queue: str, flow_id: str, gate: str, value: object) -> None:
         """Let a flow go on at *gate*; see `Client.signal`."""
-        output = pack_output("", msgspec.json.encode(value))
+        data = msgspec.json.encode(value)
+        if len(data) > MOST_OUTPUT:
+            raise OptionError("value", len(data), f"at most {MOST_OUTPUT} bytes of JSON")
+        output = pack_output("", data)
 
         async def decide(record: FlowRecord) -> FlowChange:
             if record.state != "running":
@@ -69,17 +72,20 @@ class FlowControl:
         await self._change(queue, flow_id, decide)
 
     async def cancel(self, queue: str, flow_id: str, reason: str) -> FlowRecord:
-        """Start nothing more of a flow, delete its waiting tasks and stop those that run."""
+        """Start nothing more of a flow, delete its waiting tasks and stop those that run.
+
+        Of one that is cancelled already, stop what still runs: an earlier call may have failed.
+        """
 
         async def decide(record: FlowRecord) -> FlowChange:
-            if record.state != "running":
+            again = record.state == "cancelled" and RUNNING in record.marks
+            if record.state != "running" and not again:
                 raise FlowStateError(queue, flow_id, f"it is {record.state}; it does not run")
             moves = cancel(record.spec.nodes, record.marks)
-            return FlowChange(moves=moves, state="cancelled", reason=reason)
+            return FlowChange(moves=moves, state="cancelled", reason="" if again else reason)
 
         record = await self._change(queue, flow_id, decide)
-        running = [number for number, mark in enumerate(record.marks) if mark == RUNNING]
-        await self._mark_stopped(record, [n for n in running if await self._stop(record, n)])
+        await self._stop_all(record)
         return await self._read(queue, flow_id)
 
     async def retry(self, queue: str, flow_id: str) -> FlowRecord:
@@ -110,6 +116,7 @@ class FlowControl:
         record = await self._change(queue, flow_id, decide)
         number = _number_of(record, step, gates=False)
         if record.marks[number] == RUNNING:
+            await deliver(self._broker, queue)  # its task may be on its way
             await self._stop(record, number)
         return await self._read(queue, flow_id)
 
@@ -166,6 +173,27 @@ class FlowControl:
         outputs = await self._broker.flows.outputs(record.queue, record.id, [number])
         return outputs is not None and outputs[0] is not None
 
+    async def _stop_all(self, record: FlowRecord) -> None:
+        """Stop all running steps of a flow that was cancelled.
+
+        One whose task cannot be reached, or read, keeps no other running: its error is raised at
+        the end.
+        """
+        await deliver(self._broker, record.queue)  # tasks may be on their way
+        deleted: list[int] = []
+        failure: PyasynqError | None = None
+        for number, mark in enumerate(record.marks):
+            if mark != RUNNING:
+                continue
+            try:
+                if await self._stop(record, number):
+                    deleted.append(number)
+            except (BrokerError, PoisonError) as error:
+                failure = error
+        await self._mark_stopped(record, deleted)
+        if failure is not None:
+            raise failure
+
     async def _stop(self, record: FlowRecord, number: int) -> bool:
         """Cancel the task of a step if it runs; if it waits, delete it and return True.
 
@@ -206,9 +234,8 @@ class FlowControl:
                 return
 
     async def _stop_map(self, record: FlowRecord, number: int) -> None:
-        node = record.spec.nodes[number]
-        await deliver(self._broker, record.queue)  # it may not have begun yet
-        await BatchControl(self._broker).stop(node.queue, node.batch_id)
+        node, times = record.spec.nodes[number], record.times.get(number, 0)
+        await BatchControl(self._broker).stop(node.queue, node.batch_id, times=times)
 
 
 def home_and_id(flow: object, queue: str | None) -> tuple[str, str]:

@@ -1,12 +1,13 @@
 """Flows as the payload of a task: all their steps, but no id."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from pyasynq.core.call import Call, StepResult, inputs_of
+from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import When
 from pyasynq.core.options import Options
 from pyasynq.core.task import Task, check_task
@@ -89,9 +90,28 @@ class FlowTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     unique_s: int = 0
 
 
-def step_template(draft: Draft) -> StepTemplate:
-    """Return *draft* as a part of a payload; the tasks of a map are read."""
+def members_once(members: Iterable[Task], number: int, types: dict[int, str]) -> Iterable[Task]:
+    """Return the tasks of a map, to be read now, and note that in *types*; see `Flow.map_types`.
+
+    Raises:
+        OptionError: If they come from a generator that was read before: the map would be empty.
+    """
+    if isinstance(members, Iterator) and number in types:
+        allowed = "a list, or a new flow: the generator was read by an earlier call"
+        raise OptionError("tasks", members, allowed)
+    types.setdefault(number, "")
+    return members
+
+
+def step_template(draft: Draft, number: int, types: dict[int, str]) -> StepTemplate:
+    """Return *draft*, the step *number*, as a part of a payload; the tasks of a map are read.
+
+    Raises:
+        OptionError: See `members_once`.
+    """
     members = draft.members
+    if members is not None:
+        members = members_once(members, number, types)
     return StepTemplate(
         name=draft.name,
         when=draft.when,

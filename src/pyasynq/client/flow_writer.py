@@ -10,7 +10,7 @@ import msgspec
 
 from pyasynq.broker import Broker
 from pyasynq.client.flow import Flow
-from pyasynq.client.flow_template import Draft
+from pyasynq.client.flow_template import Draft, members_once
 from pyasynq.client.middleware import MiddlewareChain
 from pyasynq.client.plans import Compose, Plans
 from pyasynq.client.together import HeldMap, discard_maps, hold_map
@@ -82,9 +82,14 @@ class FlowWriter:
             if not (is_opening and isinstance(error, BrokerError | asyncio.CancelledError)):
                 await run_to_end(lambda: discard_maps(self._broker.batches, maps.values()))
             raise  # else the flow may be stored
-        if not is_new:
-            await discard_maps(self._broker.batches, maps.values())
-        return _record(new, self._clock.now()).info()
+        found = None if is_new else await flows.read(flow.queue, flow.id)
+        if found is None:
+            return _record(new, self._clock.now()).info()
+        # It may be this one: a call whose answer was lost was sent again.
+        own = {node.batch_id for node in found.spec.nodes}
+        others = [held for held in maps.values() if held.batch.id not in own]
+        await discard_maps(self._broker.batches, others)
+        return found.info()
 
     async def _hold_maps(self, flow: Flow, maps: Maps) -> None:
         """Store the tasks of the maps of *flow*, and add each to *maps* when it is there."""
@@ -92,14 +97,10 @@ class FlowWriter:
         for number, draft in enumerate(flow.drafts):
             if draft.members is None:
                 continue
-            if isinstance(draft.members, Iterator) and number in flow.map_types:
-                allowed = "a list, or a new flow: the generator was read by an earlier try"
-                raise OptionError("tasks", draft.members, allowed)
-            flow.map_types[number] = ""
             maps[number] = await hold_map(
                 self._broker.batches,
                 self._member_plans,
-                draft.members,
+                members_once(draft.members, number, flow.map_types),
                 parent=Place(kind="flow", queue=flow.queue, id=flow.id, node=number),
                 keeps_results=number in used,
             )

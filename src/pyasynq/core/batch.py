@@ -159,14 +159,16 @@ def member_id(batch_id: str, number: int) -> str:
     return f"{batch_id}:{number}"
 
 
-def is_needed(flow_state: str | None, *, is_held: bool) -> bool:
+def is_needed(flow_state: str | None, *, is_held: bool, is_others: bool) -> bool:
     """Return whether a flow may still need a map.
 
     Args:
         flow_state: State of the flow; None if it is gone.
         is_held: The map has not begun. A flow that has succeeded cannot be retried.
+        is_others: The flow has another map in its place: this one is of a try to enqueue it that
+            came second.
     """
-    return flow_state is not None and not (is_held and flow_state == "succeeded")
+    return flow_state is not None and not is_others and not (is_held and flow_state == "succeeded")
 
 
 def make_member(message: TaskMessage, place: Place) -> None:

@@ -69,7 +69,9 @@ class FlowInspector(Reader):
 
         Raises:
             FlowNotFoundError: If there is no such flow.
-            FlowStateError: If it does not run.
+            FlowStateError: If it does not run. One that was cancelled can be once more as long as
+                tasks of it run.
+            BrokerError: If a task could not be stopped; the flow is cancelled, maybe.
         """
         check_name("queue", queue)
         check_name("flow_id", flow_id)

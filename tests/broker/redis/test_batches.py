@@ -6,11 +6,11 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
-from pyasynq.broker import BatchRef, Lease
+from pyasynq.broker import BatchRef, Lease, RemoveResult
 from pyasynq.broker.redis import RedisBroker, connect, keys
 from pyasynq.core.batch import BatchPlan
 from pyasynq.core.errors import BrokerError, BrokerFullError
-from pyasynq.core.policy import BATCH_IDLE_S, MAX_TASKS
+from pyasynq.core.policy import BATCH_IDLE_S, MAX_BULK, MAX_TASKS
 from pyasynq.core.verdict import DONE
 from tests.broker.redis.stored_keys import (
     ACTIVE,
@@ -33,11 +33,17 @@ from tests.support.factories import (
     settle,
     take,
 )
+from tests.support.flow_model import StepShape
+from tests.support.flows import a_flow, a_map, deliver_all, ending, hold_map, open_flow
 from tests.support.servers import RedisServer
 
 BATCH = BatchRef(queue="q", id="b", home="q")
+NEXT = BatchRef(queue="q", id="c", home="q")
 OTHER = BatchRef(queue="r", id="b", home="q")
 BATCHES = keys.batches("q")
+
+FIRST: StepShape = ("succeeded", ())
+AFTER: StepShape = ("succeeded", (0,))
 
 
 async def test_a_batch_leaves_no_key_but_those_of_its_tasks(broker: RedisBroker, r: Redis) -> None:
@@ -313,3 +319,32 @@ async def test_the_message_of_what_follows_is_read_by_every_reader(
         "pyasynq:batch": '{"id":"b","queue":"q","failed":0,"total":0}',
     }
     assert lease.message.payload == b"\xff" * 300
+
+
+async def test_a_batch_is_cancelled_while_redis_is_full(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    await started(broker_of_full, 1)
+    await broker_of_full.batches.stage(NEXT, [a_pending("c:0"), a_pending("c:1")], first=0)
+    await broker_of_full.batches.start(NEXT, 2, BatchPlan(then=None, failed=None, kept_s=100))
+    await set_full(full)
+    assert await broker_of_full.batches.cancel("q", "b") == ["b:0"]
+    assert await broker_of_full.batches.cancel("q", "c") == []
+    info = await broker_of_full.batches.read("q", "c")
+    assert info is not None
+    assert (info.state, info.ended) == ("cancelled", 2)
+
+
+async def test_a_queue_is_removed_with_its_maps(broker: RedisBroker, r: Redis) -> None:
+    count = 2 * MAX_BULK
+    await hold_map(broker, count, keeps_results=True)
+    await hold_map(broker, node=1, batch_id="n")
+    flow = a_flow(FIRST, AFTER, changes={0: a_map(count), 1: a_map(batch_id="n")})
+    await open_flow(broker, flow)
+    await deliver_all(broker, "q")
+    lease, failing = await take(broker, 2)
+    await settle(broker, lease, ending(lease, output=b"result"))
+    await settle(broker, failing, ending(failing, "f"))
+    assert await r.exists(keys.member_outputs("q", "m"), keys.failed_members("q", "m")) == 2
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
+    assert await r.keys("asynq:{q}:*") == []

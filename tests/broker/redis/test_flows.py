@@ -13,9 +13,11 @@ from tests.support.factories import ids, settle, take
 from tests.support.flow_model import StepShape
 from tests.support.flows import (
     a_flow,
+    a_map,
     deliver_all,
     end_step,
     ending,
+    hold_map,
     marks_of,
     open_flow,
     record_of,
@@ -157,3 +159,29 @@ async def test_a_step_of_the_home_needs_one_call_to_end_and_start_the_next(
     calls = {name: it["calls"] for name, it in statistics.items() if "eval" in name}
     assert sum(calls.values()) <= 2  # the second if Redis did not know the script yet
     assert ids(await take(broker)) == ["flow:1"]
+
+
+async def test_a_record_without_marks_keeps_no_other_from_its_time(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await open_flow(broker, a_flow(FIRST))
+    await open_flow(broker, a_flow(FIRST, flow_id="sound"))
+    await r.zadd(keys.flow_timers("q"), {"0:flow": 0, "0:sound": 0})
+    await r.hdel(RECORD, "marks")
+    found = await broker.flows.look_after("q", idle_s=100, count=9)
+    assert [(timer.id, timer.node) for timer in found.timers] == [("sound", 0)]
+
+
+async def test_servers_look_at_the_flow_of_a_map_while_redis_is_full(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await hold_map(broker, node=1)
+    await open_flow(broker, a_flow(FIRST, CHAIN[1], changes={1: a_map()}))
+    await r.config_set("maxmemory", 1)
+    try:
+        await broker.batches.repair("q", idle_s=-1)
+    finally:
+        await r.config_set("maxmemory", 0)
+    info = await broker.batches.read("q", "m")
+    assert info is not None
+    assert info.state == "waiting"

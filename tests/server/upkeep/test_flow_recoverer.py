@@ -1,10 +1,13 @@
 """Flows go on after steps whose end nobody has reported, and end when their time is over."""
 
+from contextlib import suppress
+
 import msgspec
 import pytest
 
 from pyasynq import Clock
-from pyasynq.broker import Broker, Container
+from pyasynq.broker import Broker, Container, StoredTask
+from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.core.flow import MAP_GONE
 from pyasynq.core.flow_record import NewFlow
 from pyasynq.core.report import unpack_output
@@ -188,6 +191,28 @@ async def test_a_flow_is_cancelled_when_its_time_is_over(
     assert await broker.inspection.task("q", "flow:1") is None
     assert await settle(broker, lease, ending(lease)) is True
     assert await marks_of(broker) == "sxx"
+
+
+async def test_what_still_runs_of_a_flow_that_is_out_of_time_is_stopped_once_it_can_be(
+    broker: Broker, recoverer: FlowRecoverer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_flow(broker, short(a_flow(FIRST)))
+
+    async def look(queue: str, task_id: str) -> StoredTask | None:
+        raise BrokerUnavailableError("its node is away")
+
+    async def is_over() -> bool:
+        with suppress(BrokerUnavailableError):
+            await recoverer.step()
+        return (await record_of(broker)).state == "cancelled"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broker.inspection, "task", look)
+        await wait_until(is_over)
+    assert await marks_of(broker) == "r"
+    await recoverer.step()
+    assert await marks_of(broker) == "x"
+    assert await take(broker) == []
 
 
 async def test_a_flow_is_forgotten_some_time_after_its_end(

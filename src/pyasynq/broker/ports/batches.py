@@ -105,10 +105,18 @@ class BatchPort(Protocol):
         """
         ...
 
-    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
+    async def cancel(
+        self, queue: str, batch_id: str, *, times: int | None = None
+    ) -> Sequence[str] | None:
         """Cancel a batch: nothing follows it, and members that wait are deleted, in steps.
 
         A broker may leave members for the workers, which ask `is_cancelled`.
+
+        Args:
+            queue: Its queue.
+            batch_id: Its id.
+            times: For a map that its flow has begun, how often it was retried. It is cancelled also
+                if the letter that begins it is still on its way. None for others.
 
         Returns:
             The ids of members that run; None if the batch does not run.

@@ -97,6 +97,6 @@ class UpkeepPort(Protocol):
         """Delete a batch of old tasks; return their number.
 
         These are up to *limit* completed tasks past their retention, and archived tasks beyond the
-        age and number in `core.policy`. A broker may delete, and count, what else is over.
+        age and number in `core.policy`.
         """
         ...

@@ -136,9 +136,12 @@ class RedisBatches(RedisStaging):
         call = scripts.retry_batch(**counting_values(queue), batch_id=batch_id)
         return bool(await pipeline.run(self._driver, call))
 
-    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
+    async def cancel(
+        self, queue: str, batch_id: str, *, times: int | None = None
+    ) -> Sequence[str] | None:
         """Drop the members that wait, in steps; return the ids of those that run."""
-        cancel = scripts.cancel_batch(batch=keys.batch(queue, batch_id))
+        known = -1 if times is None else times
+        cancel = scripts.cancel_batch(batch=keys.batch(queue, batch_id), times=known)
         if not await pipeline.run(self._driver, cancel):
             return None
         values = counting_values(queue) | {"batch_id": batch_id, "limit": MAX_BULK}
@@ -210,10 +213,14 @@ class RedisBatches(RedisStaging):
         """Delete a map that its flow no longer needs; a flow may come some time after its maps."""
         place, is_held = read_place(found.parent), found.state == WAITING
         stored: bytes | None = b"running"
+        node: bytes | None = None
         if place is not None:  # else a later version knows
-            flow = keys.flow(place.queue, place.id)
-            stored = cast("bytes | None", await execute(self._driver, "HGET", flow, "state"))
-        if is_needed(None if stored is None else stored.decode(), is_held=is_held):
+            flow, field = keys.flow(place.queue, place.id), f"n:{place.node}"
+            reply = await execute(self._driver, "HMGET", flow, "state", field)
+            stored, node = cast("list[bytes | None]", reply)
+        is_others = is_held and node is not None and batch.id.encode() not in node
+        state = None if stored is None else stored.decode()
+        if is_needed(state, is_held=is_held, is_others=is_others):
             after_s = 0 if is_held else MAP_LOOK_S
             call = scripts.touch_batch(
                 batches=keys.batches(batch.queue), batch_id=batch.id, after_s=after_s

@@ -65,6 +65,8 @@ def count_member(tx: Transaction, report: Report) -> bool:
     record = find_record(tx, tx.queue_id(place.queue), place.id)
     if record is None:
         return False
+    if not 0 <= place.member < record.numbers:
+        return True  # no number of this batch
     outcome = FAILED if report.result == "failed" else SUCCEEDED
     sql = "INSERT OR IGNORE INTO pyasynq_ended(batch, number, outcome) VALUES (?, ?, ?)"
     if record.state != RUNNING or not tx.execute(sql, (record.seq, place.member, outcome)).rowcount:
@@ -110,7 +112,7 @@ def reserve_members(tx: Transaction, queue: str, batch_id: str, count: int) -> i
     Until they are added, they count as ended.
     """
     record = find_record(tx, tx.queue_id(queue), batch_id)
-    if record is None or record.state != RUNNING:
+    if record is None or record.state != RUNNING or record.cancelled:
         return None
     sql = "UPDATE pyasynq_batch SET numbers = numbers + ? WHERE seq = ?"
     tx.execute(sql, (count, record.seq))

@@ -44,14 +44,15 @@ def touch_map(batch: BatchRef, staged_s: int, tx: Transaction) -> bool:
     record = find_record(tx, tx.queue_id(batch.queue), batch.id)
     if record is None:
         return True
-    sql = """SELECT f.state FROM pyasynq_flow f JOIN pyasynq_queue q ON q.id = f.queue
+    sql = """SELECT f.state, instr(f.spec, ?) = 0 FROM pyasynq_flow f
+        JOIN pyasynq_queue q ON q.id = f.queue
         WHERE q.name = ? AND f.id = ? AND (f.ends = 0 OR f.ends > ?)"""
-    flow = tx.row(sql, record.home, record.flow, tx.now_us)
+    flow = tx.row(sql, record.id.encode(), record.home, record.flow, tx.now_us)
     is_held = record.state == WAITING
     if flow is None:
         sql = "SELECT 1 FROM pyasynq_batch WHERE seq = ? AND changed > ?"
         return tx.row(sql, record.seq, tx.now_us - staged_s * MICROS) is not None
-    if not is_needed(flow[0], is_held=is_held):
+    if not is_needed(flow[0], is_held=is_held, is_others=is_held and bool(flow[1])):
         return False
     sql = "UPDATE pyasynq_batch SET changed = ?, ends = ? WHERE seq = ?"
     ends = None if is_held else tx.now_us + MAP_LOOK_S * MICROS

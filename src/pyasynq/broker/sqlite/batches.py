@@ -99,8 +99,11 @@ class SqliteBatches:
         """Run the failed members of a batch again; False if it has not failed, or is a map."""
         return await self._store.write(partial(_retry, queue, batch_id))
 
-    async def cancel(self, queue: str, batch_id: str) -> Sequence[str] | None:
+    async def cancel(
+        self, queue: str, batch_id: str, *, times: int | None = None
+    ) -> Sequence[str] | None:
         """Delete the members that wait, in steps; return the ids of those that run."""
+        del times  # a map begins in the transaction that starts its step
         numbers = await self._store.write(partial(cancel, queue, batch_id))
         if numbers is None:
             return None

@@ -92,8 +92,12 @@ class SqliteFlows:
     async def look_after(self, queue: str, *, idle_s: int, count: int) -> Neglected:
         """Return what needs care in *queue*; nobody else gets the same for some seconds."""
         call = partial(_look_after, queue, idle_s, count)
-        neglected = await self._store.read(partial(call, touch=False))
-        if not (neglected.timers or neglected.idle):
+
+        def read(tx: Transaction) -> tuple[Neglected, bool]:
+            return call(tx, touch=False), tx.row(_OVER, tx.now_us, 1) is not None
+
+        neglected, is_any_over = await self._store.read(read)
+        if not (neglected.timers or neglected.idle or is_any_over):
             return neglected
         return await self._store.write(partial(call, touch=True))
 
@@ -123,12 +127,6 @@ def delete_flows(tx: Transaction, queue: int, limit: int) -> int:
     """Delete up to *limit* flows of a queue that is removed; return how many."""
     sql = "SELECT seq FROM pyasynq_flow WHERE queue = ? LIMIT ?"
     return _delete(tx, tx.rows(sql, queue, limit))
-
-
-def delete_old_flows(tx: Transaction, limit: int) -> int:
-    """Delete up to *limit* flows that are no longer kept; return how many."""
-    sql = "SELECT seq FROM pyasynq_flow WHERE ends > 0 AND ends <= ? LIMIT ?"
-    return _delete(tx, tx.rows(sql, tx.now_us, limit))
 
 
 def _receive(report: Report, tx: Transaction) -> bool:
@@ -181,6 +179,9 @@ def _check_name(tx: Transaction, queue: int, new: NewFlow) -> None:
         raise DuplicateFlowError(new.queue, new.spec.name, holder[0])
 
 
+_OVER: Final = "SELECT seq FROM pyasynq_flow WHERE ends > 0 AND ends <= ? LIMIT ?"
+
+
 def _change(record: FlowRecord, change: FlowChange, tx: Transaction) -> bool:
     flow = find_flow(tx, record.queue, record.id)
     if flow is None or flow.version != record.version:
@@ -209,6 +210,7 @@ def _look_after(queue: str, idle_s: int, count: int, tx: Transaction, *, touch: 
         tx.executemany(sql, [(held, seq, step) for seq, step, _ in gates])
         sql = "UPDATE pyasynq_flow SET changed_s = ? WHERE seq = ?"
         tx.executemany(sql, [(tx.now_s, seq) for seq, _ in idle])
+        _delete(tx, tx.rows(_OVER, tx.now_us, count))
     timers = [FlowTimer(id=flow_id, node=FLOW) for _, flow_id in flows]
     timers += [FlowTimer(id=flow_id, node=step) for _, step, flow_id in gates]
     return Neglected(timers=timers, idle=[flow_id for _, flow_id in idle])

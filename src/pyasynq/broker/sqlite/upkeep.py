@@ -5,7 +5,7 @@ from typing import Final
 from pyasynq.broker.ports.upkeep import ForwardResult, Job, Look
 from pyasynq.broker.ports.work import DequeueResult
 from pyasynq.broker.sqlite.batch_members import forget_batch
-from pyasynq.broker.sqlite.flows import delete_flows, delete_old_flows
+from pyasynq.broker.sqlite.flows import delete_flows
 from pyasynq.broker.sqlite.schema import AGGREGATING, COMPLETED, IS_WAITING, RETRY, SCHEDULED
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.tasks import (
@@ -26,8 +26,9 @@ RECOVERER = ""
 KEEP_CANCELATIONS_S = 60
 """Seconds for which a cancelation is kept; servers look more often."""
 
+
 FLOWS_AT_ONCE: Final = 10
-"""Flows that one transaction deletes; each may have a thousand steps."""
+"""Flows of a removed queue that one transaction deletes; each may have a thousand steps."""
 
 
 class SqliteUpkeep:
@@ -97,11 +98,7 @@ class SqliteUpkeep:
         return await self._store.write(end)
 
     async def trim(self, queue: str, *, limit: int) -> int:
-        """Delete a batch of old tasks and of what else is over.
-
-        Returns:
-            The number of tasks, and of flows of any queue.
-        """
+        """Delete a batch of old tasks and of what else is over; return the number of tasks."""
         return await self._store.write(lambda tx: _trim(tx, queue, limit))
 
 
@@ -149,15 +146,14 @@ def _forward(tx: Transaction, name: str) -> int:
 
 def _trim(tx: Transaction, name: str, limit: int) -> int:
     _delete_outdated(tx, limit)
-    flows = delete_old_flows(tx, FLOWS_AT_ONCE)
     queue = tx.queue_id(name)
     if queue is None:
-        return flows
+        return 0
     sql = f"""SELECT seq, id, message FROM pyasynq_task
         WHERE queue = ? AND state = ? AND {IS_WAITING} AND at <= ? ORDER BY at LIMIT ?"""
     completed = tx.rows(sql, queue, COMPLETED, tx.now_us, limit)
     delete(tx, queue, completed)
-    return flows + len(completed) + trim_archive(tx, queue)
+    return len(completed) + trim_archive(tx, queue)
 
 
 def _delete_outdated(tx: Transaction, limit: int) -> None:

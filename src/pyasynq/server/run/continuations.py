@@ -82,7 +82,8 @@ class Continuations:
             return iter(())
         first = await port.reserve_members(place.queue, place.id, count)
         if first is None:
-            log.warning("%r adds %d tasks to batch %s, which is gone", lease, count, place.id)
+            text = "%r adds %d tasks to batch %s, which is gone or cancelled"
+            log.warning(text, lease, count, place.id)
             return iter(())
         return (
             msgspec.structs.replace(place, member=number) for number in range(first, first + count)

@@ -50,12 +50,14 @@ class FlowRecoverer(OnCall):
         self._control = FlowControl(broker)
         self._queue = queue
         self._broken: set[str] = set()
+        self._late: dict[FlowTimer, None] = {}
 
     async def step(self) -> float:
         """End what is over its time, and report the ends of steps that nobody has reported."""
         flows = self._broker.flows
         neglected = await flows.look_after(self._queue, idle_s=FLOW_IDLE_S, count=MOST)
-        looks = [(timer.id, partial(self._time_out, timer)) for timer in neglected.timers]
+        timers = {**self._late, **dict.fromkeys(neglected.timers)}
+        looks = [(timer.id, partial(self._time_out, timer)) for timer in timers]
         looks += [(flow_id, partial(self._look_at, flow_id)) for flow_id in neglected.idle]
         away: BrokerUnavailableError | None = None
         for flow_id, look in looks:
@@ -78,12 +80,16 @@ class FlowRecoverer(OnCall):
         self._broken.add(flow_id)
 
     async def _time_out(self, timer: FlowTimer) -> None:
+        self._late[timer] = (
+            None  # a cancelled flow has none, though some of its tasks may still run
+        )
         with suppress(FlowNotFoundError, FlowStateError):  # it has ended meanwhile
             if timer.node == FLOW:
                 await self._control.cancel(self._queue, timer.id, OUT_OF_TIME)
                 log.warning("flow %s of %r is cancelled: %s", timer.id, self._queue, OUT_OF_TIME)
             else:
                 await self._control.time_out(self._queue, timer.id, timer.node)
+        del self._late[timer]
 
     async def _look_at(self, flow_id: str) -> None:
         record = await self._broker.flows.read(self._queue, flow_id)

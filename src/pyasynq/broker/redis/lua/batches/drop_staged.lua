@@ -44,7 +44,7 @@ for _, task in ipairs(tasks) do
     receivers.batch(place, batch_id, 0, member, "x", "")
   end
 end
-batch.releases = nil
+batch.changed, batch.releases = true, nil  -- it may have no members left
 count_members(place)
 finish()
 return #tasks

@@ -10,8 +10,9 @@
 -- SOURCE
 --   none: asynq has no batches
 
-local state, numbers, left = unpack(redis.call("HMGET", batch, "state", "numbers", "left"))
-if state ~= "running" or not left then
+local names = { "state", "numbers", "left", "cancelled" }
+local state, numbers, left, cancelled = unpack(redis.call("HMGET", batch, unpack(names)))
+if state ~= "running" or not left or cancelled then
   redis.call("HDEL", batch, "")  -- a replica refuses this write; its record may be old
   return -1
 end

@@ -3,6 +3,7 @@
 -- USES clock
 -- KEYS
 --   batches   zset
+-- PRIMARY batches
 -- ARGV
 --   batch_id  str   id of the batch
 --   after_s   int   seconds from now on for which nobody needs to look

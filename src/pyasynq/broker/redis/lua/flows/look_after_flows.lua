@@ -22,7 +22,7 @@ local timers, idle = {}, {}
 for _, timer in ipairs(redis.call("ZRANGEBYSCORE", flow_timers, "-inf", now_s, "LIMIT", 0, limit)) do
   local number, id = string.match(timer, "^(%-?%d+):(.*)$")
   local found = id and redis.pcall("HMGET", flow_prefix .. id, "state", "marks") or {}
-  local open = not found.err and found[1] == "running"
+  local open = not found.err and found[1] == "running" and found[2]
   if open and tonumber(number) >= 0 then
     open = string.sub(found[2], number + 1, number + 1) == "r"
   end

@@ -45,11 +45,13 @@ end
 local function read_batch(id)
   if counting[id] == nil then
     local names = { "state", "total", "left", "failed", "times", "bytes", "releases", "cancelled" }
+    names[9] = "numbers"
     local found = redis.call("HMGET", batch_prefix .. id, unpack(names))
     local batch = found[3] and { state = found[1], releases = found[7], cancelled = found[8] }
     if batch then
       batch.total, batch.left, batch.failed = tonumber(found[2]), tonumber(found[3]), tonumber(found[4])
       batch.times, batch.bytes = tonumber(found[5] or 0), found[6] and tonumber(found[6])
+      batch.numbers = tonumber(found[9] or batch.total)
       assert(batch.total and batch.left and batch.failed and batch.times, "no numbers in a batch")
       check_types(id, batch)
     end
@@ -191,6 +193,9 @@ function receivers.batch(place, id, _, member, mark, output)
   if mark == "r" then
     begin_map(place, id, batch, member)
     return 1
+  end
+  if member < 0 or member >= batch.numbers then
+    return 1  -- no number of this batch: a bit for it might take all memory
   end
   local added = not batch.bytes and mark == "s" and output ~= "" and cmsgpack.unpack(output)
   if added then

@@ -1,0 +1,51 @@
+"""A flow with maps is stored once, and whole, whatever happens meanwhile."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pyasynq import Client, Flow, Task
+from pyasynq.broker.redis import RedisBroker, connect
+from pyasynq.core.flow_record import NewFlow
+from tests.support.proxy import Proxy
+from tests.support.servers import RedisServer, free_port
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    """Yield a proxy before a Redis of its own."""
+    with RedisServer(port=free_port()) as server:
+        async with Proxy(server.port) as proxy:
+            yield proxy
+
+
+@pytest.fixture
+async def broker(proxy: Proxy) -> AsyncIterator[RedisBroker]:
+    broker = connect(proxy.url)
+    yield broker
+    await broker.aclose()
+
+
+def with_a_map() -> Flow:
+    """Return a flow whose map waits for another step."""
+    flow = Flow("import", queue="q")
+    flow.map([Task("t", queue="q")] * 3, after=flow.add(Task("t", queue="q")))
+    return flow
+
+
+async def test_a_flow_keeps_its_maps_though_the_answer_to_its_opening_was_lost(
+    proxy: Proxy, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(broker)
+    await client.enqueue_flow(with_a_map())  # the server knows the script from now on
+    open_flow = broker.flows.open
+
+    async def lose_the_answer(flow: NewFlow) -> bool:
+        proxy.lose_answers()
+        return await open_flow(flow)
+
+    monkeypatch.setattr(broker.flows, "open", lose_the_answer)
+    info = await client.enqueue_flow(with_a_map())
+    batch = await broker.batches.read("q", info.step("map").batch_id or "")
+    assert batch is not None
+    assert (batch.state, batch.total) == ("waiting", 3)
