@@ -52,6 +52,13 @@ def evaluate_goals(sheet: Sheet) -> Iterator[Goal]:
 
 
 def _evaluate_redis(sheet: Sheet) -> Iterator[Goal]:
+    yield from _evaluate_drain(sheet)
+    yield from _evaluate_enqueue(sheet)
+    yield from _evaluate_costs(sheet)
+    yield from _evaluate_long_queue(sheet)
+
+
+def _evaluate_drain(sheet: Sheet) -> Iterator[Goal]:
     drain = sheet.median(US, "drain.100")
     yield Goal(
         text="drain, 100 slots, one process, relative to Go",
@@ -70,6 +77,15 @@ def _evaluate_redis(sheet: Sheet) -> Iterator[Goal]:
             value=_ratio(drain, best),
             bound=10,
         )
+    yield Goal(
+        text="drain, 100 slots, two processes, relative to one",
+        value=_ratio(sheet.median(US, "pair"), drain),
+        bound=1.5,
+    )
+
+
+def _evaluate_enqueue(sheet: Sheet) -> Iterator[Goal]:
+    """Yield the goals of clients, and of the way from a client to an idle worker."""
     flight = sheet.median(GO.name, "enqueue.flight")
     yield Goal(
         text="`enqueue_many`, relative to Go with 32 goroutines",
@@ -88,16 +104,14 @@ def _evaluate_redis(sheet: Sheet) -> Iterator[Goal]:
         is_floor=False,
         unit=" ms",
     )
+
+
+def _evaluate_costs(sheet: Sheet) -> Iterator[Goal]:
     yield Goal(
         text="Redis CPU per task, drain with 100 slots, relative to Go",
         value=_ratio(sheet.median(US, "redis_us.100"), sheet.median(GO.name, "redis_us.100")),
         bound=0.28,
         is_floor=False,
-    )
-    yield Goal(
-        text="drain, 100 slots, two processes, relative to one",
-        value=_ratio(sheet.median(US, "pair"), drain),
-        bound=1.5,
     )
     leanest, rival = _find_leanest(sheet)
     yield Goal(
@@ -105,6 +119,9 @@ def _evaluate_redis(sheet: Sheet) -> Iterator[Goal]:
         value=_ratio(rate_per_mb(sheet, US), leanest),
         bound=1,
     )
+
+
+def _evaluate_long_queue(sheet: Sheet) -> Iterator[Goal]:
     yield Goal(
         text="drain of a long queue, relative to a short one",
         value=_ratio(sheet.median(US, "long.large"), sheet.median(US, "long.small")),

@@ -13,6 +13,9 @@ import pytest
 from redis.asyncio import Redis
 from redis.driver_info import DriverInfo
 
+from pyasynq import Clock
+from pyasynq.broker import Broker
+from tests.support.brokers import KINDS, broker_of
 from tests.support.key_audit import audit_keys
 from tests.support.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
 from tests.support.waiting import Lapse
@@ -128,6 +131,15 @@ async def r(redis_url: str) -> AsyncIterator[Redis]:
     """Yield a client of an empty Redis."""
     async with Redis.from_url(redis_url, driver_info=DRIVER_INFO) as client:
         yield client
+
+
+@pytest.fixture(params=KINDS)
+async def broker(
+    request: pytest.FixtureRequest, redis_server: RedisServer
+) -> AsyncIterator[Broker]:
+    """Yield an empty broker of each kind, for tests of the layers above."""
+    async with broker_of(request.param, redis_server, Clock()) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from pyasynq.core.attempts import Attempt
     from pyasynq.core.batch import Batch, BatchInfo, BatchOutcome
+    from pyasynq.core.batch_errors import BatchNotFoundError, BatchStateError
     from pyasynq.core.call import Call
     from pyasynq.core.codec import Codec, CodecContext
     from pyasynq.core.control import (
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
         EntryPausedError,
     )
     from pyasynq.core.errors import (
-        BatchNotFoundError,
-        BatchStateError,
         BrokerAuthError,
         BrokerError,
         BrokerFullError,
@@ -262,8 +261,6 @@ _HOMES = {
         "EntryPausedError",
     ),
     "core.errors": (
-        "BatchNotFoundError",
-        "BatchStateError",
         "BrokerAuthError",
         "BrokerError",
         "BrokerFullError",
@@ -313,6 +310,7 @@ _HOMES = {
     ),
     "core.attempts": ("Attempt",),
     "core.batch": ("Batch", "BatchInfo", "BatchOutcome"),
+    "core.batch_errors": ("BatchNotFoundError", "BatchStateError"),
     "core.options": ("Options",),
     "core.outcome": ("Outcome",),
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),

@@ -1,7 +1,6 @@
 """Batches of an app: one task follows when all members have ended, whatever they did."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,7 +10,6 @@ from pyasynq import (
     Batch,
     BatchOutcome,
     Client,
-    Clock,
     Inspector,
     OptionError,
     RevokeTask,
@@ -19,17 +17,7 @@ from pyasynq import (
     Task,
 )
 from pyasynq.broker import Broker
-from tests.support.brokers import KINDS, broker_of
-from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture(params=KINDS)
-async def broker(
-    request: pytest.FixtureRequest, redis_server: RedisServer
-) -> AsyncIterator[Broker]:
-    async with broker_of(request.param, redis_server, Clock()) as broker:
-        yield broker
 
 
 class Bench:

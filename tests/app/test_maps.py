@@ -1,14 +1,13 @@
 """Maps of an app's flows: any number of typed tasks as one step."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from pyasynq import (
     ActiveTask,
     App,
-    Clock,
     FlowInfo,
     FlowStateError,
     Inspector,
@@ -21,9 +20,7 @@ from pyasynq import (
     TypedTask,
 )
 from pyasynq.broker import Broker
-from tests.support.brokers import KINDS, broker_of
 from tests.support.codecs import Zlib
-from tests.support.servers import RedisServer
 
 
 class Notes:
@@ -69,14 +66,6 @@ async def run(app: App) -> None:
 
 
 # -- on every broker -------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=KINDS)
-async def broker(
-    request: pytest.FixtureRequest, redis_server: RedisServer
-) -> AsyncIterator[Broker]:
-    async with broker_of(request.param, redis_server, Clock()) as broker:
-        yield broker
 
 
 async def test_results_of_a_map_are_the_argument_of_the_next_step(broker: Broker) -> None:

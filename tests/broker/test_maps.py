@@ -8,7 +8,7 @@ from pyasynq.broker import BatchRef, Broker, Delivery, Lease, RemoveResult
 from pyasynq.client.batch_control import BatchControl
 from pyasynq.client.flow_control import FlowControl
 from pyasynq.core.batch import BatchInfo, member_id
-from pyasynq.core.errors import BatchStateError
+from pyasynq.core.batch_errors import BatchStateError
 from pyasynq.core.flow_record import FlowRecord
 from pyasynq.core.policy import MAX_BULK
 from pyasynq.core.report import pack_output

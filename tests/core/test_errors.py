@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pyasynq.core import control, entry_errors, errors, extension_errors
+from pyasynq.core import (
+    batch_errors,
+    control,
+    entry_errors,
+    errors,
+    extension_errors,
+    flow_errors,
+)
 from pyasynq.core.control import (
     DeadlinePassedError,
     HandlerNotFoundError,
@@ -43,7 +50,7 @@ from pyasynq.core.errors import (
 SIGNALS = {SkipRetry, RevokeTask, RetryIn, Snooze}
 EXCEPTIONS = {
     value
-    for module in (errors, control, entry_errors, extension_errors)
+    for module in (errors, control, batch_errors, entry_errors, extension_errors, flow_errors)
     for name, value in inspect.getmembers(module, inspect.isclass)
     if issubclass(value, Exception) and value.__module__ == module.__name__ and name[0] != "_"
 }

@@ -1,7 +1,6 @@
 """An inspector pauses, resumes and runs the entries of schedulers."""
 
 import logging
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +8,6 @@ from redis.asyncio import Redis
 
 from pyasynq import (
     Client,
-    Clock,
     CodecError,
     DuplicateTaskError,
     EntryNotFoundError,
@@ -28,25 +26,14 @@ from pyasynq.broker import Broker, open_broker
 from pyasynq.core.codec import HEADER
 from pyasynq.core.info import SchedulerEntry
 from pyasynq.core.options import Options
-from tests.support.brokers import KINDS, broker_of
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
 from tests.support.factories import an_entry
-from tests.support.servers import RedisServer
 from tests.support.waiting import Lapse, wait_until
 
 HOUR = timedelta(hours=1)
 TASK = Task("t", b"p", headers={"a": "1"}, queue="low", max_retry=7)
 CODECS = [Zlib(), Envelope()]
-
-
-@pytest.fixture(params=KINDS)
-async def broker(
-    request: pytest.FixtureRequest, redis_server: RedisServer
-) -> AsyncIterator[Broker]:
-    """Yield a broker that schedulers and inspectors of a test use."""
-    async with broker_of(request.param, redis_server, Clock()) as broker:
-        yield broker
 
 
 @pytest.fixture

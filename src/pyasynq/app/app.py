@@ -6,10 +6,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
 
 from pyasynq.app.address import Address, address_of
-from pyasynq.app.batches import MakesBatches
+from pyasynq.app.batches import BatchMethods
 from pyasynq.app.clients import Clients
 from pyasynq.app.coverage import Coverage
-from pyasynq.app.flow import HasFlows
+from pyasynq.app.flow import FlowMethods
 from pyasynq.app.followers import maker_of, makers_of
 from pyasynq.app.lifespan import lifespan_context
 from pyasynq.app.typed_task import (
@@ -60,7 +60,7 @@ Make = Callable[["App", str, Callable[..., Any], Options, Executor | None], "Typ
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
 
 
-class App(HasFlows, MakesBatches):
+class App(FlowMethods, BatchMethods):
     """Tasks, and the client, servers and schedulers for them, declared in one place.
 
     Attributes:

@@ -39,7 +39,7 @@ class AppBatch(Batch):
         return self._clients.enqueue_batch_sync(self)
 
 
-class MakesBatches:
+class BatchMethods:
     """The part of an app that makes batches.
 
     Attributes:

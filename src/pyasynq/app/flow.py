@@ -38,7 +38,7 @@ class AppFlow(Flow):
         return self._clients.enqueue_flow_sync(self)
 
 
-class HasFlows:
+class FlowMethods:
     """The part of an app that makes flows and reads results.
 
     Attributes:

@@ -226,7 +226,7 @@ class TypedTask(Generic[P, R]):
             value = await task.in_thread(functools.partial(self._function, *args, **kwargs))
         if value is not None and task.retention:
             await task.write_result(encode_result(self.type, value))
-        elif value is not None and task.is_part:
+        elif value is not None and task.reports_result:
             task.keep_output(encode_result(self.type, value))
         return cast("R", value)
 

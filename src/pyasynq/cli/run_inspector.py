@@ -13,7 +13,7 @@ from pyasynq.cli.connection_options import ConnectionOptions, with_connection
 from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.options import app_option, output_option
 from pyasynq.cli.output import print_message
-from pyasynq.core import entry_errors, errors, flow_errors
+from pyasynq.core import batch_errors, entry_errors, errors, flow_errors
 
 if TYPE_CHECKING:
     from pyasynq.broker import BrokerAddress
@@ -32,13 +32,13 @@ _CODES: Final[dict[Exit, tuple[type[errors.PyasynqError], ...]]] = {
     Exit.NOT_FOUND: (
         errors.QueueNotFoundError,
         errors.TaskNotFoundError,
-        errors.BatchNotFoundError,
+        batch_errors.BatchNotFoundError,
         entry_errors.EntryNotFoundError,
         flow_errors.FlowNotFoundError,
         flow_errors.StepNotFoundError,
     ),
     Exit.CONFLICT: (
-        errors.BatchStateError,
+        batch_errors.BatchStateError,
         errors.QueueNotEmptyError,
         errors.QueuePausedError,
         errors.QueueNotPausedError,

@@ -4,7 +4,8 @@ from contextlib import suppress
 
 from pyasynq.broker import Broker
 from pyasynq.core.batch import BatchInfo
-from pyasynq.core.errors import BatchNotFoundError, BatchStateError, BrokerError
+from pyasynq.core.batch_errors import BatchNotFoundError, BatchStateError
+from pyasynq.core.errors import BrokerError
 
 
 class BatchControl:

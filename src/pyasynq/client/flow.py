@@ -166,7 +166,6 @@ class Flow:
                 has a group or an id, or the flow is too large.
         """
         check_task(task)
-        _check_when(when)
         if task.options.group is not None:
             raise OptionError("group", task.options.group, "left out: a step is in no group")
         if task.options.task_id is not None:
@@ -227,7 +226,6 @@ class Flow:
         Raises:
             OptionError: See `add`.
         """
-        _check_when(when)
         if not isinstance(tasks, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("tasks", tasks, "a list of Tasks (for one there is add)")
         before = {self._number_of(step) for step in _steps(after)}
@@ -382,13 +380,10 @@ def chain(flow: Flow, tasks: Iterable[Task]) -> None:
         last = flow.add(task, after=() if last is None else last)
 
 
-def _check_when(when: When) -> None:
+def _sorted(before: set[int], when: When) -> tuple[int, ...]:
+    """Return the numbers of the steps before a step, in order, if *when* fits them."""
     if when not in WHENS:
         raise OptionError("when", when, "'succeeded', 'failed' or 'ended'")
-
-
-def _sorted(before: set[int], when: When) -> tuple[int, ...]:
-    """Return the numbers of the steps before a step, in order."""
     if when == "failed" and not before:
         raise OptionError("after", (), "steps that may fail, for a step with when='failed'")
     return tuple(sorted(before))

@@ -131,7 +131,7 @@ async def enqueue_batch(port: BatchPort, plans: Plans, batch: Batch) -> BatchInf
     staging = Staging(port, batch_id)
     home = queues[0] if queues else DEFAULT_QUEUE
     plan = BatchPlan(then=then, failed=failed, kept_s=whole_seconds(batch.keep))
-    chunks = Members(batch_id, reports_to=queues).of(plans, batch.members())
+    chunks = _MemberMaker(batch_id, reports_to=queues).of(plans, batch.members())
     ids = await _create(staging, chunks, functools.partial(staging.start, plan, home))
     return BatchInfo(
         id=batch_id,
@@ -172,7 +172,7 @@ async def hold_map(
     """
     (batch_id,) = new_ids(1)
     staging = Staging(port, batch_id)
-    members = Members(batch_id, reports_to=None, keeps_results=keeps_results)
+    members = _MemberMaker(batch_id, reports_to=None, keeps_results=keeps_results)
     plan = BatchPlan(then=None, failed=None, kept_s=0, parent=parent, keeps_results=keeps_results)
     start = functools.partial(staging.start, plan, parent.queue)
     ids = await _create(staging, members.of(plans, tasks), start)
@@ -229,7 +229,7 @@ async def _create(
     return ids
 
 
-class Members:
+class _MemberMaker:
     """Makes tasks the members of a batch, as they come.
 
     Attributes:

@@ -26,6 +26,10 @@ PyasynqError
 │   └── ResultExpiredError            it was there, but its retention is over
 ├── BatchNotFoundError                the queue has no batch with this id
 ├── BatchStateError                   not possible in the state the batch is in
+├── FlowNotFoundError                 the queue has no flow with this id
+├── StepNotFoundError                 the flow has no such step
+├── FlowStateError                    not possible in the state the flow or step is in
+├── DuplicateFlowError                another flow of this name runs, and only one may
 ├── TaskStateError                    not allowed in the state the task is in
 ├── TaskFailedError                   the task whose result is awaited was archived
 ├── ServerStateError                  a server was started twice, or has ended
@@ -268,38 +272,6 @@ class ResultExpiredError(TaskNotFoundError):
         self.args: tuple[Any, ...] = (
             f"no result: {task_id!r} is not, or no longer, in {queue!r}; retention keeps it longer",
         )
-
-
-class BatchNotFoundError(PyasynqError):
-    """The queue has no batch with this id, or no longer.
-
-    Attributes:
-        queue: Name of the queue.
-        batch_id: Id of the batch.
-    """
-
-    def __init__(self, queue: str, batch_id: str) -> None:
-        """Name the *queue* and the *batch_id* that is not in it."""
-        self.queue = queue
-        self.batch_id = batch_id
-        super().__init__(f"batch not found: {batch_id!r} is not, or no longer, in {queue!r}")
-
-
-class BatchStateError(PyasynqError):
-    """The action is not possible in the state of the batch; nothing was changed.
-
-    Attributes:
-        queue: Name of the queue.
-        batch_id: Id of the batch.
-        reason: Why it is not possible.
-    """
-
-    def __init__(self, queue: str, batch_id: str, reason: str) -> None:
-        """Name the batch, and say why not."""
-        self.queue = queue
-        self.batch_id = batch_id
-        self.reason = reason
-        super().__init__(f"batch {batch_id!r} of {queue!r}: {reason}")
 
 
 class TaskStateError(PyasynqError):

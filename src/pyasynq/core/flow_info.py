@@ -48,6 +48,11 @@ class StepInfo:
     batch_id: str | None = None
     size: int = 1
 
+    @property
+    def is_gate(self) -> bool:
+        """Whether it waits for a signal instead of running a task."""
+        return self.type is None and self.batch_id is None
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowInfo:
@@ -110,7 +115,7 @@ class FlowInfo:
 def _shape(step: StepInfo) -> tuple[str, str]:
     if step.batch_id is not None:
         return "[[", "]]"
-    return ("{{", "}}") if step.type is None else ("[", "]")
+    return ("{{", "}}") if step.is_gate else ("[", "]")
 
 
 def _label(step: StepInfo) -> str:

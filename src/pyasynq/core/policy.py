@@ -85,6 +85,9 @@ BATCH_STAGED_S: Final = 3600
 Their client has gone before it decided that they run.
 """
 
+MAP_LOOK_S: Final = 3600
+"""Seconds between two looks at the flow of a map that has ended."""
+
 DECISION_S: Final = 7 * 86_400
 """Seconds for which it is kept that tasks of several queues run, so that each queue can ask."""
 

@@ -23,6 +23,9 @@ class TaskState(StrEnum):
 ENDED: Final = frozenset({TaskState.COMPLETED, TaskState.ARCHIVED})
 """The states of a task that has ended and is kept."""
 
+FAILED: Final = (TaskState.RETRY, TaskState.ARCHIVED)
+"""The states of a task that has failed."""
+
 MOVES: Final[dict[TaskState | None, frozenset[TaskState | None]]] = {
     None: frozenset({TaskState.PENDING, TaskState.SCHEDULED, TaskState.AGGREGATING}),
     TaskState.SCHEDULED: frozenset({TaskState.PENDING, TaskState.AGGREGATING}),

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from pyasynq.core import entry_errors, errors, flow_errors
+from pyasynq.core import batch_errors, entry_errors, errors, flow_errors
 from pyasynq.core.extension_errors import CodecError
 from pyasynq.core.json_form import to_json_types
 from pyasynq.operations.jobs import JobNotFoundError, TooManyJobsError
@@ -65,7 +65,7 @@ _KINDS: Final[tuple[tuple[type[errors.PyasynqError], int, str], ...]] = (
     (entry_errors.EntryNotFoundError, 404, "entry-not-found"),
     (flow_errors.FlowNotFoundError, 404, "flow-not-found"),
     (flow_errors.StepNotFoundError, 404, "step-not-found"),
-    (errors.BatchNotFoundError, 404, "batch-not-found"),
+    (batch_errors.BatchNotFoundError, 404, "batch-not-found"),
     (JobNotFoundError, 404, "not-found"),
     (TooManyJobsError, 429, "too-many"),
     (errors.QueueNotEmptyError, 409, "conflict"),
@@ -73,7 +73,7 @@ _KINDS: Final[tuple[tuple[type[errors.PyasynqError], int, str], ...]] = (
     (errors.QueueNotPausedError, 409, "conflict"),
     (errors.TaskStateError, 409, "conflict"),
     (flow_errors.FlowStateError, 409, "conflict"),
-    (errors.BatchStateError, 409, "conflict"),
+    (batch_errors.BatchStateError, 409, "conflict"),
     (entry_errors.EntryPausedError, 409, "conflict"),
     (entry_errors.EntryNotPausedError, 409, "conflict"),
     (entry_errors.EntryNotPausableError, 409, "conflict"),

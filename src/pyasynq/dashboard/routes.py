@@ -70,6 +70,9 @@ class Route:
         return self.method == "POST"
 
 
+MakeRoute: TypeAlias = Callable[[Permission, type[msgspec.Struct], Handler, str], Route]
+
+
 def reads(
     name: str,
     path: str,
@@ -87,6 +90,36 @@ def reads(
         handler=handler,
         summary=summary,
     )
+
+
+def acts_on(target: str, path: str, *, status: int = 200) -> MakeRoute:
+    """Return a function that makes routes of the API that act, each named after its permission.
+
+    It takes what the principal must be permitted, the struct of the body, the handler, and what
+    the route does, in one line.
+
+    Args:
+        target: What they act on, for their names: ``Tasks`` makes ``runTasks`` of ``task.run``.
+        path: Path that the action follows, such as ``/tasks``.
+        status: Status of a successful answer.
+    """
+
+    def act(
+        permission: Permission, input: type[msgspec.Struct], handler: Handler, summary: str
+    ) -> Route:
+        action = permission.value.partition(".")[2]
+        return Route(
+            name=action + target,
+            method="POST",
+            path=f"{API}{path}/{action}",
+            permission=permission,
+            input=input,
+            handler=handler,
+            summary=summary,
+            status=status,
+        )
+
+    return act
 
 
 def check_routes(routes: Sequence[Route]) -> None:

@@ -2,7 +2,7 @@
 
 from pyasynq.client.batch_control import BatchControl
 from pyasynq.core.batch import BatchInfo
-from pyasynq.core.errors import BatchNotFoundError
+from pyasynq.core.batch_errors import BatchNotFoundError
 from pyasynq.core.options import check_count, check_name
 from pyasynq.inspector.filters import MAX_RANK
 from pyasynq.inspector.reader import PAGE_SIZE, Reader

@@ -25,7 +25,7 @@ from pyasynq.core.info import (
 )
 from pyasynq.core.options import check_count
 from pyasynq.core.run_stats import MOST_TYPES, RunSpan, TypeStats, add_counts, type_stats
-from pyasynq.core.states import TaskState
+from pyasynq.core.states import FAILED, TaskState
 from pyasynq.inspector.actions import Actions
 from pyasynq.inspector.errors import ErrorGroup, add_failure
 from pyasynq.inspector.filters import MAX_RANK, Criteria, Filter, container_of
@@ -259,7 +259,7 @@ class Reader:
             OptionError: If there is no such state, or it is aggregating.
             QueueNotFoundError: If there is no such queue.
         """
-        states = (TaskState.RETRY, TaskState.ARCHIVED) if state is None else (state,)
+        states = FAILED if state is None else (state,)
         containers = [container_of(queue, one, None) for one in states]
         await self._actions.check(queue)
         groups: dict[tuple[str, str], ErrorGroup] = {}

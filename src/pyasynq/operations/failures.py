@@ -1,18 +1,14 @@
 """Failed tasks by type and error, counted in bounded steps."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from pyasynq.core.errors import QueueNotFoundError
-from pyasynq.core.states import TaskState
+from pyasynq.core.states import FAILED, TaskState
 from pyasynq.inspector import ErrorGroup, Inspector
 from pyasynq.inspector.actions import Actions
 from pyasynq.inspector.errors import add_failure
 from pyasynq.inspector.filters import container_of
 from pyasynq.operations.finder import MOST_LOOKED_AT, STEP
-
-FAILED: Final = (TaskState.RETRY, TaskState.ARCHIVED)
-"""States of failed tasks."""
 
 
 class FailureCount:

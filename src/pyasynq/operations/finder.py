@@ -22,7 +22,7 @@ MOST_LOOKED_AT: Final = 10_000
 LONGEST_S: Final = 3.0
 """Seconds after which one call stops: large tasks take long to read."""
 
-FAILED: Final = frozenset(
+WITH_ERRORS: Final = frozenset(
     {TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.COMPLETED}
 )
 """States of tasks that the broker can find by their errors."""
@@ -109,7 +109,7 @@ class Finder:
     async def matches(self, query: Query, container: Container, start: int, count: int) -> Matches:
         """Return the tasks of *container* that meet *query*, among *count* after *start* others."""
         text = query.only_error
-        if text is not None and container.state in FAILED:
+        if text is not None and container.state in WITH_ERRORS:
             return await self._broker.inspection.find_errors(container, text, start, count)
         tasks = (await self._actions.tasks(container, start, count)).tasks
         now = datetime.now(UTC)

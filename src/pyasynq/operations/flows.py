@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from pyasynq.core.batch import BatchInfo
 from pyasynq.core.errors import (
@@ -15,6 +15,7 @@ from pyasynq.core.errors import (
 from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.info import TaskInfo
 from pyasynq.inspector import Inspector
+from pyasynq.inspector.flows import Listed
 from pyasynq.operations.concurrency import gather
 
 AT_ONCE: Final = 16
@@ -22,8 +23,6 @@ AT_ONCE: Final = 16
 
 MOST_TASKS: Final = 50
 """Running steps whose tasks are looked up."""
-
-Listed: TypeAlias = Literal["running", "ended"]
 
 
 class _Dated(Protocol):
@@ -127,9 +126,5 @@ def open_steps(flow: FlowInfo) -> list[str]:
 
 def gates(flow: FlowInfo) -> list[str]:
     """Return the names of the gates of *flow* that have not ended; those that wait now first."""
-    found = [
-        it
-        for it in flow.steps
-        if it.type is None and it.batch_id is None and it.state in {"waiting", "running"}
-    ]
+    found = [it for it in flow.steps if it.is_gate and it.state in {"waiting", "running"}]
     return [it.name for it in sorted(found, key=lambda it: it.state == "waiting")]

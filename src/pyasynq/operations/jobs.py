@@ -22,7 +22,7 @@ from pyasynq.inspector import Inspector
 from pyasynq.inspector.actions import BATCH, Actions, Choose
 from pyasynq.operations.audit import Audit
 from pyasynq.operations.concurrency import gather
-from pyasynq.operations.finder import FAILED, Finder, Place
+from pyasynq.operations.finder import WITH_ERRORS, Finder, Place
 from pyasynq.operations.permissions import Permission, Principal
 from pyasynq.operations.search import Query
 from pyasynq.runtime.loggers import get_logger
@@ -275,7 +275,7 @@ class Jobs:
 
     def _error_to_delete(self, job: Job, query: Query, place: Place) -> str | None:
         """Return the text for `Actions.delete_errors` if that does what *job* is to do."""
-        can = job.action is Permission.TASK_DELETE and place.container.state in FAILED
+        can = job.action is Permission.TASK_DELETE and place.container.state in WITH_ERRORS
         return query.only_error if can else None
 
     async def _delete_errors(self, job: Job, text: str, place: Place) -> None:

@@ -1,7 +1,8 @@
 """The worker side: servers, handlers, and the running task."""
 
 from pyasynq.server.config import GroupAggregator, ServerOptions
-from pyasynq.server.context import ActiveTask, current_task
+from pyasynq.server.context import ActiveTask
+from pyasynq.server.current import current_task
 from pyasynq.server.hooks import Hooks
 from pyasynq.server.mux import AsyncHandler, Handler, Middleware, Mux
 from pyasynq.server.run.slots import ServerLoad

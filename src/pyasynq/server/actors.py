@@ -21,11 +21,11 @@ from pyasynq.server.queue_actors import QueueActors, QueueCrew
 from pyasynq.server.remote_control import RemoteControl
 from pyasynq.server.run.completer import Completer
 from pyasynq.server.run.notifier import Notifier
-from pyasynq.server.run.parts import Parts
 from pyasynq.server.run.processor import Processor
 from pyasynq.server.run.runner import Runner
 from pyasynq.server.run.slots import ServerLoad
 from pyasynq.server.run.watchdog import Watchdog
+from pyasynq.server.run.workflows import Workflows
 from pyasynq.server.upkeep.controller import Controller
 from pyasynq.server.upkeep.health import HealthChecker
 from pyasynq.server.upkeep.heartbeater import Heartbeater
@@ -77,7 +77,7 @@ class ServerActors:
             broker.work,
             self.completer,
             config,
-            parts=Parts(broker, config),
+            workflows=Workflows(broker, config),
         )
         self.processor: Processor = Processor(
             self.runner, broker.work, self.completer, config, self._outages

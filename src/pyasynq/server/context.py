@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pyasynq.core.batch import OUTCOME
 from pyasynq.core.call import INPUTS
@@ -22,7 +22,6 @@ from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
 from pyasynq.core.report import HEADER, MOST_OUTPUT, pack_output, place_of
 from pyasynq.core.task import Task, check_task
-from pyasynq.runtime import calls
 from pyasynq.runtime.calls import must_await
 from pyasynq.server.active_batch import ActiveBatch, batch_of, batch_outcome_of
 
@@ -187,8 +186,11 @@ class ActiveTask:
         return timedelta(seconds=min(ttl_s, longest_s)) if ttl_s > 0 else None
 
     @property
-    def is_part(self) -> bool:
-        """Whether its result is kept for others: it is a step of a flow, or of a map."""
+    def reports_result(self) -> bool:
+        """Whether its success takes its result to a flow.
+
+        It is a step, or belongs to a map whose results another step uses.
+        """
         place = place_of(self._lease.message)
         return place is not None and (place.kind == "flow" or place.keeps_result)
 
@@ -227,7 +229,7 @@ class ActiveTask:
             await self._loop.call(functools.partial(self.write_result, result))
         elif not await self._port.write_result(self._lease, self._seal_result(result)):
             raise ResultError(self.id)
-        elif self.is_part:
+        elif self.reports_result:
             self.keep_output(result)
 
     def keep_output(self, result: bytes) -> None:
@@ -387,21 +389,3 @@ class ActiveTask:
     def __repr__(self) -> str:
         """Show type, id and queue; payloads may hold secrets."""
         return f"<ActiveTask {self.type!r} {self.id} in {self.queue!r}>"
-
-
-def current_task() -> ActiveTask:
-    """Return the task whose handler runs here, for code that did not get it as an argument.
-
-    Raises:
-        PyasynqError: Outside a handler.
-    """
-    try:
-        return cast("ActiveTask", calls.current.get())
-    except LookupError:
-        msg = "no task is running here: current_task() works inside a handler"
-        raise PyasynqError(msg) from None
-
-
-def set_current_task(task: ActiveTask) -> None:
-    """Make *task* current in this asyncio task and the asyncio tasks that it starts."""
-    calls.current.set(task)

@@ -53,14 +53,10 @@ def state(name: str) -> Text:
     return Text(name.replace("_", " "), STYLES.get(name, ""))
 
 
-def _is_gate(step: StepInfo) -> bool:
-    return step.type is None and step.batch_id is None
-
-
 def _state(row: Row) -> Text:
     if row.task is not None:
         return texts.state(row.task.state.value)
-    if _is_gate(row.step) and row.step.state == "running":
+    if row.step.is_gate and row.step.state == "running":
         return Text("awaits a signal", STYLES["running"])
     return state(row.step.state)
 
@@ -171,7 +167,7 @@ class FlowPage(Page):
         row = self.table.current
         if row is None or not self.may_change():
             return
-        if not _is_gate(row.step):
+        if not row.step.is_gate:
             self.say(f"{row.step.name} is no gate: choose a gate", is_bad=True)
             return
         gate = row.step.name

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -18,6 +18,9 @@ from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.table import Column, Table
 from pyasynq.terminal.tasks import TasksPage
+
+if TYPE_CHECKING:
+    from pyasynq.inspector.flows import Listed
 
 Row: TypeAlias = FlowInfo | BatchInfo
 
@@ -120,7 +123,7 @@ class FlowsPage(Page):
         if shown == "batches":
             found = await flows.newest_batches(inspector, "", MOST)
         else:
-            listed: flows.Listed = "ended" if shown == "ended" else "running"
+            listed: Listed = "ended" if shown == "ended" else "running"
             found = await flows.newest_flows(inspector, "", listed, MOST)
         if shown != self._shown:
             return

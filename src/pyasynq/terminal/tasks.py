@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.states import TaskState
+from pyasynq.core.states import FAILED, TaskState
 from pyasynq.operations.finder import Found, Position
 from pyasynq.operations.known import read_known
 from pyasynq.operations.payloads import preview
@@ -32,8 +32,6 @@ PAGE: Final = 100
 
 EVERYTHING: Final = "state:*"
 EXAMPLE: Final = 'type:email:* state:retry error:"timeout" older:5m'
-
-FAILED: Final = {TaskState.RETRY, TaskState.ARCHIVED}
 
 
 def _when(task: TaskInfo) -> str:

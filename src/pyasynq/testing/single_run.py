@@ -6,9 +6,9 @@ from pyasynq.broker import Broker, Lease
 from pyasynq.core.verdict import Verdict
 from pyasynq.server import ActiveTask, AsyncHandler, Mux
 from pyasynq.server.config import Config
-from pyasynq.server.run.parts import Parts
 from pyasynq.server.run.runner import Runner
 from pyasynq.server.run.slots import Run
+from pyasynq.server.run.workflows import Workflows
 
 
 class SingleRun(Runner):
@@ -26,8 +26,8 @@ class SingleRun(Runner):
         self.value: object = None
         self.verdict: Verdict | None = None
         handler = mux.around(self._keep_value)
-        parts = Parts(broker, config)
-        super().__init__(handler, broker.work, self, config, parts=parts, executor=executor)
+        workflows = Workflows(broker, config)
+        super().__init__(handler, broker.work, self, config, workflows=workflows, executor=executor)
 
     async def run(self, lease: Lease) -> None:
         """Run the task of *lease*; a cancellation interrupts it, and it is to be put back."""

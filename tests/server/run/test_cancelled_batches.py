@@ -1,7 +1,5 @@
 """A worker drops members of a cancelled batch, and asks for each batch once in some time."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from pyasynq import App, Clock, Inspector, RevokeTask
@@ -10,19 +8,9 @@ from pyasynq.core.batch import BatchPlan, make_member, member_id
 from pyasynq.core.compose import Plan
 from pyasynq.core.report import Place
 from pyasynq.server.run.cancelled_batches import KNOWN_S, CancelledBatches
-from tests.support.brokers import KINDS, broker_of
 from tests.support.clocks import SteeredClock
 from tests.support.factories import a_pending
-from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture(params=KINDS)
-async def broker(
-    request: pytest.FixtureRequest, redis_server: RedisServer
-) -> AsyncIterator[Broker]:
-    async with broker_of(request.param, redis_server, Clock()) as broker:
-        yield broker
 
 
 def a_member(number: int = 0) -> Plan:

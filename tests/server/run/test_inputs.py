@@ -1,10 +1,7 @@
 """A step whose inputs cannot be read waits, and spends no retry."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from pyasynq import Clock
 from pyasynq.broker import Broker
 from pyasynq.core.call import INPUTS
 from pyasynq.core.codec import Codecs
@@ -12,21 +9,12 @@ from pyasynq.core.control import SkipRetry, Snooze
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.report import HEADER, Place, header_of, pack_output
 from pyasynq.server.run.inputs import Inputs
-from tests.support.brokers import KINDS, broker_of
 from tests.support.flow_model import StepShape
 from tests.support.flows import a_flow, damage_flow, end_step, open_flow
 from tests.support.servers import RedisServer
 
 FIRST: StepShape = ("succeeded", ())
 NEXT: StepShape = ("succeeded", (0,))
-
-
-@pytest.fixture(params=KINDS)
-async def broker(
-    request: pytest.FixtureRequest, redis_server: RedisServer
-) -> AsyncIterator[Broker]:
-    async with broker_of(request.param, redis_server, Clock()) as broker:
-        yield broker
 
 
 @pytest.fixture

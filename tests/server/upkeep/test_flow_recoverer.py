@@ -1,6 +1,5 @@
 """Flows go on after steps whose end nobody has reported, and end when their time is over."""
 
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import msgspec
@@ -17,7 +16,6 @@ from pyasynq.core.verdict import DONE, Verdict
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.server.upkeep import flow_recoverer
 from pyasynq.server.upkeep.flow_recoverer import GONE, FlowRecoverer
-from tests.support.brokers import KINDS, broker_of
 from tests.support.factories import archived, completed, retried, settle, take
 from tests.support.flow_model import StepShape
 from tests.support.flows import (
@@ -31,20 +29,11 @@ from tests.support.flows import (
     open_flow,
     record_of,
 )
-from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
 FIRST: StepShape = ("succeeded", ())
 NEXT: StepShape = ("succeeded", (0,))
 GATE = {"type": "", "task_id": "", "timeout_s": 1}
-
-
-@pytest.fixture(params=KINDS)
-async def broker(
-    request: pytest.FixtureRequest, redis_server: RedisServer
-) -> AsyncIterator[Broker]:
-    async with broker_of(request.param, redis_server, Clock()) as broker:
-        yield broker
 
 
 @pytest.fixture

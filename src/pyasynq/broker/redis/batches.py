@@ -38,6 +38,7 @@ from pyasynq.core.policy import (
     BATCH_STAGED_S,
     BATCH_SWEEP_S,
     DECISION_S,
+    MAP_LOOK_S,
     MAX_BULK,
 )
 from pyasynq.core.report import header_of, read_place
@@ -51,9 +52,6 @@ ANY_S: Final = 10 * 365 * 86_400
 
 SWEPT: Final = 10 * MAX_BULK
 """Members of one batch that a repair looks at."""
-
-MAP_LOOK_S: Final = 3600
-"""Seconds between two looks at the flow of a map that has ended."""
 
 STAGING: Final = "staging"
 WAITING: Final = "waiting"

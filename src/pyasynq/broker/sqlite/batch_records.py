@@ -7,7 +7,7 @@ from pyasynq.broker.sqlite.store import Transaction
 from pyasynq.broker.sqlite.tasks import FORGET_RUN_HISTORY, MICROS, append
 from pyasynq.core.batch import BatchState, member_id
 from pyasynq.core.message import decode, encode
-from pyasynq.core.policy import MAX_BULK
+from pyasynq.core.policy import MAP_LOOK_S, MAX_BULK
 
 STAGING: Final = "staging"
 WAITING: Final = "waiting"
@@ -22,16 +22,13 @@ AGAIN: Final = 3
 """Outcomes of numbers; see `schema`."""
 
 MOST_FAILED: Final = 10_000
-"""Failed members that run again."""
+"""Failed members of a batch that are listed, and that run again."""
 
 MOST_OUTPUT: Final = 16 * 1024 * 1024
 """Bytes of the results of a map that are kept, all together."""
 
 RELEASED_EACH: Final = 16
 """Members that are released when one has ended: a transaction counts some hundred."""
-
-MAP_LOOK_S: Final = 3600
-"""Seconds between two looks at the flow of a map that has ended."""
 
 COLUMNS: Final = """seq, id, queue, state, total, open, failed, numbers, times, cancelled, releases,
     bytes, home, flow, node, ended"""

@@ -7,20 +7,15 @@ their queues are; then they are released in steps.
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from pyasynq.broker.ports.batches import BatchRef, BatchRepair
 from pyasynq.broker.sqlite.batch_cancelling import cancel, drop_members
-from pyasynq.broker.sqlite.batch_members import (
-    count_member,
-    end_if_over,
-    forget_batch,
-    pack_followers,
-)
+from pyasynq.broker.sqlite.batch_members import end_if_over, pack_followers
 from pyasynq.broker.sqlite.batch_records import (
     DISCARDED,
     FAILED,
-    MAP_LOOK_S,
+    MOST_FAILED,
     RUNNING,
     STAGING,
     WAITING,
@@ -29,19 +24,16 @@ from pyasynq.broker.sqlite.batch_records import (
     release_tasks,
     run_failed,
 )
+from pyasynq.broker.sqlite.batch_repair import find_batches, forget, sweep_batch, touch_map
 from pyasynq.broker.sqlite.creation import MAX_NEW, stage
-from pyasynq.broker.sqlite.schema import ARCHIVED, COMPLETED, HELD
+from pyasynq.broker.sqlite.schema import HELD
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.tasks import MICROS, delete
-from pyasynq.core.batch import BatchInfo, BatchPlan, is_needed, member_id
+from pyasynq.core.batch import BatchInfo, BatchPlan, member_id
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import instant
 from pyasynq.core.policy import BATCH_IDLE_S, BATCH_STAGED_S, BATCH_SWEEP_S, MAX_BULK
-from pyasynq.core.report import Place, Report, Result
-
-FOUND: Final = 100
-"""Batches that one look finds."""
 
 SWEPT: Final = 10 * MAX_BULK
 """Members of one batch that a repair looks at."""
@@ -86,7 +78,8 @@ class SqliteBatches:
     async def failed_members(self, queue: str, batch_id: str) -> Sequence[str]:
         """Return the ids of the members that have failed, at most 10,000, in their order."""
         sql = f"""SELECT e.number FROM pyasynq_ended e JOIN pyasynq_batch b ON b.seq = e.batch
-            WHERE b.queue = ? AND b.id = ? AND e.outcome = {FAILED} ORDER BY e.number LIMIT 10000"""
+            WHERE b.queue = ? AND b.id = ? AND e.outcome = {FAILED}
+            ORDER BY e.number LIMIT {MOST_FAILED}"""
         rows = await self._store.read(lambda tx: tx.rows(sql, tx.queue_id(queue), batch_id))
         return [member_id(batch_id, number) for (number,) in rows]
 
@@ -151,7 +144,7 @@ class SqliteBatches:
     ) -> BatchRepair:
         """Go on with up to 100 batches of *queue* whose clients have gone."""
         released = discarded = noticed = 0
-        for found in await self._store.read(partial(_find, queue, idle_s)):
+        for found in await self._store.read(partial(find_batches, queue, idle_s)):
             batch = BatchRef(queue=queue, id=found.id, home=queue)
             if found.state == RUNNING and found.is_held:
                 released += await self._release_all(batch)
@@ -174,7 +167,7 @@ class SqliteBatches:
 
     async def _look_at_flow(self, batch: BatchRef, staged_s: int) -> None:
         """Delete a map that its flow no longer needs; a flow may come some time after its maps."""
-        if await self._store.write(partial(_touch_map, batch, staged_s)):
+        if await self._store.write(partial(touch_map, batch, staged_s)):
             return
         await self.discard(batch)
         await self._forget(batch)
@@ -183,7 +176,7 @@ class SqliteBatches:
         """Count members that were ended by hand; look at up to `SWEPT` of them."""
         noticed = 0
         for _ in range(0, SWEPT, MAX_BULK):
-            some, more = await self._store.write(partial(_sweep, batch))
+            some, more = await self._store.write(partial(sweep_batch, batch))
             noticed += some
             if not more:
                 break
@@ -193,7 +186,7 @@ class SqliteBatches:
     async def _forget(self, batch: BatchRef) -> None:
         """Delete a batch that is over, in steps."""
         while True:
-            if await self._store.write(partial(_forget, batch)) < MAX_BULK:
+            if await self._store.write(partial(forget, batch)) < MAX_BULK:
                 return
             await asyncio.sleep(0)
 
@@ -229,60 +222,6 @@ def _retry(name: str, batch_id: str, tx: Transaction) -> bool:
     release_members(tx, name, record, MAX_BULK)
     end_if_over(tx, name, batch_id)
     return True
-
-
-def _touch_map(batch: BatchRef, staged_s: int, tx: Transaction) -> bool:
-    """Note that a map was looked at; False if its flow does not need it."""
-    record = find_record(tx, tx.queue_id(batch.queue), batch.id)
-    if record is None:
-        return True
-    sql = """SELECT f.state, instr(f.spec, ?) = 0 FROM pyasynq_flow f
-        JOIN pyasynq_queue q ON q.id = f.queue
-        WHERE q.name = ? AND f.id = ? AND (f.ends = 0 OR f.ends > ?)"""
-    flow = tx.row(sql, record.id.encode(), record.home, record.flow, tx.now_us)
-    is_held = record.state == WAITING
-    if flow is None:
-        sql = "SELECT 1 FROM pyasynq_batch WHERE seq = ? AND changed > ?"
-        return tx.row(sql, record.seq, tx.now_us - staged_s * MICROS) is not None
-    if not is_needed(flow[0], is_held=is_held, is_others=is_held and bool(flow[1])):
-        return False
-    sql = "UPDATE pyasynq_batch SET changed = ?, ends = ? WHERE seq = ?"
-    ends = None if is_held else tx.now_us + MAP_LOOK_S * MICROS
-    tx.execute(sql, (tx.now_us, ends, record.seq))
-    return True
-
-
-def _sweep(batch: BatchRef, tx: Transaction) -> tuple[int, bool]:
-    """Count members that were ended by hand; return how many, and whether more are to be seen."""
-    queue = tx.queue_id(batch.queue)
-    record = find_record(tx, queue, batch.id)
-    if record is None or record.state != RUNNING:
-        return 0, False
-    ((first,),) = tx.rows("SELECT swept FROM pyasynq_batch WHERE seq = ?", record.seq)
-    stop = min(first + MAX_BULK, record.numbers)
-    sql = "SELECT number FROM pyasynq_ended WHERE batch = ? AND number >= ? AND number < ?"
-    ended = {number for (number,) in tx.rows(sql, record.seq, first, stop)}
-    noticed = 0
-    for number in (number for number in range(first, stop) if number not in ended):
-        sql = "SELECT state FROM pyasynq_task WHERE queue = ? AND id = ?"
-        task = tx.row(sql, queue, member_id(batch.id, number))
-        if task is None or task[0] in {COMPLETED, ARCHIVED}:
-            is_success = task is not None and task[0] == COMPLETED
-            result: Result = "succeeded" if is_success else "failed"
-            place = Place(kind="batch", queue=batch.queue, id=batch.id, member=number)
-            noticed += count_member(tx, Report(place=place, result=result))
-    is_over = stop == record.numbers
-    sql = """UPDATE pyasynq_batch
-        SET swept = ?, changed = CASE WHEN ? THEN ? ELSE changed END WHERE seq = ?"""
-    tx.execute(sql, (0 if is_over else stop, is_over, tx.now_us, record.seq))
-    return noticed, not is_over
-
-
-def _forget(batch: BatchRef, tx: Transaction) -> int:
-    """Delete up to `MAX_BULK` rows of a batch, at the end also its record; return how many."""
-    sql = "SELECT seq FROM pyasynq_batch WHERE queue = ? AND id = ?"
-    found = tx.row(sql, tx.queue_id(batch.queue), batch.id)
-    return 0 if found is None else forget_batch(tx, found[0], MAX_BULK)
 
 
 def _stage(batch: BatchRef, plans: Sequence[Plan], first: int, tx: Transaction) -> None:
@@ -375,29 +314,6 @@ def _state(tx: Transaction, queue: int, batch: BatchRef) -> str | None:
     sql = "SELECT state FROM pyasynq_batch WHERE queue = ? AND id = ?"
     found = tx.row(sql, queue, batch.id)
     return None if found is None else found[0]
-
-
-class _Found(NamedTuple):
-    """A batch that nothing has changed for *idle_s* seconds, or that is over."""
-
-    id: str
-    state: str
-    idle_s: float
-    is_held: bool
-    flow: str | None
-
-
-def _find(name: str, idle_s: int, tx: Transaction) -> list[_Found]:
-    """Return batches without a change for *idle_s* seconds, the oldest first, and those over."""
-    sql = f"""SELECT id, state, changed, flow, releases OR EXISTS (SELECT 1 FROM pyasynq_task t
-        WHERE t.queue = b.queue AND t.set_id = b.id AND t.state = {HELD})
-        FROM pyasynq_batch b WHERE queue = ? AND coalesce(ends, changed + ?) <= ?
-        ORDER BY changed LIMIT {FOUND}"""
-    rows = tx.rows(sql, tx.queue_id(name), idle_s * MICROS, tx.now_us)
-    return [
-        _Found(batch_id, state, (tx.now_us - changed) / MICROS, bool(is_held), flow)
-        for batch_id, state, changed, flow, is_held in rows
-    ]
 
 
 def _gone(batch: BatchRef) -> BrokerError:

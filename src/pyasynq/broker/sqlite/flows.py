@@ -1,35 +1,21 @@
 """The port for flows: one transaction reaches the tasks of all queues."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import msgspec
 
-from pyasynq.broker.ports.creation import NewTask
-from pyasynq.broker.ports.flows import FlowTimer, Neglected, unreadable
-from pyasynq.broker.sqlite.batch_records import begin_map
-from pyasynq.broker.sqlite.creation import MAX_NEW, create
+from pyasynq.broker.ports.flows import FlowTimer, Neglected
+from pyasynq.broker.sqlite.flow_rows import COLUMNS, StoredFlow, find_flow, pack_plan
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import MICROS
-from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
-from pyasynq.core.errors import BrokerError, DuplicateTaskError
-from pyasynq.core.flow import (
-    FAILED,
-    MAP_GONE,
-    RUNNING,
-    SKIPPED,
-    SUCCEEDED,
-    FlowState,
-    Moves,
-    Node,
-    advance,
-    state_of,
-)
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.flow import FAILED, RUNNING, SKIPPED, SUCCEEDED, advance
 from pyasynq.core.flow_errors import DuplicateFlowError
-from pyasynq.core.flow_record import FLOW, FlowChange, FlowRecord, FlowSpec, NewFlow
-from pyasynq.core.message import decode, encode
+from pyasynq.core.flow_record import FLOW, FlowChange, FlowRecord, NewFlow
 from pyasynq.core.report import Report
 
 HOLD_US: Final = 10 * MICROS
@@ -37,13 +23,7 @@ HOLD_US: Final = 10 * MICROS
 
 MARKS: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED}
 
-COLUMNS: Final = "seq, id, spec, state, marks, version, created_s, ended_s, reason"
-
-_Step: TypeAlias = Literal["plan", "output", "error", "times", "due"]
-
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_spec: Final = msgspec.msgpack.Decoder(FlowSpec).decode
-_decode_plan: Final = msgspec.msgpack.Decoder(tuple[bytes, str, int, int]).decode
 
 
 class SqliteFlows:
@@ -61,7 +41,7 @@ class SqliteFlows:
         """Return a flow; None if it does not exist, or is no longer kept."""
 
         def read(tx: Transaction) -> FlowRecord | None:
-            flow = _find(tx, queue, flow_id)
+            flow = find_flow(tx, queue, flow_id)
             return None if flow is None else flow.record()
 
         return await self._store.read(read)
@@ -86,7 +66,7 @@ class SqliteFlows:
         """Return what steps have reported; None if there is no such flow."""
 
         def read(tx: Transaction) -> Sequence[bytes | None] | None:
-            flow = _find(tx, queue, flow_id)
+            flow = find_flow(tx, queue, flow_id)
             return None if flow is None else [flow.output(number) for number in nodes]
 
         return await self._store.read(read)
@@ -95,7 +75,7 @@ class SqliteFlows:
         """Return the plans for the tasks of steps; None for gates, and if there is no such flow."""
 
         def read(tx: Transaction) -> Sequence[Plan | None]:
-            flow = _find(tx, queue, flow_id)
+            flow = find_flow(tx, queue, flow_id)
             return [None if flow is None else flow.plan(number) for number in nodes]
 
         return await self._store.read(read)
@@ -129,7 +109,7 @@ def receive(tx: Transaction, report: Report) -> bool:
         BrokerError: If the flow cannot be read.
     """
     place = report.place
-    flow = _find(tx, place.queue, place.id)
+    flow = find_flow(tx, place.queue, place.id)
     if flow is None:
         return False
     number = place.node
@@ -145,9 +125,8 @@ def receive(tx: Transaction, report: Report) -> bool:
 
 def delete_flows(tx: Transaction, queue: int, limit: int) -> int:
     """Delete up to *limit* flows of a queue that is removed; return how many."""
-    rows = tx.rows("SELECT seq FROM pyasynq_flow WHERE queue = ? LIMIT ?", queue, limit)
-    _delete(tx, [seq for (seq,) in rows])
-    return len(rows)
+    sql = "SELECT seq FROM pyasynq_flow WHERE queue = ? LIMIT ?"
+    return _delete(tx, tx.rows(sql, queue, limit))
 
 
 def _receive(report: Report, tx: Transaction) -> bool:
@@ -158,190 +137,18 @@ def _readable(tx: Transaction, queue: str, rows: Sequence[Row]) -> Iterator[Flow
     """Yield the flows of *rows*, without those that cannot be read."""
     for row in rows:
         with suppress(BrokerError):
-            yield _Flow(tx, queue, row).record()
-
-
-def _spec_of(queue: str, flow_id: str, stored: bytes, marks: str) -> FlowSpec:
-    """Return the steps of a flow, decoded.
-
-    Raises:
-        BrokerError: If they cannot be read.
-    """
-    try:
-        spec = _decode_spec(stored)
-    except (TypeError, msgspec.DecodeError) as error:
-        raise unreadable("SQLite", queue, flow_id) from error
-    if len(spec.nodes) != len(marks):
-        raise unreadable("SQLite", queue, flow_id)
-    return spec
-
-
-class _Flow:
-    """A flow within a transaction."""
-
-    def __init__(self, tx: Transaction, queue: str, row: Row) -> None:
-        """Hold the *row* of a flow of *queue*, with `COLUMNS`."""
-        self._tx = tx
-        self._queue = queue
-        self._seq, self._id, spec, state, self.marks = row[:5]
-        self._version, self._created_s, self._ended_s, self._reason = row[5:]
-        self.state: FlowState = state
-        self.spec: FlowSpec = _spec_of(queue, self._id, spec, self.marks)
-
-    def record(self) -> FlowRecord:
-        """Return what the port returns."""
-        sql = "SELECT number, error, times FROM pyasynq_flow_step WHERE flow = ?"
-        steps = self._tx.rows(sql, self._seq)
-        return FlowRecord(
-            queue=self._queue,
-            id=self._id,
-            spec=self.spec,
-            state=self.state,
-            marks=self.marks,
-            version=self._version,
-            created_s=self._created_s,
-            ended_s=self._ended_s,
-            reason=self._reason,
-            errors={n: error for n, error, _ in steps if error and self.marks[n] == FAILED},
-            times={n: times for n, _, times in steps if times},
-        )
-
-    def step(self, number: int, column: _Step) -> object:
-        """Return what a *column* says of a step; None without that."""
-        sql = f"SELECT {column} FROM pyasynq_flow_step WHERE flow = ? AND number = ?"
-        found = self._tx.row(sql, self._seq, number)
-        return None if found is None else found[0]
-
-    def set_step(self, number: int, column: _Step, value: object) -> None:
-        """Write *value* into a *column* of a step."""
-        sql = f"""INSERT INTO pyasynq_flow_step(flow, number, {column}) VALUES (?, ?, ?)
-            ON CONFLICT (flow, number) DO UPDATE SET {column} = excluded.{column}"""
-        self._tx.execute(sql, (self._seq, number, value))
-
-    def output(self, number: int) -> bytes | None:
-        """Return what a step has reported; None for no output."""
-        stored = self.step(number, "output")
-        return stored if isinstance(stored, bytes) else None
-
-    def plan(self, number: int) -> Plan | None:
-        """Return the plan for the task of a step; None for a gate."""
-        stored = self.step(number, "plan")
-        return _read_plan(stored) if isinstance(stored, bytes) else None
-
-    def change(self, change: FlowChange) -> None:
-        """Write all of *change* but the moves."""
-        for number, output in change.outputs.items():
-            self.set_step(number, "output", output)
-        for number, error in change.errors.items():
-            self.set_step(number, "error", error)
-        for number, plan in change.plans.items():
-            self.set_step(number, "plan", _plan_value(plan))
-        for number, times in change.times.items():
-            self.set_step(number, "times", times)
-        if change.state == "running" and self.state != "running":
-            self._ended_s = 0
-        self.state = change.state
-        self._reason = change.reason or self._reason
-
-    def go_on(self, moves: Moves) -> None:
-        """Start steps until none can start, and write the row."""
-        self.marks = moves.marks
-        starts = list(moves.starts)
-        while starts:
-            ended = self._start(starts)
-            starts.clear()
-            for number, mark in ended.items():
-                moves = advance(self.spec.nodes, self.marks, number, mark)
-                self.marks = moves.marks
-                starts += moves.starts
-        self._write()
-
-    def _start(self, numbers: Sequence[int]) -> Mapping[int, str]:
-        """Start steps; return the marks of those that have ended at once."""
-        ended: dict[int, str] = {}
-        tasks: list[tuple[int, NewTask]] = []
-        for number in numbers:
-            node = self.spec.nodes[number]
-            if node.is_map:
-                ended |= self._begin_map(number, node)
-            elif node.is_gate:
-                ended |= self._begin_gate(number, node)
-            else:
-                tasks.append((number, NewTask(self._due_plan(number, node.delay_s))))
-        for start in range(0, len(tasks), MAX_NEW):
-            some = tasks[start : start + MAX_NEW]
-            answers = create(self._tx, [task for _, task in some])
-            for (number, _), refusal in zip(some, answers, strict=True):
-                if refusal is not None:
-                    is_lock = isinstance(refusal, DuplicateTaskError)
-                    why = "another task holds its unique lock" if is_lock else TAKEN
-                    self.set_step(number, "error", f"its task was refused: {why}")
-                    ended[number] = FAILED
-        return ended
-
-    def _begin_gate(self, number: int, node: Node) -> Mapping[int, str]:
-        """Let a gate wait; return its mark if its signal came before."""
-        if self.output(number) is not None:
-            return {number: SUCCEEDED}
-        if node.timeout_s:
-            self.set_step(number, "due", self._tx.now_us + node.timeout_s * MICROS)
-        return {}
-
-    def _begin_map(self, number: int, node: Node) -> Mapping[int, str]:
-        """Let the tasks of a map run; return its mark if it has ended at once."""
-        times = self.step(number, "times")
-        map = begin_map(self._tx, node.queue, node.batch_id, times if isinstance(times, int) else 0)
-        if map is not None and map.ended is None:
-            return {}
-        problem = MAP_GONE if map is None else map.problem
-        self.set_step(number, "error", problem)
-        return {number: FAILED if problem else SUCCEEDED}
-
-    def _due_plan(self, number: int, delay_s: int) -> Plan:
-        plan = self.plan(number)
-        if plan is None:
-            msg = f"flow {self._id}: step {number} has no task"
-            raise AssertionError(msg)
-        if not delay_s:
-            return plan
-        return Scheduled(message=plan.message, lock=plan.lock, at_s=self._tx.now_s + delay_s)
-
-    def _write(self) -> None:
-        if self.state == "running":
-            self.state = state_of(self.marks)
-        keep_s = self.spec.keep_s if self.state == "succeeded" else self.spec.keep_failed_s
-        if self.state == "running":
-            keep_s = self._ended_s = 0
-        elif not self._ended_s:
-            self._ended_s = self._tx.now_s
-        sql = """UPDATE pyasynq_flow SET state = ?, marks = ?, version = version + 1,
-            reason = ?, changed_s = ?, ended_s = ?, ends = ?,
-            due = CASE WHEN ? THEN due ELSE 0 END,
-            name = CASE WHEN ? THEN name ELSE NULL END WHERE seq = ?"""
-        ends = (self._ended_s + keep_s) * MICROS if self._ended_s else 0
-        runs = self.state == "running"
-        values = (self.state, self.marks, self._reason, self._tx.now_s, self._ended_s, ends)
-        self._tx.execute(sql, (*values, runs, runs, self._seq))
-
-
-TAKEN: Final = "a task with this id exists"
-
-
-def _find(tx: Transaction, queue: str, flow_id: str) -> _Flow | None:
-    sql = f"""SELECT {COLUMNS} FROM pyasynq_flow WHERE queue = ? AND id = ?
-        AND (ends = 0 OR ends > ?)"""
-    row = tx.row(sql, tx.queue_id(queue), flow_id, tx.now_us)
-    return None if row is None else _Flow(tx, queue, row)
+            yield StoredFlow(tx, queue, row).record()
 
 
 def _open(new: NewFlow, tx: Transaction) -> bool:
-    if _find(tx, new.queue, new.id) is not None:
+    if find_flow(tx, new.queue, new.id) is not None:
         return False
     queue = tx.register(new.queue)
     if new.unique_s:
         _check_name(tx, queue, new)
-    if (old := tx.row(_OLD, queue, new.id)) is not None:
-        _delete(tx, [old[0]])
+    sql = "SELECT seq FROM pyasynq_flow WHERE queue = ? AND id = ?"
+    if (old := tx.row(sql, queue, new.id)) is not None:
+        _delete(tx, [old])
     due = tx.now_us + new.spec.timeout_s * MICROS if new.spec.timeout_s else 0
     sql = """INSERT INTO pyasynq_flow(queue, id, spec, state, marks, version, created_s, changed_s,
         ended_s, ends, due, reason) VALUES (?, ?, ?, 'running', ?, 0, ?, ?, 0, 0, ?, '')"""
@@ -352,9 +159,9 @@ def _open(new: NewFlow, tx: Transaction) -> bool:
         locked = tx.now_us + new.unique_s * MICROS
         sql = "UPDATE pyasynq_flow SET name = ?, locked = ? WHERE seq = ?"
         tx.execute(sql, (new.spec.name, locked, seq))
-    rows = [(seq, n, _plan_value(plan)) for n, plan in enumerate(new.plans) if plan is not None]
+    rows = [(seq, n, pack_plan(plan)) for n, plan in enumerate(new.plans) if plan is not None]
     tx.executemany("INSERT INTO pyasynq_flow_step(flow, number, plan) VALUES (?, ?, ?)", rows)
-    flow = _find(tx, new.queue, new.id)
+    flow = find_flow(tx, new.queue, new.id)
     if flow is not None:
         flow.go_on(new.moves)
     return True
@@ -372,13 +179,12 @@ def _check_name(tx: Transaction, queue: int, new: NewFlow) -> None:
         raise DuplicateFlowError(new.queue, new.spec.name, holder[0])
 
 
-_OLD: Final = "SELECT seq FROM pyasynq_flow WHERE queue = ? AND id = ?"
 _OVER: Final = "SELECT seq FROM pyasynq_flow WHERE ends > 0 AND ends <= ? LIMIT ?"
 
 
 def _change(record: FlowRecord, change: FlowChange, tx: Transaction) -> bool:
-    flow = _find(tx, record.queue, record.id)
-    if flow is None or flow.record().version != record.version:
+    flow = find_flow(tx, record.queue, record.id)
+    if flow is None or flow.version != record.version:
         return False
     flow.change(change)
     flow.go_on(change.moves)
@@ -404,26 +210,15 @@ def _look_after(queue: str, idle_s: int, count: int, tx: Transaction, *, touch: 
         tx.executemany(sql, [(held, seq, step) for seq, step, _ in gates])
         sql = "UPDATE pyasynq_flow SET changed_s = ? WHERE seq = ?"
         tx.executemany(sql, [(tx.now_s, seq) for seq, _ in idle])
-        _delete(tx, [seq for (seq,) in tx.rows(_OVER, tx.now_us, count)])
+        _delete(tx, tx.rows(_OVER, tx.now_us, count))
     timers = [FlowTimer(id=flow_id, node=FLOW) for _, flow_id in flows]
     timers += [FlowTimer(id=flow_id, node=step) for _, step, flow_id in gates]
     return Neglected(timers=timers, idle=[flow_id for _, flow_id in idle])
 
 
-def _delete(tx: Transaction, seqs: Sequence[int]) -> None:
+def _delete(tx: Transaction, rows: Sequence[Row]) -> int:
+    """Delete flows and their steps by the first column of *rows*; return how many."""
+    seqs = [row[0] for row in rows]
     for table, column in (("pyasynq_flow_step", "flow"), ("pyasynq_flow", "seq")):
         tx.execute(f"DELETE FROM {table} WHERE {column} IN ({marks(len(seqs))})", seqs)
-
-
-def _plan_value(plan: Plan) -> bytes:
-    lock = plan.lock or Lock(digest="", ttl_s=0)
-    at_s = plan.at_s if isinstance(plan, Scheduled) else 0
-    return _encode((encode(plan.message), lock.digest, lock.ttl_s, at_s))
-
-
-def _read_plan(stored: bytes) -> Plan:
-    data, digest, ttl_s, at_s = _decode_plan(stored)
-    message, lock = decode(data), Lock(digest=digest, ttl_s=ttl_s) if ttl_s else None
-    if at_s:
-        return Scheduled(message=message, lock=lock, at_s=at_s)
-    return Pending(message=message, lock=lock)
+    return len(seqs)

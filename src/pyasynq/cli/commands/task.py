@@ -17,7 +17,7 @@ from pyasynq.cli.option_types import BYTES, COUNT, DURATION, HEADERS, drop_none
 from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
 from pyasynq.cli.task_output import print_errors, print_json, print_task, print_tasks
 from pyasynq.core.errors import QueueNotFoundError, TaskNotFoundError
-from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
+from pyasynq.core.states import ALLOWED_STATES, FAILED, Action, TaskState
 
 if TYPE_CHECKING:
     from pyasynq.inspector import Criteria, Inspector, TaskChanges
@@ -30,7 +30,7 @@ RUNNABLE, ARCHIVABLE, DELETABLE = (
     for action in (Action.RUN, Action.ARCHIVE, Action.DELETE)
 )
 
-FAILED = (TaskState.RETRY.value, TaskState.ARCHIVED.value)
+FAILED_STATES = tuple(state.value for state in FAILED)
 
 
 @click.group(cls=CommandGroup)
@@ -77,9 +77,9 @@ async def find_tasks(
 @click.option(
     "-s",
     "--state",
-    type=click.Choice(FAILED, case_sensitive=False),
+    type=click.Choice(FAILED_STATES, case_sensitive=False),
     metavar="STATE",
-    help=f"Only tasks in this state: {' or '.join(FAILED)}.",
+    help=f"Only tasks in this state: {' or '.join(FAILED_STATES)}.",
 )
 @inspector_command(app=True)
 async def count_errors(

@@ -10,7 +10,7 @@ from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields
 from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_LIMIT, Limit, Selected
 from pyasynq.dashboard.api.outcomes import do_each
-from pyasynq.dashboard.routes import API, Call, Handler, Route, reads
+from pyasynq.dashboard.routes import Call, Handler, acts_on, reads
 from pyasynq.operations import flows
 from pyasynq.operations.permissions import Permission
 
@@ -182,52 +182,40 @@ async def signal(call: Call, given: SignalInput) -> object:
     return await do_each(call, Permission.FLOW_SIGNAL, [given.gate], act, name)
 
 
-def _route(
-    permission: Permission,
-    handler: Handler,
-    summary: str,
-    input: type[msgspec.Struct] = SelectionInput,
-) -> Route:
-    kind, _, name = permission.value.partition(".")
-    several = {"flow": "flows", "batch": "batches"}[kind]
-    return Route(
-        name=f"{name}{several.capitalize()}",
-        method="POST",
-        path=f"{API}/{several}/{name}",
-        permission=permission,
-        input=input,
-        handler=handler,
-        summary=summary,
-    )
-
+_act_on_flows: Final = acts_on("Flows", "/flows")
+_act_on_batches: Final = acts_on("Batches", "/batches")
 
 ROUTES: Final = (
     reads("listFlows", "/flows", FlowsInput, list_flows, "The newest flows"),
     reads("showFlow", "/flow", OneInput, show_flow, "One flow with its steps"),
     reads("listBatches", "/batches", BatchesInput, list_batches, "The newest batches"),
     reads("showBatch", "/batch", OneInput, show_batch, "One batch, and who of it has failed"),
-    _route(
+    _act_on_flows(
         Permission.FLOW_CANCEL,
+        SelectionInput,
         _each(Permission.FLOW_CANCEL, "cancel_flow"),
         "Start nothing more of some flows, and stop what runs",
     ),
-    _route(
+    _act_on_flows(
         Permission.FLOW_RETRY,
+        SelectionInput,
         _each(Permission.FLOW_RETRY, "retry_flow"),
         "Run again what has failed in some flows, and what comes after it",
     ),
-    _route(Permission.FLOW_SKIP, skip, "Go on as if steps of a flow had succeeded", SkipInput),
-    _route(Permission.FLOW_SIGNAL, signal, "Let a flow go on at a gate", SignalInput),
-    _route(
+    _act_on_flows(
+        Permission.FLOW_SKIP, SkipInput, skip, "Go on as if steps of a flow had succeeded"
+    ),
+    _act_on_flows(Permission.FLOW_SIGNAL, SignalInput, signal, "Let a flow go on at a gate"),
+    _act_on_batches(
         Permission.BATCH_CANCEL,
+        BatchSelectionInput,
         _each(Permission.BATCH_CANCEL, "cancel_batch"),
         "Run no more members of some batches",
-        BatchSelectionInput,
     ),
-    _route(
+    _act_on_batches(
         Permission.BATCH_RETRY,
+        BatchSelectionInput,
         _each(Permission.BATCH_RETRY, "retry_batch"),
         "Run the failed members of some batches again",
-        BatchSelectionInput,
     ),
 )

@@ -7,7 +7,7 @@ import msgspec
 
 from pyasynq.dashboard.api.search_lines import parse_line
 from pyasynq.dashboard.problems import Problem
-from pyasynq.dashboard.routes import API, Call, Handler, Nothing, Route, reads
+from pyasynq.dashboard.routes import Call, Handler, Nothing, Route, acts_on, reads
 from pyasynq.operations.jobs import new_job
 from pyasynq.operations.permissions import Permission
 
@@ -91,34 +91,27 @@ def _begin(permission: Permission) -> Handler:
     return handle
 
 
-def _route(name: str, permission: Permission, input: type[MatchInput] = MatchInput) -> Route:
-    return Route(
-        name=f"{name}Matching",
-        method="POST",
-        path=f"{API}/jobs/{name}",
-        permission=permission,
-        input=input,
-        handler=_begin(permission),
-        summary=f"Begin to {name} all tasks that match a search line, or count them",
-        status=202,
-    )
+_act_on_matching: Final = acts_on("Matching", "/jobs", status=202)
+
+
+def _act(permission: Permission, input: type[MatchInput] = MatchInput) -> Route:
+    action = permission.value.removeprefix("task.")
+    summary = f"Begin to {action} all tasks that match a search line, or count them"
+    return _act_on_matching(permission, input, _begin(permission), summary)
 
 
 ROUTES: Final = (
     reads("listJobs", "/jobs", Nothing, list_jobs, "Actions on all tasks that match"),
     reads("showJob", "/job", JobInput, show_job, "One of them"),
-    Route(
-        name="stopJob",
-        method="POST",
-        path=f"{API}/jobs/stop",
-        permission=Permission.JOB_STOP,
-        input=StopInput,
-        handler=stop_job,
-        summary="Stop an action on all tasks that match; what is done stays done",
+    acts_on("Job", "/jobs")(
+        Permission.JOB_STOP,
+        StopInput,
+        stop_job,
+        "Stop an action on all tasks that match; what is done stays done",
     ),
-    _route("run", Permission.TASK_RUN),
-    _route("archive", Permission.TASK_ARCHIVE),
-    _route("delete", Permission.TASK_DELETE),
-    _route("cancel", Permission.TASK_CANCEL),
-    _route("reschedule", Permission.TASK_RESCHEDULE, RescheduleInput),
+    _act(Permission.TASK_RUN),
+    _act(Permission.TASK_ARCHIVE),
+    _act(Permission.TASK_DELETE),
+    _act(Permission.TASK_CANCEL),
+    _act(Permission.TASK_RESCHEDULE, RescheduleInput),
 )

@@ -1,17 +1,16 @@
 """Routes about queues and groups."""
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
 from pyasynq.core.json_form import fields
-from pyasynq.core.states import TaskState
+from pyasynq.core.states import FAILED, TaskState
 from pyasynq.dashboard.api.inputs import QueueInput
 from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.problems import Problem
-from pyasynq.dashboard.routes import API, Call, Route, reads
-from pyasynq.operations.failures import FAILED, FailureCount
+from pyasynq.dashboard.routes import Call, Handler, acts_on, reads
+from pyasynq.operations.failures import FailureCount
 from pyasynq.operations.jobs import Job, new_job
 from pyasynq.operations.permissions import Permission
 
@@ -83,9 +82,7 @@ async def list_errors(call: Call, given: ErrorsInput) -> object:
     }
 
 
-def _each_queue(
-    permission: Permission, name: str
-) -> Callable[[Call, QueuesInput], Coroutine[Any, Any, object]]:
+def _each_queue(permission: Permission, name: str) -> Handler:
     """Return a handler that calls the method *name* of the inspector for some queues."""
 
     async def handle(call: Call, given: QueuesInput) -> object:
@@ -121,36 +118,25 @@ async def delete_queue(call: Call, given: DeleteInput) -> object:
     return services.jobs.begin(job, call.principal, work)
 
 
+_act: Final = acts_on("Queues", "/queues")
+
 ROUTES: Final = (
     reads("showQueue", "/queue", QueueInput, show_queue, "One queue"),
     reads("listGroups", "/groups", QueueInput, list_groups, "The groups of a queue"),
     reads("listErrors", "/errors", ErrorsInput, list_errors, "Failed tasks by type and error"),
-    Route(
-        name="pauseQueues",
-        method="POST",
-        path=f"{API}/queues/pause",
-        permission=Permission.QUEUE_PAUSE,
-        input=QueuesInput,
-        handler=_each_queue(Permission.QUEUE_PAUSE, "pause"),
-        summary="Stop workers from taking tasks of some queues",
+    _act(
+        Permission.QUEUE_PAUSE,
+        QueuesInput,
+        _each_queue(Permission.QUEUE_PAUSE, "pause"),
+        "Stop workers from taking tasks of some queues",
     ),
-    Route(
-        name="resumeQueues",
-        method="POST",
-        path=f"{API}/queues/resume",
-        permission=Permission.QUEUE_RESUME,
-        input=QueuesInput,
-        handler=_each_queue(Permission.QUEUE_RESUME, "unpause"),
-        summary="Let workers take tasks of some queues again",
+    _act(
+        Permission.QUEUE_RESUME,
+        QueuesInput,
+        _each_queue(Permission.QUEUE_RESUME, "unpause"),
+        "Let workers take tasks of some queues again",
     ),
-    Route(
-        name="deleteQueue",
-        method="POST",
-        path=f"{API}/queues/delete",
-        permission=Permission.QUEUE_DELETE,
-        input=DeleteInput,
-        handler=delete_queue,
-        summary="Delete a queue",
-        status=202,
+    acts_on("Queue", "/queues", status=202)(
+        Permission.QUEUE_DELETE, DeleteInput, delete_queue, "Delete a queue"
     ),
 )

@@ -12,7 +12,7 @@ from pyasynq.core.json_form import entry_members
 from pyasynq.dashboard.api.inputs import MAX_LIMIT, Page
 from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.cursors import not_a_cursor
-from pyasynq.dashboard.routes import API, Call, Handler, Nothing, Route, reads
+from pyasynq.dashboard.routes import Call, Handler, Nothing, acts_on, reads
 from pyasynq.operations.concurrency import gather
 from pyasynq.operations.payloads import preview
 from pyasynq.operations.permissions import Permission
@@ -132,36 +132,22 @@ async def run(call: Call, given: RunInput) -> object:
     return {**answer, "tasks": made}
 
 
-def _route(
-    permission: Permission,
-    handler: Handler,
-    summary: str,
-    input: type[EntriesInput] = EntriesInput,
-) -> Route:
-    name = permission.value.removeprefix("entry.")
-    return Route(
-        name=f"{name}Entries",
-        method="POST",
-        path=f"{API}/schedules/{name}",
-        permission=permission,
-        input=input,
-        handler=handler,
-        summary=summary,
-    )
-
+_act: Final = acts_on("Entries", "/schedules")
 
 ROUTES: Final = (
     reads("listSchedules", "/schedules", Nothing, list_schedules, "Entries of schedulers"),
     reads("listEvents", "/schedules/events", EventsInput, list_events, "Runs of an entry"),
-    _route(
+    _act(
         Permission.ENTRY_PAUSE,
+        EntriesInput,
         _switch(Permission.ENTRY_PAUSE, "pause_entry"),
         "Have schedulers leave out the ticks of some entries",
     ),
-    _route(
+    _act(
         Permission.ENTRY_RESUME,
+        EntriesInput,
         _switch(Permission.ENTRY_RESUME, "resume_entry"),
         "Have schedulers enqueue some entries again, from their next ticks on",
     ),
-    _route(Permission.ENTRY_RUN, run, "Enqueue the tasks of some entries now", RunInput),
+    _act(Permission.ENTRY_RUN, RunInput, run, "Enqueue the tasks of some entries now"),
 )

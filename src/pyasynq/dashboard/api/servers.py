@@ -8,7 +8,7 @@ import msgspec
 from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.json_form import fields
 from pyasynq.dashboard.problems import Problem
-from pyasynq.dashboard.routes import API, Call, Handler, Nothing, Route, reads
+from pyasynq.dashboard.routes import Call, Handler, Nothing, acts_on, reads
 from pyasynq.inspector import Inspector
 from pyasynq.operations.payloads import preview
 from pyasynq.operations.permissions import Permission
@@ -106,50 +106,38 @@ async def _write(
     return {"servers": [server.id for server in servers]}
 
 
-def _route(
-    permission: Permission,
-    handler: Handler,
-    summary: str,
-    input: type[TargetInput] = TargetInput,
-) -> Route:
-    name = permission.value.removeprefix("server.")
-    return Route(
-        name=f"{name}Servers",
-        method="POST",
-        path=f"{API}/servers/{name}",
-        permission=permission,
-        input=input,
-        handler=handler,
-        summary=summary,
-    )
-
+_act: Final = acts_on("Servers", "/servers")
 
 ROUTES: Final = (
     reads("listServers", "/servers", Nothing, list_servers, "Servers with their running tasks"),
-    _route(
+    _act(
         Permission.SERVER_QUIET,
+        TargetInput,
         _control(Permission.SERVER_QUIET, lambda it, target: it.control(target, quiet=True)),
         "Have servers take no more tasks; those that run go on",
     ),
-    _route(
+    _act(
         Permission.SERVER_RESUME,
+        TargetInput,
         _control(Permission.SERVER_RESUME, lambda it, target: it.control(target, quiet=False)),
         "Have servers take tasks again",
     ),
-    _route(
+    _act(
         Permission.SERVER_STOP,
+        TargetInput,
         _control(Permission.SERVER_STOP, lambda it, target: it.control(target, stop=True)),
         "Have servers end once their running tasks have ended",
     ),
-    _route(
+    _act(
         Permission.SERVER_RESET,
+        TargetInput,
         _control(Permission.SERVER_RESET, lambda it, target: it.control(target, reset=True)),
         "Forget what is wanted of servers: their own options hold again",
     ),
-    _route(
+    _act(
         Permission.SERVER_SET,
+        SetInput,
         change,
         "Have servers run more or fewer tasks at once, or serve other queues",
-        SetInput,
     ),
 )

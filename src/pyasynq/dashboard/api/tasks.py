@@ -16,7 +16,7 @@ from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.api.search_lines import parse_line
 from pyasynq.dashboard.cursors import decode_cursor, encode_cursor
 from pyasynq.dashboard.problems import Problem
-from pyasynq.dashboard.routes import API, Call, Handler, Route, reads
+from pyasynq.dashboard.routes import Call, Handler, Route, acts_on, reads
 from pyasynq.inspector import TaskChanges
 from pyasynq.operations import details, suggestions
 from pyasynq.operations.known import read_known
@@ -280,40 +280,30 @@ def _duration(field: str, seconds: float) -> timedelta:
         raise Problem(400, "invalid", "that is no time", field=field) from None
 
 
-def _route(
-    name: str,
+_act_on_tasks: Final = acts_on("Tasks", "/tasks")
+
+
+def _act(
     permission: Permission,
     handler: Handler,
     input: type[SelectionInput] = SelectionInput,
 ) -> Route:
-    return Route(
-        name=f"{name}Tasks",
-        method="POST",
-        path=f"{API}/tasks/{name}",
-        permission=permission,
-        input=input,
-        handler=handler,
-        summary=f"{name.capitalize()} tasks that were selected",
-    )
+    action = permission.value.removeprefix("task.").capitalize()
+    summary = f"{action} tasks that were selected"
+    return _act_on_tasks(permission, input, handler, summary)
 
 
 ROUTES: Final = (
     reads("searchTasks", "/tasks", SearchInput, search, "Tasks that match a search line"),
     reads("suggestTerms", "/tasks/suggest", SuggestInput, suggest, "What may stand at the caret"),
     reads("showTask", "/task", TaskInput, show, "One task, and why it waits"),
-    _route("run", Permission.TASK_RUN, _move(Permission.TASK_RUN, "run_task")),
-    _route("archive", Permission.TASK_ARCHIVE, _move(Permission.TASK_ARCHIVE, "archive_task")),
-    _route("delete", Permission.TASK_DELETE, _move(Permission.TASK_DELETE, "delete_task")),
-    _route("reschedule", Permission.TASK_RESCHEDULE, reschedule, RescheduleInput),
-    _route("cancel", Permission.TASK_CANCEL, cancel),
-    _route("duplicate", Permission.TASK_DUPLICATE, duplicate),
-    Route(
-        name="updateTask",
-        method="POST",
-        path=f"{API}/task/update",
-        permission=Permission.TASK_UPDATE,
-        input=UpdateInput,
-        handler=update,
-        summary="Change a task that waits",
+    _act(Permission.TASK_RUN, _move(Permission.TASK_RUN, "run_task")),
+    _act(Permission.TASK_ARCHIVE, _move(Permission.TASK_ARCHIVE, "archive_task")),
+    _act(Permission.TASK_DELETE, _move(Permission.TASK_DELETE, "delete_task")),
+    _act(Permission.TASK_RESCHEDULE, reschedule, RescheduleInput),
+    _act(Permission.TASK_CANCEL, cancel),
+    _act(Permission.TASK_DUPLICATE, duplicate),
+    acts_on("Task", "/task")(
+        Permission.TASK_UPDATE, UpdateInput, update, "Change a task that waits"
     ),
 )

@@ -9,10 +9,10 @@ from typing import Final, Protocol
 
 from pyasynq.broker import Lease, WorkPort
 from pyasynq.client.flow_template import STARTER
-from pyasynq.core.codec import HEADER
+from pyasynq.core.codec import HEADER as CODECS
 from pyasynq.core.control import LeaseExpiredError, RevokeTask
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.report import HEADER as PART
+from pyasynq.core.report import HEADER as PLACE
 from pyasynq.core.verdict import DONE, REQUEUE, Retry, Verdict, decide
 from pyasynq.runtime.callbacks import Callbacks
 from pyasynq.runtime.calls import check_awaited
@@ -21,7 +21,8 @@ from pyasynq.runtime.loops import BoundLoop
 from pyasynq.runtime.processes import Processes
 from pyasynq.runtime.threads import Threads, is_coroutine_closing
 from pyasynq.server.config import Config
-from pyasynq.server.context import TOO_LATE, ActiveTask, set_current_task
+from pyasynq.server.context import TOO_LATE, ActiveTask
+from pyasynq.server.current import set_current_task
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.run.attempts import AttemptRecorder
 from pyasynq.server.run.continuations import Continuations
@@ -32,12 +33,12 @@ from pyasynq.server.run.handler_errors import (
     is_cancellation,
     replace_error,
 )
-from pyasynq.server.run.parts import Parts
 from pyasynq.server.run.run_counter import RunCounter
 from pyasynq.server.run.run_log import RunLog
 from pyasynq.server.run.slots import FAILING, Job, Run, Slots, Stop, stop_error
 from pyasynq.server.run.suspects import Suspects
 from pyasynq.server.run.unknown import UnknownTypes
+from pyasynq.server.run.workflows import Workflows
 
 log: Final = get_logger("pyasynq.server")
 
@@ -75,7 +76,7 @@ class Runner:
         completer: Completer,
         config: Config,
         *,
-        parts: Parts | None = None,
+        workflows: Workflows | None = None,
         executor: Executor | None = None,
     ) -> None:
         """Run tasks with *handler*.
@@ -85,7 +86,7 @@ class Runner:
             port: Writes results.
             completer: Takes the verdicts.
             config: Settings of the server.
-            parts: Knows the flows and batches of tasks; None without such.
+            workflows: Knows the flows and batches of tasks; None without such.
             executor: Runs plain functions, also those of processes; None for threads and processes
                 of its own.
         """
@@ -100,7 +101,7 @@ class Runner:
         self._policy = config.policy()
         self._hooks = config.hooks
         self._continuations = Continuations(config)
-        self._parts = parts
+        self._workflows = workflows
         self._attempts = AttemptRecorder(config)
         self._run_log = RunLog(config.clock)
         self._deadlines = Deadlines(
@@ -276,13 +277,13 @@ class Runner:
             RevokeTask: If its batch is cancelled.
         """
         headers = run.lease.message.headers
-        if HEADER in headers:
+        if CODECS in headers:
             run.active.unseal(self._config.codecs)
-        if self._parts is None:
+        if self._workflows is None:
             return None
-        if PART in headers:
-            run.active.inputs = await self._parts.inputs(run.lease.message)
-        return self._parts.open_flow if STARTER in headers else None
+        if PLACE in headers:
+            run.active.inputs = await self._workflows.inputs(run.lease.message)
+        return self._workflows.open_flow if STARTER in headers else None
 
     async def _failure_of(self, run: Run, error: BaseException) -> Exception:
         """Return the error of the task: *error*, or the reason why its handler was stopped."""
@@ -297,10 +298,10 @@ class Runner:
 
     async def _is_awaited(self, run: Run) -> bool:
         """Return whether the task of *run*, which an operator has cancelled, may run again."""
-        if self._parts is None:
+        if self._workflows is None:
             return True
         with suppress(BrokerError):  # a run too many is better than one too few
-            return await self._parts.is_awaited(run.lease.message)
+            return await self._workflows.is_awaited(run.lease.message)
         return True
 
     async def _detect_loop_end(self, run: Run) -> None:

@@ -8,7 +8,7 @@
 --   scheduled      zset
 --   retry          zset
 --   groups         set
---   archive       zset
+--   archive        zset
 --   mail           zset
 --   mail_bodies    hash
 -- PRIMARY batches

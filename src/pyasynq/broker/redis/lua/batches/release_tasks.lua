@@ -6,7 +6,7 @@
 --   pending         list
 --   scheduled       zset
 --   groups          set
---   archive        zset
+--   archive         zset
 --   mail            zset
 --   mail_bodies     hash
 -- PRIMARY batches

@@ -10,7 +10,7 @@
 --   groups         set
 --   mail           zset
 --   mail_bodies    hash
---   archive       zset
+--   archive        zset
 -- ARGV
 --   task_prefix    str    start of the keys of this queue's tasks
 --   group_prefix   str    start of the keys of this queue's groups

@@ -14,23 +14,7 @@
 -- RETURNS
 --   number of tasks that were looked at, and of those that were deleted
 
-local ids = redis.call("ZRANGE", container, start, start + limit - 1)
-local found, looked_at, bytes = {}, 0, 0
-local most_bytes = tonumber(max_bytes)
-for n = 1, #ids do
-  local id = ids[n]
-  local message = redis.pcall("HGET", task_prefix .. id, "msg")
-  looked_at = n
-  if type(message) == "string" then
-    bytes = bytes + #message
-    if has_error(id, message) then
-      found[#found + 1] = id
-    end
-  end
-  if bytes > most_bytes then
-    break
-  end
-end
+local found, looked_at = find_errors()
 if #found > 0 then
   redis.call("ZREM", container, unpack(found))
 end

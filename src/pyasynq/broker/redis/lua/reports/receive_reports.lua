@@ -12,7 +12,7 @@
 --   flows_ended   zset
 --   flow_timers   zset
 --   flow_locks    hash
---   archive      zset
+--   archive       zset
 -- PRIMARY mail
 -- ARGV
 --   task_prefix   str    start of the keys of this queue's tasks

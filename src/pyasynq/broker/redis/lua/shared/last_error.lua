@@ -1,7 +1,7 @@
--- Look for a text in the last error of a task.
+-- Look for a text in the last errors of tasks.
 --
--- NEEDS queue text
--- GIVES has_error
+-- NEEDS container task_prefix queue start limit max_bytes text
+-- GIVES find_errors
 
 local ID, QUEUE, ERROR = 26, 34, 58  -- fields 3, 4 and 7 of a message, as their tags
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
@@ -60,4 +60,27 @@ local function has_error(id, message)
   end
   local found = error_of(id, message)
   return found and find(lower(found), text, 1, true)
+end
+
+-- Return the ids of the tasks with the text, among limit ones from start on, and how many were looked
+-- at: fewer if their messages are large.
+local function find_errors()
+  local ids = redis.call("ZRANGE", container, start, start + limit - 1)
+  local found, looked_at, bytes = {}, 0, 0
+  local most_bytes = tonumber(max_bytes)
+  for n = 1, #ids do
+    local id = ids[n]
+    local message = redis.pcall("HGET", task_prefix .. id, "msg")
+    looked_at = n
+    if type(message) == "string" then
+      bytes = bytes + #message
+      if has_error(id, message) then
+        found[#found + 1] = id
+      end
+    end
+    if bytes > most_bytes then
+      break
+    end
+  end
+  return found, looked_at
 end

@@ -13,7 +13,7 @@
 --   flow_timers   zset
 --   flow_locks    hash
 --   batches       zset
---   archive      zset
+--   archive       zset
 -- ARGV
 --   group_prefix  str    start of the keys of this queue's groups
 --   batch_prefix  str    start of the keys of this queue's batches

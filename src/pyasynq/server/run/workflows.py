@@ -1,4 +1,4 @@
-"""What a task that is part of a flow or a batch needs to know before it begins."""
+"""What flows and batches say about their tasks: whether they may begin, with what, and again."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -24,11 +24,11 @@ log: Final = get_logger("pyasynq.server")
 NOTHING: Final[Mapping[str, bytes]] = {}
 
 
-class Parts:
-    """Asks the records of which tasks are part."""
+class Workflows:
+    """Asks flows and batches about their tasks, and opens the flows that tasks hold."""
 
     def __init__(self, broker: Broker, config: Config) -> None:
-        """Ask the records of *broker*, if it has such."""
+        """Ask those of *broker*, if it has such."""
         flows = broker.flows if broker.supports("flows") else None
         batches = broker.batches if broker.supports("batches") else None
         self._inputs = None if flows is None else Inputs(flows, batches, config.codecs)
