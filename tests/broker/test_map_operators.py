@@ -11,7 +11,7 @@ from pyasynq import Clock
 from pyasynq.broker import Broker, Delivery
 from pyasynq.client.batch_control import BatchControl
 from pyasynq.client.flow_control import FlowControl
-from pyasynq.core.errors import BatchStateError
+from pyasynq.core.batch_errors import BatchStateError
 from pyasynq.core.flow import OPEN
 from pyasynq.core.flow_errors import FlowStateError
 from pyasynq.core.report import place_of
