@@ -45,6 +45,7 @@ class StoredFlow:
         """Hold the *row* of a flow of *queue*, with `COLUMNS`."""
         self._tx = tx
         self._queue = queue
+        self.marks: str
         self._seq, self._id, spec, state, self.marks = row[:5]
         version, self._created_s, self._ended_s, self._reason = row[5:]
         self.version: int = version
