@@ -7,7 +7,6 @@ import msgspec
 from pyasynq.client.flow import Flow
 from pyasynq.client.flow_template import FLOW_TYPE, FlowTemplate, decode_template
 from pyasynq.core.control import PayloadError
-from pyasynq.core.options import DEFAULT_QUEUE
 
 
 def flow_in(payload: bytes, flow_id: str) -> Flow:
@@ -27,7 +26,7 @@ def flow_in(payload: bytes, flow_id: str) -> Flow:
         raise PayloadError(FLOW_TYPE, str(error)) from error
     flow = Flow(
         template.name,
-        queue=template.queue or DEFAULT_QUEUE,
+        queue=template.queue,
         id=flow_id,
         unique_for=_span(template.unique_s),
         timeout=_span(template.timeout_s),

@@ -43,7 +43,7 @@ class Workflows:
             RevokeTask: If its batch is cancelled.
             SkipRetry: If its flow is gone, and with it the results.
             CodecError: If a result cannot be opened.
-            BrokerError: If the broker does not answer.
+            Snooze: If the broker does not give the results now.
         """
         if HEADER not in message.headers:
             return NOTHING
