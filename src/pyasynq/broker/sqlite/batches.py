@@ -149,11 +149,13 @@ class SqliteBatches:
             if found.state == RUNNING and found.is_held:
                 released += await self._release_all(batch)
             elif found.state == RUNNING:
-                noticed += await self._sweep(batch) if found.idle_s >= swept_s else 0
+                if found.idle_s >= swept_s:
+                    noticed += await self._sweep(batch)
             elif found.flow is not None:
                 await self._look_at_flow(batch, staged_s)
             elif found.state in {STAGING, DISCARDED}:
-                discarded += found.idle_s >= staged_s and await self.discard(batch)
+                if found.idle_s >= staged_s:
+                    discarded += await self.discard(batch)
             else:
                 await self._forget(batch)
         return BatchRepair(released=released, discarded=discarded, noticed=noticed)

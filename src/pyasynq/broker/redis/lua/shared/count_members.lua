@@ -44,9 +44,19 @@ end
 -- are kept), and releases tells that members wait until others have ended.
 local function read_batch(id)
   if counting[id] == nil then
-    local names = { "state", "total", "left", "failed", "times", "bytes", "releases", "cancelled" }
-    names[9] = "numbers"
-    local found = redis.call("HMGET", batch_prefix .. id, unpack(names))
+    local found = redis.call(
+      "HMGET",
+      batch_prefix .. id,
+      "state",
+      "total",
+      "left",
+      "failed",
+      "times",
+      "bytes",
+      "releases",
+      "cancelled",
+      "numbers"
+    )
     local batch = found[3] and { state = found[1], releases = found[7], cancelled = found[8] }
     if batch then
       batch.total, batch.left, batch.failed = tonumber(found[2]), tonumber(found[3]), tonumber(found[4])

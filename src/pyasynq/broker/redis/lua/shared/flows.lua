@@ -5,7 +5,8 @@
 
 -- A record is a hash. Its fields: spec, what never changes, which only Python reads; state; marks, a
 -- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
--- version; created_s, ended_s; keep_s, keep_failed_s; reason; lock, its name if no other may have that. And for each step, by its number:
+-- version; created_s, ended_s; keep_s, keep_failed_s; reason; lock, its name if no other flow may have
+-- that. And for each step, by its number:
 --   n:  MessagePack: when, the steps before it, the steps after it, whether it is a gate, whether its
 --       task is for this queue, and the seconds of its delay, or for which a gate waits; for a map
 --       also the id of its batch, and its queue
