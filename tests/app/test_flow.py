@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
+import anyio
 import pytest
 
 from pyasynq import (
@@ -375,7 +376,7 @@ async def test_a_step_that_runs_in_vain_is_stopped_for_good(
     @app.task("sleep", max_retry=3)
     async def sleep() -> None:
         began.set()
-        await asyncio.sleep(3600)
+        await anyio.sleep_forever()
 
     info = await app.chain(sleep.task()).enqueue()
     (step,) = info.steps
