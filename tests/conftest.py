@@ -51,6 +51,7 @@ LASTING = [
         "services/member/tests/faults/test_many_programs.py",
         "services/member/tests/faults/test_redis_away.py",
         "tests/e2e/test_followers_of_killed_workers.py",
+        "tests/e2e/test_subflows_of_killed_workers.py",
         "tests/differential/test_sequences.py",
         "tests/e2e/test_memory.py",
         "tests/integrations/flask/test_gunicorn.py",

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker.ports.creation import NewTask
-from pyasynq.broker.sqlite import flows
+from pyasynq.broker.sqlite import flow_rows
 from pyasynq.broker.sqlite.batch_records import (
     FAILED,
     MOST_OUTPUT,
@@ -130,7 +130,7 @@ def end_if_over(tx: Transaction, queue: str, batch_id: str) -> None:
         return
     end_record(tx, record)
     if record.home is not None and record.flow is not None:
-        flows.receive(tx, _report_to_flow(record, record.home, record.flow))
+        flow_rows.receive(tx, _report_to_flow(record, record.home, record.flow))
     elif not record.cancelled:
         _follow(tx, queue, record)
 
