@@ -33,7 +33,6 @@ from pyasynq.core.report import (
     HEADER,
     MOST_OUTPUT,
     Place,
-    Report,
     header_of,
     pack_output,
     place_of,
@@ -120,7 +119,7 @@ class FlowControl:
     async def resume(self, queue: str, flow_id: str, parent: Place) -> None:
         """Let a flow run for the step *parent* that it is, which was retried since it began.
 
-        What has failed in it runs again. If it has succeeded meanwhile, the step has, too. One that
+        What has failed in it runs again. If it has succeeded meanwhile, it reports that. One that
         is gone has reported before.
 
         Raises:
@@ -132,11 +131,8 @@ class FlowControl:
                 raise FlowStateError(queue, flow_id, f"it is no step of the flow {parent.id!r}")
             if known >= parent.member:
                 return
-            if record.state == "succeeded":
-                await self._broker.flows.report([Report(place=parent, result="succeeded")])
-                return
-            change = FlowChange(moves=_unmoved(record))
-            if record.state != "running":
+            change = FlowChange(moves=_unmoved(record))  # one that has succeeded ends once more
+            if record.state in {"failed", "cancelled"}:
                 change = await self._retry(record)
             times = {**change.times, FLOW: parent.member}
             if await self._broker.flows.change(
