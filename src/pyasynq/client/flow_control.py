@@ -235,7 +235,7 @@ class FlowControl:
             raise failure
 
     async def _stop(self, record: FlowRecord, number: int) -> bool:
-        """Stop a step that runs; return True if its task waited, and is deleted."""
+        """Stop a step that runs; return True if it has ended, because its task is deleted."""
         node = record.spec.nodes[number]
         if node.is_map:
             await self._stop_map(record, number)
@@ -262,23 +262,19 @@ class FlowControl:
         return False
 
     async def _stop_flow(self, record: FlowRecord, number: int) -> bool:
-        """Cancel the flow that a step is; True if only its task was there, and is deleted.
+        """Cancel the flow that a step is; return True unless its task runs.
 
-        A worker that opens it now looks at the step afterwards, and cancels it, too.
+        The worker of that looks at the step after it has opened the flow, and ends both.
         """
         node, step_id = record.spec.nodes[number], record.task_id(number)
-        is_deleted = False
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
             if found.container.state not in WAITING_TASKS:
                 break
-            is_deleted = bool(
-                await self._broker.inspection.apply(Action.DELETE, found.container, [step_id])
-            )
+            await self._broker.inspection.apply(Action.DELETE, found.container, [step_id])
         with suppress(FlowNotFoundError, FlowStateError):
             parent = record.place(number)
             await self.cancel(node.queue, node.flow_id, NOT_AWAITED, parent=parent)
-            return False
-        return is_deleted
+        return found is None or found.container.state is not TaskState.ACTIVE
 
     async def _mark_stopped(self, record: FlowRecord, numbers: Sequence[int]) -> None:
         """Mark the steps of a cancelled flow whose tasks were deleted as skipped.
