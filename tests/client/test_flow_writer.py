@@ -6,6 +6,8 @@ import pytest
 
 from pyasynq import Client, Flow, Task
 from pyasynq.broker.redis import RedisBroker, connect
+from pyasynq.broker.redis.connection import execute
+from pyasynq.core.errors import BrokerFullError
 from pyasynq.core.flow_record import NewFlow
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
@@ -49,3 +51,18 @@ async def test_a_flow_keeps_its_maps_though_the_answer_to_its_opening_was_lost(
     batch = await broker.batches.read("q", info.step("map").batch_id or "")
     assert batch is not None
     assert (batch.state, batch.total) == ("waiting", 3)
+
+
+async def test_a_full_redis_keeps_no_task_of_a_flow_that_it_does_not_store(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_flow = broker.flows.open
+
+    async def open_in_full(flow: NewFlow) -> bool:
+        await execute(broker._driver, "CONFIG", "SET", "maxmemory", 1)
+        return await open_flow(flow)
+
+    monkeypatch.setattr(broker.flows, "open", open_in_full)
+    with pytest.raises(BrokerFullError):
+        await Client(broker).enqueue_flow(with_a_map())
+    assert await execute(broker._driver, "KEYS", "asynq:{q}:*") == []
