@@ -76,6 +76,7 @@ class FlowWriter:
         try:
             await self._hold_maps(flow, maps)
             new = await self._new_flow(flow, maps)
+            await asyncio.sleep(0)  # a cancellation that came before is raised while that is clear
             is_opening = True
             is_new = await flows.open(new)
         except BaseException as error:
