@@ -4,7 +4,9 @@ import pytest
 
 from pyasynq import Batch, Client, Flow, Inspector, Task
 from pyasynq.broker import Broker
-from tests.support.flows import a_flow, end_step, open_flow
+from pyasynq.core.verdict import DONE
+from tests.support.factories import settle, take
+from tests.support.flows import a_flow, deliver_all, end_step, open_flow
 from tests.terminal.view import LARGE, audit_of, dashboard
 
 
@@ -136,3 +138,20 @@ async def test_read_only_means_that_flows_stay_as_they_are(address: str) -> None
         await view.press("v")
         await view.see("nothing can be changed here")
         await view.see_no("in JSON")
+
+
+async def test_a_step_that_is_a_flow_leads_to_it(address: str, broker: Broker) -> None:
+    part = {"flow_id": "inner", "queue": "r"}
+    await open_flow(broker, a_flow(("succeeded", ()), changes={0: part}))
+    await deliver_all(broker, "q")
+    (opener,) = await take(broker, queue="r")
+    await settle(broker, opener, DONE)
+    await open_flow(broker, a_flow(("succeeded", ()), flow_id="inner", home="r"))
+    await end_step(broker, queue="r")
+    async with dashboard(address, size=LARGE) as view:
+        await view.press("g", "f")
+        await view.see("running import")
+        await view.press("enter")
+        await view.see("1 step: 1 running", "(flow)")
+        await view.press("enter")
+        await view.see("1 step: 1 succeeded", "r / inner")

@@ -170,6 +170,26 @@ class Peer:
         flow.add(Task("t", b"second", **kept), after=first)
         await self._client.enqueue_flow(flow)
 
+    async def open_flow_in_a_flow(self) -> None:
+        """Enqueue a flow whose first step is a flow of one step.
+
+        Only today's version can.
+        """
+        from pyasynq import Flow
+
+        inner = Flow("inner")
+        inner.add(Task("t", b"inside"))
+        flow = Flow("import", id="flow")
+        flow.add(Task("t", b"after"), after=flow.add(inner))
+        await self._client.enqueue_flow(flow)
+
+    async def retry_flow(self) -> None:
+        """Run again what has failed in the flow.
+
+        Only today's version can.
+        """
+        await self._inspector.retry_flow("default", "flow")
+
     async def look_after_flow(self) -> list[str]:
         """Look after the flow, as a server does, and return the states of its steps.
 

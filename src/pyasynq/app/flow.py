@@ -6,7 +6,7 @@ from typing import Any, TypeVar, Unpack, overload
 from pyasynq.app.clients import Clients
 from pyasynq.app.results import Results
 from pyasynq.app.typed_task import TypedTask
-from pyasynq.client.flow import Flow, Step, chain
+from pyasynq.client.flow import Flow, Step
 from pyasynq.client.flow_options import FlowOptions
 from pyasynq.core.call import Call
 from pyasynq.core.flow_info import FlowInfo
@@ -62,15 +62,21 @@ class FlowMethods:
         """
         return AppFlow(self.clients, name, **options)
 
-    def chain(self, *tasks: Task, name: str = "chain", **options: Unpack[FlowOptions]) -> AppFlow:
+    def chain(
+        self, *tasks: Task | Flow, name: str = "chain", **options: Unpack[FlowOptions]
+    ) -> AppFlow:
         """Return a flow that runs *tasks* one after another, each if the one before has succeeded.
+
+        One of them may be a flow; see `Flow.add`.
 
         Raises:
             OptionError: If a task or an option is not allowed.
             TypeError: If an option is unknown.
         """
         flow = self.flow(name, **options)
-        chain(flow, tasks)
+        last: Step[Any] | None = None
+        for task in tasks:
+            last = flow.add(task, after=() if last is None else last)
         return flow
 
     @overload

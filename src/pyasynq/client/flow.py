@@ -1,32 +1,22 @@
 """Build flows: steps, and what they wait for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Final, Generic, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, TypeAlias, TypeVar, Unpack, cast, overload
 
+from pyasynq.client.flow_checks import check_step_name, check_step_task, sorted_before
 from pyasynq.client.flow_options import KEEP, KEEP_FAILED, FlowOptions, seconds_of
-from pyasynq.client.flow_template import (
-    FLOW_TYPE,
-    STARTER,
-    Draft,
-    FlowTemplate,
-    encode_template,
-    step_template,
-)
+from pyasynq.client.flow_template import STARTER, SUBFLOW, Draft, task_of
 from pyasynq.client.ids import new_ids
 from pyasynq.core.call import Call, StepResult, inputs_of
 from pyasynq.core.errors import OptionError
-from pyasynq.core.flow import MAX_EDGES, MAX_STEPS, When
-from pyasynq.core.options import DEFAULT_QUEUE, MAX_NAME, check_known, check_name, check_queue
-from pyasynq.core.task import Task, check_task
+from pyasynq.core.flow import MAX_DEPTH, MAX_EDGES, MAX_STEPS, When
+from pyasynq.core.flow_record import subflow_id
+from pyasynq.core.options import DEFAULT_QUEUE, check_known, check_name, check_queue
+from pyasynq.core.task import Task
 
 R = TypeVar("R")
 S = TypeVar("S")
-
-MOST_TASK_ID: Final = MAX_NAME - 10
-"""Bytes of the id of a step's task; that of a retry is longer."""
-
-WHENS: Final[Sequence[When]] = ("succeeded", "failed", "ended")
 
 
 class Step(Generic[R]):
@@ -89,7 +79,7 @@ class Flow:
     flow and starts the first steps.
 
     Attributes:
-        id: Its id, unique in its queue.
+        has_own_id: Whether it was given its id.
         name: Its name, for operators.
         queue: Its home: the queue with which it is stored. Its steps may be in other queues.
         drafts: Its steps.
@@ -99,6 +89,8 @@ class Flow:
         unique_s: Seconds for which no other flow may have its name; 0 for not at all.
         keep_s: Seconds for which it is kept after a success.
         keep_failed_s: Seconds for which it is kept after another end.
+        step: The step of another flow that it is; None for a flow of its own.
+        depth: Number of flows in one another: 1 without steps that are flows.
     """
 
     def __init__(self, name: str, **options: Unpack[FlowOptions]) -> None:
@@ -111,7 +103,8 @@ class Flow:
         check_known(options, FlowOptions.__annotations__)
         self.name: str = check_name("name", name)
         self.queue: str = check_queue("queue", options.get("queue", DEFAULT_QUEUE))
-        self.id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
+        self.has_own_id: bool = "id" in options
+        self._id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
         timeout = options.get("timeout")
         self.timeout_s: int = 0 if timeout is None else seconds_of("timeout", timeout)
         unique_for = options.get("unique_for")
@@ -120,9 +113,18 @@ class Flow:
         self.keep_failed_s: int = seconds_of("keep_failed", options.get("keep_failed", KEEP_FAILED))
         self.drafts: list[Draft] = []
         self.map_types: dict[int, str] = {}
+        self.step: Step[None] | None = None
+        self.depth: int = 1
         self._steps: list[AnyStep] = []
         self._numbers: dict[str, int] = {}
         self._edges = 0
+
+    @property
+    def id(self) -> str:
+        """Its id, unique in its queue; a flow that becomes a step gets another one."""
+        if self.step is None:
+            return self._id
+        return subflow_id(self.step.flow.queue, f"{self.step.flow.id}:{self.step.name}")
 
     @overload
     def add(  # type: ignore[overload-overlap]
@@ -142,9 +144,18 @@ class Flow:
         when: When = "succeeded",
         name: str | None = None,
     ) -> Step[bytes]: ...
+    @overload
     def add(
         self,
-        task: Task,
+        task: "Flow",
+        *,
+        after: "AnyStep | Iterable[AnyStep]" = (),
+        when: When = "succeeded",
+        name: str | None = None,
+    ) -> Step[None]: ...
+    def add(
+        self,
+        task: "Task | Flow",
         *,
         after: "AnyStep | Iterable[AnyStep]" = (),
         when: When = "succeeded",
@@ -154,34 +165,37 @@ class Flow:
 
         Args:
             task: The task. Its ``process_in`` counts from the moment at which the step may run. An
-                argument may be the `Step.result` of another step.
+                argument may be the `Step.result` of another step. Or a flow with all its steps: it
+                is opened when this step may run, and the step ends with it. It has no result.
             after: Steps to wait for, beside those whose results are arguments.
             when: ``succeeded``: it runs if all of them have succeeded. ``failed``: if one has
                 failed, or was not run because something before it has failed. ``ended``: in any
                 case.
-            name: Its name; None for the type of the task, with a number if that is taken.
+            name: Its name; None for the type of the task, or the name of the flow, with a number
+                if that is taken.
 
         Raises:
             OptionError: If the name is taken, a step is of another flow, *when* cannot be, the task
-                has a group or an id, or the flow is too large.
+                has a group or an id, the flow is too large, or the other flow can be no step.
         """
-        check_task(task)
-        if task.options.group is not None:
-            raise OptionError("group", task.options.group, "left out: a step is in no group")
-        if task.options.task_id is not None:
-            raise OptionError("task_id", task.options.task_id, "left out: its flow gives the id")
         before = {self._number_of(step) for step in _steps(after)}
+        if isinstance(task, Flow):
+            return self._add_flow(task, sorted_before(before, when), when, name)
+        check_step_task(task)
         for result in inputs_of(task).values():
             if result.flow is not self:
                 raise OptionError("task", task, "one that uses results of the same flow")
             if when != "succeeded":
                 raise OptionError("when", when, "'succeeded' for a step that uses a result")
+            if self.drafts[result.number].is_flow:
+                allowed = "one that uses results of tasks: a flow has none (name it in after=)"
+                raise OptionError("task", task, allowed)
             before.add(result.number)
         draft = Draft(
-            name=self._task_name(self._free_name(task.type, name)),
+            name=check_step_name(self.id, self._free_name(task.type, name)),
             task=task,
             when=when,
-            after=_sorted(before, when),
+            after=sorted_before(before, when),
         )
         return self._append(draft)
 
@@ -233,7 +247,7 @@ class Flow:
             name=self._free_name(check_name("name", name), None),
             task=None,
             when=when,
-            after=_sorted(before, when),
+            after=sorted_before(before, when),
             members=tasks,
         )
         return cast("Members[Any]", self._append(draft))
@@ -293,27 +307,14 @@ class Flow:
         """Return a task that opens the flow when it runs, for whatever takes a task.
 
         For an entry of a scheduler, a row of an outbox, `ActiveTask.then`, or a step of another
-        flow, which does not wait for the end of this one. Each time it is enqueued is a flow of its
-        own: its id is that of the task. A worker of this version with the flow's home runs it, once
-        or more; the flow is opened once.
+        flow, which does not wait for the end of this one, as one does that `add` was given the flow
+        for. Each time it is enqueued is a flow of its own: its id is that of the task. A worker of
+        this version with the flow's home runs it, once or more; the flow is opened once.
 
         Raises:
             OptionError: If the flow has no steps, or the generator of a map was read before.
         """
-        if not self.drafts:
-            raise OptionError("steps", 0, "at least one (flow.add)")
-        template = FlowTemplate(
-            name=self.name,
-            queue=self.queue,
-            steps=tuple(step_template(it, n, self.map_types) for n, it in enumerate(self.drafts)),
-            keep_s=self.keep_s,
-            keep_failed_s=self.keep_failed_s,
-            timeout_s=self.timeout_s,
-            unique_s=self.unique_s,
-        )
-        task = Task(FLOW_TYPE, encode_template(template), queue=self.queue)
-        task.headers = {STARTER: self.name}
-        return task
+        return task_of(self, STARTER)
 
     @property
     def all(self) -> tuple[AnyStep, ...]:
@@ -329,7 +330,29 @@ class Flow:
         """Show name, number of steps and id."""
         return f"<Flow {self.name!r}, {len(self.drafts)} steps, {self.id} in {self.queue!r}>"
 
+    def _add_flow(
+        self, flow: "Flow", after: tuple[int, ...], when: When, name: str | None
+    ) -> Step[None]:
+        self._check_part(flow)
+        free = check_step_name(self.id, self._free_name(flow.name, name))
+        draft = Draft(name=free, task=task_of(flow, SUBFLOW), when=when, after=after)
+        flow.step = self._append(draft)
+        self.depth = max(self.depth, flow.depth + 1)
+        return flow.step
+
+    def _check_part(self, flow: "Flow") -> None:
+        """Raise an `OptionError` if *flow* can be no step of this one."""
+        if flow.step is not None or flow is self:
+            raise OptionError("flow", flow, "a flow of its own: make another one for each step")
+        if flow.has_own_id:
+            raise OptionError("id", flow.id, "left out: a flow that is a step gets an id from that")
+        if flow.depth == MAX_DEPTH:
+            raise OptionError("flow", flow, f"at most {MAX_DEPTH} flows in one another")
+
     def _append(self, draft: Draft) -> AnyStep:
+        if self.step is not None:
+            allowed = "added before its flow becomes a step of another"
+            raise OptionError("step", draft.name, allowed)
         if len(self.drafts) == MAX_STEPS:
             raise OptionError("steps", MAX_STEPS + 1, f"at most {MAX_STEPS} in a flow")
         self._edges += len(draft.after)
@@ -350,13 +373,6 @@ class Flow:
             raise OptionError("after", step, allowed)
         return cast("AnyStep", step).number
 
-    def _task_name(self, name: str) -> str:
-        """Return the *name* of a step, if the id of its task can be as long."""
-        if len(f"{self.id}:{name}".encode()) > MOST_TASK_ID:
-            allowed = f"shorter: with the id of the flow it has at most {MOST_TASK_ID} bytes"
-            raise OptionError("name", name, allowed)
-        return name
-
     def _free_name(self, type: str, name: str | None) -> str:
         if name is not None:
             if check_name("name", name) in self._numbers:
@@ -367,26 +383,6 @@ class Flow:
             count += 1
             free = f"{type}-{count}"
         return free
-
-
-def chain(flow: Flow, tasks: Iterable[Task]) -> None:
-    """Add *tasks* to *flow*, each after the one before.
-
-    Raises:
-        OptionError: See `Flow.add`.
-    """
-    last: AnyStep | None = None
-    for task in tasks:
-        last = flow.add(task, after=() if last is None else last)
-
-
-def _sorted(before: set[int], when: When) -> tuple[int, ...]:
-    """Return the numbers of the steps before a step, in order, if *when* fits them."""
-    if when not in WHENS:
-        raise OptionError("when", when, "'succeeded', 'failed' or 'ended'")
-    if when == "failed" and not before:
-        raise OptionError("after", (), "steps that may fail, for a step with when='failed'")
-    return tuple(sorted(before))
 
 
 def _steps(after: object) -> Iterable[object]:

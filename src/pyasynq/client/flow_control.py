@@ -4,6 +4,7 @@ Each action reads the flow, decides, and writes, unless the flow has changed mea
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 import msgspec
@@ -25,10 +26,17 @@ from pyasynq.core.flow import (
 )
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError, StepNotFoundError
 from pyasynq.core.flow_info import FlowInfo
-from pyasynq.core.flow_record import FlowChange, FlowRecord, task_id
+from pyasynq.core.flow_record import FLOW, FlowChange, FlowRecord, task_id
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import DEFAULT_QUEUE, check_name
-from pyasynq.core.report import HEADER, MOST_OUTPUT, header_of, pack_output, place_of
+from pyasynq.core.report import (
+    HEADER,
+    MOST_OUTPUT,
+    Place,
+    header_of,
+    pack_output,
+    place_of,
+)
 from pyasynq.core.states import Action, TaskState
 
 NULL: Final = pack_output("", b"null")
@@ -37,6 +45,9 @@ EMPTY: Final = pack_output("", b"[]")
 
 WAITING_TASKS: Final = frozenset({TaskState.PENDING, TaskState.SCHEDULED, TaskState.RETRY})
 """States of tasks that are deleted when their steps are stopped."""
+
+NOT_AWAITED: Final = "the flow that it is a step of goes on without it"
+"""Why a flow is cancelled whose step has ended otherwise."""
 
 Decide: TypeAlias = Callable[[FlowRecord], Awaitable[FlowChange]]
 """Returns how a flow changes; it is asked again if the flow changes meanwhile."""
@@ -71,13 +82,18 @@ class FlowControl:
 
         await self._change(queue, flow_id, decide)
 
-    async def cancel(self, queue: str, flow_id: str, reason: str) -> FlowRecord:
+    async def cancel(
+        self, queue: str, flow_id: str, reason: str, *, parent: Place | None = None
+    ) -> FlowRecord:
         """Start nothing more of a flow, delete its waiting tasks and stop those that run.
 
         Of one that is cancelled already, stop what still runs: an earlier call may have failed.
+        With *parent*, the step that it is, only unless it runs for a later try of that.
         """
 
         async def decide(record: FlowRecord) -> FlowChange:
+            if parent is not None and not -1 < _try_of(record, parent) <= parent.member:
+                raise FlowStateError(queue, flow_id, f"it does not run for the flow {parent.id!r}")
             again = record.state == "cancelled" and RUNNING in record.marks
             if record.state != "running" and not again:
                 raise FlowStateError(queue, flow_id, f"it is {record.state}; it does not run")
@@ -99,6 +115,30 @@ class FlowControl:
 
         await self._change(queue, flow_id, decide)
         return await self._read(queue, flow_id)
+
+    async def resume(self, queue: str, flow_id: str, parent: Place) -> None:
+        """Let a flow run for the step *parent* that it is, which was retried since it began.
+
+        What has failed in it runs again. If it has succeeded meanwhile, it reports that. One that
+        is gone has reported before.
+
+        Raises:
+            FlowStateError: If it is no such step.
+        """
+        while (record := await self._broker.flows.read(queue, flow_id)) is not None:
+            known = _try_of(record, parent)
+            if known < 0:
+                raise FlowStateError(queue, flow_id, f"it is no step of the flow {parent.id!r}")
+            if known >= parent.member:
+                return
+            change = FlowChange(moves=_unmoved(record))  # one that has succeeded ends once more
+            if record.state in {"failed", "cancelled"}:
+                change = await self._retry(record)
+            times = {**change.times, FLOW: parent.member}
+            if await self._broker.flows.change(
+                record, msgspec.structs.replace(change, times=times)
+            ):
+                return
 
     async def skip(self, queue: str, flow_id: str, step: str) -> FlowRecord:
         """Go on as if *step* had succeeded, with the result null."""
@@ -195,16 +235,22 @@ class FlowControl:
             raise failure
 
     async def _stop(self, record: FlowRecord, number: int) -> bool:
+        """Stop a step that runs; return True if it has ended, because its task is deleted."""
+        node = record.spec.nodes[number]
+        if node.is_map:
+            await self._stop_map(record, number)
+        elif node.is_flow:
+            return await self._stop_flow(record, number)
+        elif not node.is_gate:
+            return await self._stop_task(record, number)
+        return False
+
+    async def _stop_task(self, record: FlowRecord, number: int) -> bool:
         """Cancel the task of a step if it runs; if it waits, delete it and return True.
 
         A task that moves meanwhile is looked at again.
         """
         node, step_id = record.spec.nodes[number], record.task_id(number)
-        if node.is_gate:
-            return False
-        if node.is_map:
-            await self._stop_map(record, number)
-            return False
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
             if found.container.state is TaskState.ACTIVE:
                 await self._broker.registry.cancel(step_id)
@@ -214,6 +260,21 @@ class FlowControl:
             if await self._broker.inspection.apply(Action.DELETE, found.container, [step_id]):
                 return True
         return False
+
+    async def _stop_flow(self, record: FlowRecord, number: int) -> bool:
+        """Cancel the flow that a step is; return True unless its task runs.
+
+        The worker of that looks at the step after it has opened the flow, and ends both.
+        """
+        node, step_id = record.spec.nodes[number], record.task_id(number)
+        while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
+            if found.container.state not in WAITING_TASKS:
+                break
+            await self._broker.inspection.apply(Action.DELETE, found.container, [step_id])
+        with suppress(FlowNotFoundError, FlowStateError):
+            parent = record.place(number)
+            await self.cancel(node.queue, node.flow_id, NOT_AWAITED, parent=parent)
+        return found is None or found.container.state is not TaskState.ACTIVE
 
     async def _mark_stopped(self, record: FlowRecord, numbers: Sequence[int]) -> None:
         """Mark the steps of a cancelled flow whose tasks were deleted as skipped.
@@ -260,6 +321,18 @@ def _number_of(record: FlowRecord, step: str, *, gates: bool) -> int:
         known = [node.name for node in record.spec.nodes if node.is_gate or not gates]
         raise StepNotFoundError(record.queue, record.id, step, known)
     return number
+
+
+def _try_of(record: FlowRecord, parent: Place) -> int:
+    """Return for which try of the step *parent* a flow runs; -1 if it is no such step."""
+    known = record.parent
+    if known is None or (known.queue, known.id, known.node) != (
+        parent.queue,
+        parent.id,
+        parent.node,
+    ):
+        return -1
+    return known.member
 
 
 def _unmoved(record: FlowRecord) -> Moves:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -18,6 +18,11 @@ FLOW_TYPE: Final = "pyasynq:flow"
 
 STARTER: Final = "pyasynq:opens"
 """Header of such a task: the name of the flow. A worker looks at it before it calls a handler."""
+
+SUBFLOW: Final = "pyasynq:subflow"
+"""The same for the task of a step that is a flow: its success is not the end of the step. Workers
+that do not know this header do not open the flow: the step would end with its beginning.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,14 @@ class Draft:
     after: tuple[int, ...]
     timeout_s: int = 0
     members: Iterable[Task] | None = None
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is a flow, which its task opens."""
+        return self.task is not None and SUBFLOW in {
+            **self.task.headers,
+            **self.task.options.headers,
+        }
 
 
 class TaskTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,6 +101,41 @@ class FlowTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     keep_failed_s: int
     timeout_s: int = 0
     unique_s: int = 0
+
+
+class Drafted(Protocol):
+    """What is said of a flow; see `Flow`."""
+
+    name: str
+    queue: str
+    drafts: list[Draft]
+    map_types: dict[int, str]
+    keep_s: int
+    keep_failed_s: int
+    timeout_s: int
+    unique_s: int
+
+
+def task_of(flow: Drafted, header: str) -> Task:
+    """Return the task that opens *flow*; its *header* says that.
+
+    Raises:
+        OptionError: If the flow has no steps, or see `members_once`.
+    """
+    if not flow.drafts:
+        raise OptionError("steps", 0, "at least one (flow.add)")
+    template = FlowTemplate(
+        name=flow.name,
+        queue=flow.queue,
+        steps=tuple(step_template(it, n, flow.map_types) for n, it in enumerate(flow.drafts)),
+        keep_s=flow.keep_s,
+        keep_failed_s=flow.keep_failed_s,
+        timeout_s=flow.timeout_s,
+        unique_s=flow.unique_s,
+    )
+    task = Task(FLOW_TYPE, encode_template(template), queue=flow.queue)
+    task.headers = {header: flow.name}
+    return task
 
 
 def members_once(members: Iterable[Task], number: int, types: dict[int, str]) -> Iterable[Task]:

@@ -19,7 +19,7 @@ from pyasynq.core.compose import Composed, Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError, OptionError
 from pyasynq.core.flow import Node, begin
 from pyasynq.core.flow_info import FlowInfo
-from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow
+from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow, subflow_id
 from pyasynq.core.options import Options
 from pyasynq.core.report import HEADER, Place, header_of
 from pyasynq.core.task import Task
@@ -51,19 +51,25 @@ class FlowWriter:
         self._plans = Plans(compose_step, middleware, clock)
         self._member_plans = Plans(compose, middleware, clock)
 
-    async def enqueue(self, flow: Flow) -> FlowInfo:
-        """Store *flow* and start its first steps; see `Client.enqueue_flow`."""
+    async def enqueue(self, flow: Flow, *, parent: Place | None = None) -> FlowInfo:
+        """Store *flow* and start its first steps; see `Client.enqueue_flow`.
+
+        It reports its end to *parent*, the step that it is; None for a flow of its own.
+        """
         if not isinstance(flow, Flow):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("flow", flow, "a Flow (for a task there is enqueue)")
         if not flow.drafts:
             raise OptionError("steps", 0, "at least one (flow.add)")
+        if flow.step is not None:
+            allowed = f"the flow {flow.step.flow.name!r}, of which it is a step"
+            raise OptionError("flow", flow, allowed)
         if any(draft.members is not None for draft in flow.drafts):
-            return await self._enqueue_with_maps(flow)
-        new = await self._new_flow(flow, {})
+            return await self._enqueue_with_maps(flow, parent)
+        new = await self._new_flow(flow, {}, parent)
         await self._broker.flows.open(new)
         return _record(new, self._clock.now()).info()
 
-    async def _enqueue_with_maps(self, flow: Flow) -> FlowInfo:
+    async def _enqueue_with_maps(self, flow: Flow, parent: Place | None) -> FlowInfo:
         """Store the tasks of the maps first: they wait until the flow begins them.
 
         If this process dies in between, servers delete them. Each try has tasks of its own, so that
@@ -75,7 +81,7 @@ class FlowWriter:
             return stored.info()
         try:
             await self._hold_maps(flow, maps)
-            new = await self._new_flow(flow, maps)
+            new = await self._new_flow(flow, maps, parent)
             await asyncio.sleep(0)  # a cancellation that came before is raised while that is clear
             is_opening = True
             is_new = await flows.open(new)
@@ -107,7 +113,7 @@ class FlowWriter:
             )
             flow.map_types[number] = maps[number].type
 
-    async def _new_flow(self, flow: Flow, maps: Maps) -> NewFlow:
+    async def _new_flow(self, flow: Flow, maps: Maps, parent: Place | None) -> NewFlow:
         plans = [await self._plan(flow, number, maps) for number in range(len(flow.drafts))]
         size = sum(plan.message.ByteSize() for plan in plans if plan is not None)
         if size > MAX_FLOW:
@@ -119,6 +125,7 @@ class FlowWriter:
             timeout_s=flow.timeout_s,
             keep_s=flow.keep_s,
             keep_failed_s=flow.keep_failed_s,
+            parent=parent,
         )
         if spec.spreads:
             for plan in plans:
@@ -189,6 +196,7 @@ def _nodes(flow: Flow, plans: Sequence[Plan | None], maps: Maps) -> Iterator[Nod
             type="" if plan is None else plan.message.type,
             queue=flow.queue if plan is None else plan.message.queue,
             task_id="" if plan is None else plan.message.id,
+            flow_id=subflow_id(flow.queue, plan.message.id) if plan and draft.is_flow else "",
             when=draft.when,
             after=draft.after,
             then=tuple(then[number]),

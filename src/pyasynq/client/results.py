@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pyasynq.broker import Broker
-from pyasynq.client.flow import Step
+from pyasynq.client.flow import Flow, Step
 from pyasynq.client.map_results import read_results
 from pyasynq.core.call import MapInput
 from pyasynq.core.codec import Codecs
@@ -14,6 +14,7 @@ from pyasynq.core.errors import OptionError, ResultExpiredError, TaskFailedError
 from pyasynq.core.flow import OPEN, STEP_STATES, SUCCEEDED, Node
 from pyasynq.core.flow_errors import FlowNotFoundError, StepNotFoundError
 from pyasynq.core.flow_outputs import open_output
+from pyasynq.core.flow_record import FlowRecord
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import DEFAULT_QUEUE, check_name, check_timeout
 from pyasynq.core.states import TaskState
@@ -72,9 +73,7 @@ class Results:
         flow, flows = step.flow, self._broker.flows
         pause_s = SHORTEST_PAUSE_S
         while True:
-            record = await flows.read(flow.queue, flow.id)
-            if record is None:
-                raise FlowNotFoundError(flow.queue, flow.id)
+            record = await self._record_of(flow)
             number = record.spec.number_of(step.name)
             if number is None:  # another flow was stored with this id before
                 known = [node.name for node in record.spec.nodes]
@@ -93,6 +92,28 @@ class Results:
         if record.spec.nodes[number].is_map and not outputs[0]:  # else an operator has skipped it
             return await self._of_map(record.spec.nodes[number], number)
         return open_output(self._codecs, record, number, outputs[0])
+
+    async def _record_of(self, flow: Flow) -> FlowRecord:
+        """Return *flow* once it is stored: as a step it may be that later."""
+        while True:
+            is_to_come = await self._is_to_come(flow)
+            record = await self._broker.flows.read(flow.queue, flow.id)
+            if record is not None:
+                return record
+            if not is_to_come:
+                raise FlowNotFoundError(flow.queue, flow.id)
+            await asyncio.sleep(LONGEST_PAUSE_S)
+
+    async def _is_to_come(self, flow: Flow) -> bool:
+        """Return whether *flow* may be stored later, because it is a step that has not ended."""
+        if flow.step is None:
+            return False
+        outer = flow.step.flow
+        record = await self._broker.flows.read(outer.queue, outer.id)
+        if record is None:
+            return await self._is_to_come(outer)
+        number = record.spec.number_of(flow.step.name)
+        return number is not None and record.marks[number] in OPEN
 
     async def _of_map(self, node: Node, number: int) -> bytes:
         of = MapInput(number=number, queue=node.queue, batch_id=node.batch_id, type=node.type)

@@ -46,6 +46,10 @@ MAX_EDGES: Final = 20_000
 """Dependencies of a flow, all steps together."""
 
 
+MAX_DEPTH: Final = 5
+"""Flows in one another: a flow, a step of it that is a flow, and so on."""
+
+
 MAP_GONE: Final = "its tasks are gone: somebody has deleted their queue, or their batch"
 
 
@@ -59,6 +63,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         batch_id: Id of the batch that a map is; empty for other steps.
         size: Tasks of a map.
         task_id: Id of its task; empty for a gate and for a map.
+        flow_id: Id of the flow that it is, which its task opens; empty for other steps. The flow is
+            stored with the queue of that task.
         when: How the steps before it must have ended.
         after: Numbers of the steps before it.
         then: Numbers of the steps after it.
@@ -72,6 +78,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     batch_id: str = ""
     size: int = 0
     task_id: str = ""
+    flow_id: str = ""
     when: When = "succeeded"
     after: tuple[int, ...] = ()
     then: tuple[int, ...] = ()
@@ -87,6 +94,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_map(self) -> bool:
         """Whether it runs any number of tasks: those of a batch."""
         return bool(self.batch_id)
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is a flow, which ends some time after the task that opens it."""
+        return bool(self.flow_id)
 
 
 class Moves(NamedTuple):

@@ -35,6 +35,8 @@ class StepInfo:
         error: Why it has failed; None if it has not.
         batch_id: Id of the batch that a map is, for `Inspector.batch`; None for other steps.
         size: Number of its tasks when it was enqueued; 0 for a gate.
+        flow_id: Id of the flow that it is, for `Inspector.flow` with its queue; None for other
+            steps. The flow is there once the step's task has opened it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class StepInfo:
     error: str | None
     batch_id: str | None = None
     size: int = 1
+    flow_id: str | None = None
 
     @property
     def is_gate(self) -> bool:
@@ -115,11 +118,15 @@ class FlowInfo:
 def _shape(step: StepInfo) -> tuple[str, str]:
     if step.batch_id is not None:
         return "[[", "]]"
+    if step.flow_id is not None:
+        return "([", "])"
     return ("{{", "}}") if step.is_gate else ("[", "]")
 
 
 def _label(step: StepInfo) -> str:
     name = _escape(step.name)
+    if step.flow_id is not None:
+        return f"{name}: flow {_escape(step.flow_id)}"
     return name if step.batch_id is None else f"{name} × {step.size}"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Final
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -10,10 +11,12 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.flow import FAILED, STEP_STATES, FlowState, Moves, Node
 from pyasynq.core.flow_info import FlowInfo, StepInfo
 from pyasynq.core.message import instant
-from pyasynq.core.report import Place
+from pyasynq.core.report import LONGEST_ERROR, Place, Report
 
 FLOW: Final = -1
 """In place of the number of a step: the flow itself."""
+
+_SUBFLOWS: Final = UUID("585d7670-b5dc-468b-8ba0-0cbfedc9221c")
 
 
 class FlowSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,6 +28,8 @@ class FlowSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         timeout_s: Seconds after which it is cancelled; 0 for never.
         keep_s: Seconds for which it is kept after it has succeeded.
         keep_failed_s: Seconds for which it is kept after any other end.
+        parent: The step of another flow that it is, and how often that step was retried when this
+            was stored; None for a flow of its own.
     """
 
     name: str
@@ -32,6 +37,7 @@ class FlowSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_s: int = 0
     keep_s: int
     keep_failed_s: int
+    parent: Place | None = None
 
     def number_of(self, name: str) -> int | None:
         """Return the number of the step *name*; None if there is no such step."""
@@ -39,8 +45,9 @@ class FlowSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def spreads(self) -> bool:
-        """Whether a report to it may make mail: for other queues, or to begin a map."""
-        return len({node.queue for node in self.nodes}) > 1 or any(it.is_map for it in self.nodes)
+        """Whether a report to it may make mail: for other queues, to begin a map, to its parent."""
+        queues = {node.queue for node in self.nodes}
+        return len(queues) > 1 or self.parent is not None or any(it.is_map for it in self.nodes)
 
 
 class NewFlow(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +85,7 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
         reason: Why it was cancelled; empty if it was not.
         errors: Why steps have failed, by their numbers.
         times: How often steps were retried, by their numbers; those that were not are left out.
+            That of `FLOW` is how often its parent was, if it has run again for that.
     """
 
     queue: str
@@ -111,6 +119,14 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
         times = self.times.get(number, 0)
         return Place(kind="flow", queue=self.queue, id=self.id, node=number, member=times)
 
+    @property
+    def parent(self) -> Place | None:
+        """The step of another flow that waits for this one, as it was retried; None without one."""
+        first = self.spec.parent
+        if first is None:
+            return None
+        return msgspec.structs.replace(first, member=self.times.get(FLOW, first.member))
+
     def info(self) -> FlowInfo:
         """Return the flow as users see it."""
         nodes = self.spec.nodes
@@ -134,6 +150,7 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
             queue=node.queue,
             task_id=self.task_id(number) if node.task_id else None,
             batch_id=node.batch_id or None,
+            flow_id=node.flow_id or None,
             size=node.size if node.is_map else 1 if node.task_id else 0,
             when=node.when,
             after=tuple(self.spec.nodes[before].name for before in node.after),
@@ -151,7 +168,7 @@ class FlowChange(msgspec.Struct, frozen=True, kw_only=True):
         outputs: Outputs of gates, by their numbers. A gate that has one ends when it begins.
         errors: Why steps fail, by their numbers; empty to forget the error.
         plans: New plans for the tasks of steps, by their numbers.
-        times: How often those, and maps, were retried.
+        times: How often those, and maps, were retried; for `FLOW` how often its parent was.
     """
 
     moves: Moves
@@ -166,3 +183,30 @@ class FlowChange(msgspec.Struct, frozen=True, kw_only=True):
 def task_id(first: str, times: int) -> str:
     """Return the id of a step's task, which was *first* before the step was retried."""
     return f"{first}:{times}" if times else first
+
+
+def subflow_id(home: str, task_id: str, times: int = 0) -> str:
+    """Return the id of the flow that a step of another one is.
+
+    It is the same however often the step is retried, and of a fixed length however deep the flow
+    is.
+
+    Args:
+        home: Home of the other flow.
+        task_id: Id of the step's task.
+        times: How often the step was retried.
+    """
+    first = task_id.removesuffix(f":{times}") if times else task_id
+    return str(uuid5(_SUBFLOWS, f"{home}\n{first}"))
+
+
+def report_to_parent(record: FlowRecord) -> Report | None:
+    """Return the report on a flow for the step that it is; None if it runs, or is no step."""
+    parent = record.parent
+    if parent is None or record.state == "running":
+        return None
+    if record.state == "succeeded":
+        return Report(place=parent, result="succeeded")
+    why = f"was cancelled: {record.reason}" if record.state == "cancelled" else "has failed"
+    error = f"its flow {record.id} {why}"
+    return Report(place=parent, result="failed", error=error[:LONGEST_ERROR])

@@ -62,6 +62,8 @@ def _state(row: Row) -> Text:
 
 
 def _type(row: Row) -> str:
+    if row.step.flow_id is not None:
+        return "(flow)"
     if row.step.batch_id is None:
         return row.step.type or "(gate)"
     return f"{row.step.type or '(map)'} × {row.step.size}"
@@ -134,11 +136,13 @@ class FlowPage(Page):
     # -- keys --------------------------------------------------------------------------------------
 
     def action_open(self) -> None:
-        """Open the task of the step with the cursor, or those of a map."""
+        """Open the task of the step with the cursor, the tasks of a map, or the flow that it is."""
         if (row := self.table.current) is None:
             return
         step = row.step
-        if step.task_id is not None:
+        if step.flow_id is not None and row.task is None:
+            self.app.push_screen(FlowPage(self.desk, step.queue, step.flow_id))
+        elif step.task_id is not None:
             self.app.push_screen(TaskPage(self.desk, step.queue, step.task_id))
         elif step.batch_id is not None:
             self.app.push_screen(TasksPage(self.desk, members_of(step.queue, step.batch_id)))

@@ -106,3 +106,18 @@ def test_a_map_is_shown_with_the_number_of_its_tasks_and_its_batch(
     [step] = run_cli("flow", "inspect", "-q", "q", "7", "-o", "json").json["steps"]
     assert (step["batch_id"], step["size"], step["task_id"]) == (batch_id, 3, None)
     assert "running" in run_cli("batch", "inspect", "-q", "r", batch_id or "").out
+
+
+def test_a_flow_in_a_flow_is_shown_with_its_id(
+    run_cli: CommandRunner, sync_client: SyncClient
+) -> None:
+    inner = Flow("import", queue="r")
+    inner.add(Task("fetch", queue="r"))
+    flow = Flow("nightly", queue="q", id="7")
+    flow.add(inner)
+    info = sync_client.enqueue_flow(flow)
+    lines = run_cli("flow", "inspect", "-q", "q", "7").lines
+    assert ["import", "running", "flow", inner.id, "r"] in [line[:5] for line in lines]
+    [step] = run_cli("flow", "inspect", "-q", "q", "7", "-o", "json").json["steps"]
+    assert (step["flow_id"], step["task_id"]) == (inner.id, "7:import")
+    assert f's0(["import: flow {inner.id}"])' in info.mermaid()

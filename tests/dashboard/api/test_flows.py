@@ -223,3 +223,14 @@ async def test_batches_are_cancelled_and_retried(
         assert codes(response.json()) == code
     shown = await get(http, "/batch", **one)
     assert (shown["state"], shown["actions"]) == ("cancelled", [])
+
+
+async def test_a_step_that_is_a_flow_has_its_id(http: httpx.AsyncClient, client: Client) -> None:
+    inner = Flow("import", queue="low")
+    inner.add(Task("fetch", queue="low"))
+    outer = Flow("nightly", queue="q", id="7")
+    outer.add(inner)
+    outer.gate("approval")
+    await client.enqueue_flow(outer)
+    found = await get(http, "/flow", queue="q", id="7")
+    assert [it["flow_id"] for it in found["steps"]] == [inner.id, None]

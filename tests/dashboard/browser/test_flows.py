@@ -12,6 +12,7 @@ from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.test_actions import row, said
 from tests.support.chromium import Visitor
 from tests.support.flows import a_flow, end_step, open_flow
+from tests.support.subflows import Crew, nested, open_nested
 
 HOSTILE = '<img src="x" onerror="alert(1)">\u202e${7*7}'
 
@@ -193,3 +194,15 @@ async def test_who_may_only_look_sees_no_action(
         await expect(page.get_by_role("button", name="Cancel all")).to_have_count(0)
         await page.keyboard.press("c")
         await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_a_step_that_is_a_flow_leads_to_it(
+    site: str, visitor: Visitor, broker: Broker
+) -> None:
+    outer = await open_nested(broker, nested(queue="r"))
+    await Crew(broker).run(2)
+    page = await visitor.open(f"{site}#/flow/q/{outer.id}")
+    steps = page.get_by_role("table", name="Steps")
+    await steps.get_by_role("link", name="inner", exact=True).click()
+    await expect(page.get_by_role("heading", name="inner")).to_be_visible()
+    await expect(row(page, "Steps", "s-2")).to_contain_text("waits for s")

@@ -1,6 +1,7 @@
 """Flows go on after steps whose end nobody has reported, and end when their time is over."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from pyasynq import Clock
 from pyasynq.broker import Broker, Container, StoredTask
 from pyasynq.core.errors import BrokerUnavailableError
-from pyasynq.core.flow import MAP_GONE
-from pyasynq.core.flow_record import NewFlow
+from pyasynq.core.flow import MAP_GONE, Moves
+from pyasynq.core.flow_info import FlowInfo
+from pyasynq.core.flow_record import FLOW, FlowChange, NewFlow
 from pyasynq.core.report import unpack_output
 from pyasynq.core.states import Action, TaskState
 from pyasynq.core.verdict import DONE, Verdict
@@ -29,6 +31,7 @@ from tests.support.flows import (
     open_flow,
     record_of,
 )
+from tests.support.subflows import Crew, inner_of, nested, open_nested, states_of
 from tests.support.waiting import wait_until
 
 FIRST: StepShape = ("succeeded", ())
@@ -259,3 +262,112 @@ async def test_the_time_of_a_flow_is_over_beside_one_that_cannot_be_read(
         return (await record_of(broker)).state == "cancelled"
 
     await wait_until(is_over)
+
+
+# -- steps that are flows --------------------------------------------------------------------------
+
+
+async def begun(broker: Broker, ends: str = "s", *, queue: str = "r") -> tuple[Crew, FlowInfo]:
+    """Open a flow whose second step is a flow; let that begin."""
+    outer, crew = await open_nested(broker, nested(ends, queue=queue)), Crew(broker)
+    await crew.run(2)
+    return crew, outer
+
+
+async def test_a_flow_in_a_flow_is_left_alone_while_it_waits_or_runs(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    outer, crew = await open_nested(broker, nested("s", queue="r")), Crew(broker)
+    await crew.run(1)
+    for _ in range(3):
+        await recoverer.step()
+    (opener,) = await crew.take_all()
+    await recoverer.step()
+    await crew.end(opener)
+    for _ in range(3):
+        await recoverer.step()
+    assert await states_of(broker, outer) == ["succeeded", "running", "waiting"]
+
+
+@pytest.mark.parametrize(("ends", "state"), [("s", "succeeded"), ("f", "failed")])
+async def test_the_end_of_a_flow_in_a_flow_is_noticed_if_nobody_reports_it(
+    broker: Broker, recoverer: FlowRecoverer, ends: str, state: str
+) -> None:
+    crew, outer = await begun(broker, ends)
+    inner = await inner_of(broker, outer)
+    stray = FlowChange(moves=Moves(inner.marks, ()), times={FLOW: 7})  # nobody waits for that try
+    assert await broker.flows.change(inner, stray) is True
+    (lease,) = await crew.take_all()
+    await crew.end(lease)
+    assert (await inner_of(broker, outer)).state == state
+    assert await states_of(broker, outer) == ["succeeded", "running", "waiting"]
+    await recoverer.step()
+    assert (await states_of(broker, outer))[1] == state
+
+
+async def test_a_flow_in_a_flow_that_is_gone_has_failed(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    _, outer = await begun(broker)
+    await broker.inspection.remove("r", force=True)
+    await recoverer.step()
+    assert await states_of(broker, outer) == ["succeeded", "failed", "upstream_failed"]
+
+
+async def test_a_task_that_would_open_a_flow_and_is_gone_has_failed(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    outer, crew = await open_nested(broker, nested("s", queue="r")), Crew(broker)
+    await crew.run(1)
+    (opener,) = await crew.take_all()
+    await settle(broker, opener, DONE)  # as a worker does that takes any task for its own
+    await recoverer.step()
+    record = await record_of(broker, outer.id)
+    assert (record.marks, record.errors) == ("sfu", {1: GONE})
+
+
+async def test_a_task_that_an_operator_has_archived_before_it_opened_its_flow_has_failed(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    outer, crew = await open_nested(broker, nested("s", queue="r")), Crew(broker)
+    await crew.run(1)
+    (opener,) = await crew.take_all()
+    await settle(broker, opener, archived(opener))
+    await recoverer.step()
+    assert (await record_of(broker, outer.id)).errors == {1: "boom"}
+
+
+async def test_a_flow_in_a_flow_that_is_out_of_time_fails_its_step(
+    broker: Broker,
+) -> None:
+    flow = nested("s", queue="r", timeout=timedelta(seconds=1))
+    outer, crew = await open_nested(broker, flow), Crew(broker)
+    await crew.run(2)
+    recoverer = FlowRecoverer(broker, "r", clock=Clock(), outages=OutageLog("the broker"))
+
+    async def is_over() -> bool:
+        await recoverer.step()
+        await deliver_all(broker, "qr")
+        return (await record_of(broker, outer.id)).state == "failed"
+
+    await wait_until(is_over)
+    inner = await inner_of(broker, outer)
+    error = f"its flow {inner.id} was cancelled: its timeout has passed"
+    assert (await record_of(broker, outer.id)).errors == {1: error}
+
+
+async def test_a_flow_that_is_out_of_time_cancels_those_in_it(
+    broker: Broker, recoverer: FlowRecoverer
+) -> None:
+    flow = nested("s", queue="r")
+    flow.timeout_s = 1
+    outer, crew = await open_nested(broker, flow), Crew(broker)
+    await crew.run(2)
+
+    async def is_over() -> bool:
+        await recoverer.step()
+        return (await inner_of(broker, outer)).state == "cancelled"
+
+    await wait_until(is_over)
+    assert (await record_of(broker, outer.id)).state == "cancelled"
+    assert await crew.take_all() == []

@@ -22,8 +22,8 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.flow import FlowState
 from pyasynq.core.flow_errors import DuplicateFlowError
-from pyasynq.core.flow_record import FlowChange, FlowRecord, FlowSpec, NewFlow
-from pyasynq.core.report import Report
+from pyasynq.core.flow_record import FLOW, FlowChange, FlowRecord, FlowSpec, NewFlow
+from pyasynq.core.report import Report, header_of
 
 HOLD_S: Final = 10
 """Seconds for which nobody else gets a timer that is over."""
@@ -172,6 +172,8 @@ def _fields_of(flow: NewFlow) -> Iterator[Each]:
     yield from ("spec", blob(_encode(spec)), "state", "running", "marks", flow.moves.marks)
     yield from ("version", "0", "keep_s", str(spec.keep_s))
     yield from ("keep_failed_s", str(spec.keep_failed_s))
+    if spec.parent is not None:
+        yield from ("parent", header_of(spec.parent))
     for number, (node, plan) in enumerate(zip(spec.nodes, flow.plans, strict=True)):
         wait_s = node.timeout_s if node.is_gate else node.delay_s
         values = (node.when, node.after, node.then, node.is_gate, node.queue == flow.queue, wait_s)
@@ -206,7 +208,8 @@ def _record(queue: str, stored: _Stored) -> FlowRecord | None:
 
 def _decode_record(queue: str, stored: _Stored) -> FlowRecord:
     flow_id, fields, errors, times = stored
-    spec, state, marks, version, created_s, ended_s, reason = (it or b"" for it in fields)
+    spec, state, marks, version, created_s, ended_s, reason, own = (it or b"" for it in fields)
+    own_times = {FLOW: int(own)} if own else {}
     return FlowRecord(
         queue=queue,
         id=decode_name(flow_id),
@@ -218,7 +221,7 @@ def _decode_record(queue: str, stored: _Stored) -> FlowRecord:
         ended_s=int(ended_s or 0),
         reason=reason.decode(errors="replace"),
         errors=_errors(errors),
-        times=dict(zip(times[::2], times[1::2], strict=True)),
+        times=dict(zip(times[::2], times[1::2], strict=True)) | own_times,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker.ports.creation import NewTask
-from pyasynq.broker.sqlite import flows
+from pyasynq.broker.sqlite import flow_rows
 from pyasynq.broker.sqlite.batch_records import (
     FAILED,
     MOST_OUTPUT,
@@ -134,7 +134,7 @@ def end_if_over(tx: Transaction, queue: str, batch_id: str) -> None:
     if record is None or record.open or record.state != RUNNING:
         return
     if record.home is not None and record.flow is not None:
-        flows.receive(tx, _report_to_flow(record, record.home, record.flow))
+        flow_rows.receive(tx, _report_to_flow(record, record.home, record.flow))
     end_record(tx, record)
     if record.flow is None and not record.cancelled:
         _follow(tx, queue, record)

@@ -12,10 +12,12 @@ from pyasynq.broker.sqlite.creation import MAX_NEW, create
 from pyasynq.broker.sqlite.store import Row, Transaction
 from pyasynq.broker.sqlite.tasks import MICROS
 from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
-from pyasynq.core.errors import DuplicateTaskError
+from pyasynq.core.errors import BrokerError, DuplicateTaskError
 from pyasynq.core.flow import (
     FAILED,
     MAP_GONE,
+    RUNNING,
+    SKIPPED,
     SUCCEEDED,
     FlowState,
     Moves,
@@ -23,11 +25,17 @@ from pyasynq.core.flow import (
     advance,
     state_of,
 )
-from pyasynq.core.flow_record import FlowChange, FlowRecord, FlowSpec
+from pyasynq.core.flow_record import FlowChange, FlowRecord, FlowSpec, report_to_parent
 from pyasynq.core.message import decode, encode
+from pyasynq.core.report import Report
+from pyasynq.runtime.loggers import get_logger
+
+log: Final = get_logger("pyasynq.broker")
 
 COLUMNS: Final = "seq, id, spec, state, marks, version, created_s, ended_s, reason"
 """What makes a `StoredFlow`, in this order."""
+
+MARKS: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED}
 
 TAKEN: Final = "a task with this id exists"
 
@@ -174,9 +182,10 @@ class StoredFlow:
         if self.state == "running":
             self.state = state_of(self.marks)
         keep_s = self.spec.keep_s if self.state == "succeeded" else self.spec.keep_failed_s
+        has_ended = self.state != "running" and not self._ended_s
         if self.state == "running":
             keep_s = self._ended_s = 0
-        elif not self._ended_s:
+        elif has_ended:
             self._ended_s = self._tx.now_s
         sql = """UPDATE pyasynq_flow SET state = ?, marks = ?, version = version + 1,
             reason = ?, changed_s = ?, ended_s = ?, ends = ?,
@@ -186,6 +195,22 @@ class StoredFlow:
         runs = self.state == "running"
         values = (self.state, self.marks, self._reason, self._tx.now_s, self._ended_s, ends)
         self._tx.execute(sql, (*values, runs, runs, self._seq))
+        if has_ended and self.spec.parent is not None:
+            self._report_to_parent()
+
+    def _report_to_parent(self) -> None:
+        """Tell the flow of which this one is a step how it has ended."""
+        report = report_to_parent(self.record())
+        if report is None:
+            return
+        place, is_there, why = report.place, False, "it is gone"
+        try:
+            is_there = receive(self._tx, report)
+        except BrokerError as error:  # it keeps no other flow from ending
+            why = str(error)
+        if not is_there:
+            text = "flow %s, a step of flow %s of %r, has ended, but that is not told: %s"
+            log.warning(text, self._id, place.id, place.queue, why)
 
 
 def find_flow(tx: Transaction, queue: str, flow_id: str) -> StoredFlow | None:
@@ -198,6 +223,27 @@ def find_flow(tx: Transaction, queue: str, flow_id: str) -> StoredFlow | None:
         AND (ends = 0 OR ends > ?)"""
     row = tx.row(sql, tx.queue_id(queue), flow_id, tx.now_us)
     return None if row is None else StoredFlow(tx, queue, row)
+
+
+def receive(tx: Transaction, report: Report) -> bool:
+    """Take *report* to its flow; False if there is no such flow.
+
+    Raises:
+        BrokerError: If the flow cannot be read.
+    """
+    place = report.place
+    flow = find_flow(tx, place.queue, place.id)
+    if flow is None:
+        return False
+    number = place.node
+    is_current = 0 <= number < len(flow.marks) and (flow.step(number, "times") or 0) == place.member
+    if is_current and flow.marks[number] == RUNNING:
+        if report.output:
+            flow.set_step(number, "output", report.output)
+        if report.error:
+            flow.set_step(number, "error", report.error)
+        flow.go_on(advance(flow.spec.nodes, flow.marks, number, MARKS[report.result]))
+    return True
 
 
 def _spec_of(queue: str, flow_id: str, stored: bytes, marks: str) -> FlowSpec:

@@ -8,20 +8,18 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker.ports.flows import FlowTimer, Neglected
-from pyasynq.broker.sqlite.flow_rows import COLUMNS, StoredFlow, find_flow, pack_plan
+from pyasynq.broker.sqlite.flow_rows import COLUMNS, StoredFlow, find_flow, pack_plan, receive
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
 from pyasynq.broker.sqlite.tasks import MICROS
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.flow import FAILED, RUNNING, SKIPPED, SUCCEEDED, advance
+from pyasynq.core.flow import RUNNING
 from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.flow_record import FLOW, FlowChange, FlowRecord, NewFlow
 from pyasynq.core.report import Report
 
 HOLD_US: Final = 10 * MICROS
 """Microseconds for which nobody else gets a timer that is over."""
-
-MARKS: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED}
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -100,27 +98,6 @@ class SqliteFlows:
         if not (neglected.timers or neglected.idle or is_any_over):
             return neglected
         return await self._store.write(partial(call, touch=True))
-
-
-def receive(tx: Transaction, report: Report) -> bool:
-    """Take *report* to its flow; False if there is no such flow.
-
-    Raises:
-        BrokerError: If the flow cannot be read.
-    """
-    place = report.place
-    flow = find_flow(tx, place.queue, place.id)
-    if flow is None:
-        return False
-    number = place.node
-    is_current = 0 <= number < len(flow.marks) and (flow.step(number, "times") or 0) == place.member
-    if is_current and flow.marks[number] == RUNNING:
-        if report.output:
-            flow.set_step(number, "output", report.output)
-        if report.error:
-            flow.set_step(number, "error", report.error)
-        flow.go_on(advance(flow.spec.nodes, flow.marks, number, MARKS[report.result]))
-    return True
 
 
 def delete_flows(tx: Transaction, queue: int, limit: int) -> int:

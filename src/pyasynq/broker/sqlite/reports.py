@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pyasynq.broker.sqlite import flows
+from pyasynq.broker.sqlite import flow_rows
 from pyasynq.broker.sqlite.batch_members import count_member
 from pyasynq.broker.sqlite.store import Transaction
 from pyasynq.core.errors import BrokerError
@@ -14,7 +14,7 @@ log: Final = get_logger("pyasynq.broker")
 
 RECEIVERS: Final[Mapping[Kind, Callable[[Transaction, Report], bool]]] = {
     "batch": count_member,
-    "flow": flows.receive,
+    "flow": flow_rows.receive,
 }
 """What takes a report, by the kind of the record. It returns False if there is no such record, and
 ignores a report that it has already got.

@@ -100,6 +100,8 @@ def _print_flow(flow: "FlowInfo") -> None:
 
 
 def _type(step: "StepInfo") -> str:
+    if step.flow_id is not None:
+        return f"flow {step.flow_id}"
     if step.batch_id is None:
         return step.type or "(gate)"
     return f"{step.type or '(map)'} x {step.size}"

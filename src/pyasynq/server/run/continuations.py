@@ -9,6 +9,7 @@ import msgspec
 
 from pyasynq.broker import Lease, WorkPort
 from pyasynq.client.client import MAX_PAYLOAD
+from pyasynq.client.flow_template import SUBFLOW
 from pyasynq.client.ids import new_ids
 from pyasynq.core.batch import make_member, member_id
 from pyasynq.core.compose import Composer, Plan
@@ -129,6 +130,8 @@ class Continuations:
         if not (self._hooks.exist or place):
             return follow_up(verdict, then=added, outcome=None) if added else verdict
         event = event_of(lease.message, verdict, error)
+        if event == "succeeded" and SUBFLOW in lease.message.headers:
+            place = None  # the flow that it has opened reports when it ends
         members = tuple(plan for plan in added if HEADER in plan.message.headers)
         others = tuple(plan for plan in added if HEADER not in plan.message.headers)
         then = others + _reports(place, event, verdict, output, members)

@@ -98,8 +98,14 @@ class Inputs:
             BrokerError: If the broker does not answer.
         """
         place = place_of(message)
-        if place is None or place.kind != "flow":
-            return True
+        return place is None or place.kind != "flow" or await self.awaits(place)
+
+    async def awaits(self, place: Place) -> bool:
+        """Return whether the step at *place* waits for the end of its task.
+
+        Raises:
+            BrokerError: If the broker does not answer.
+        """
         record = await self._port.read(place.queue, place.id)
         if record is None or record.state != "running":
             return False

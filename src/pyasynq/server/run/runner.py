@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from pyasynq.broker import Lease, WorkPort
-from pyasynq.client.flow_template import STARTER
 from pyasynq.core.codec import HEADER as CODECS
 from pyasynq.core.control import LeaseExpiredError, RevokeTask
 from pyasynq.core.errors import BrokerError
@@ -283,7 +282,7 @@ class Runner:
             return None
         if PLACE in headers:
             run.active.inputs = await self._workflows.inputs(run.lease.message)
-        return self._workflows.open_flow if STARTER in headers else None
+        return self._workflows.opener(run.lease.message)
 
     async def _failure_of(self, run: Run, error: BaseException) -> Exception:
         """Return the error of the task: *error*, or the reason why its handler was stopped."""

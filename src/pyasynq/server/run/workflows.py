@@ -1,23 +1,27 @@
 """What flows and batches say about their tasks: whether they may begin, with what, and again."""
 
+import functools
 from collections.abc import Mapping
 from typing import Final
 
 from pyasynq.broker import Broker
 from pyasynq.client.client import MAX_PAYLOAD
 from pyasynq.client.flow_starter import flow_in
+from pyasynq.client.flow_template import STARTER, SUBFLOW
 from pyasynq.client.flow_writer import FlowWriter
 from pyasynq.core.call import INPUTS
 from pyasynq.core.compose import Composer
 from pyasynq.core.control import RevokeTask
 from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.message import TaskMessage
-from pyasynq.core.report import HEADER
+from pyasynq.core.report import HEADER, place_of
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask
+from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.run.cancelled_batches import CancelledBatches
 from pyasynq.server.run.inputs import Inputs
+from pyasynq.server.run.subflows import Subflows
 
 log: Final = get_logger("pyasynq.server")
 
@@ -34,6 +38,8 @@ class Workflows:
         self._inputs = None if flows is None else Inputs(flows, batches, config.codecs)
         compose = Composer(config.codecs, max_payload=MAX_PAYLOAD).compose
         self._writer = FlowWriter(broker, config.client_middleware, compose, config.clock)
+        inputs, writer = self._inputs, self._writer
+        self._subflows = None if inputs is None else Subflows(broker, writer, inputs)
         self._cancelled = None if batches is None else CancelledBatches(batches, config.clock)
 
     async def inputs(self, message: TaskMessage) -> Mapping[str, bytes]:
@@ -52,6 +58,15 @@ class Workflows:
         if INPUTS not in message.headers or self._inputs is None:
             return NOTHING
         return await self._inputs.read(message)
+
+    def opener(self, message: TaskMessage) -> AsyncHandler | None:
+        """Return what runs the task of *message* if it holds a flow; None for a handler."""
+        if STARTER in message.headers:
+            return self.open_flow
+        if SUBFLOW not in message.headers or self._subflows is None:
+            return None
+        place = place_of(message)
+        return None if place is None else functools.partial(self._subflows.open, place)
 
     async def open_flow(self, task: ActiveTask) -> None:
         """Open the flow that *task* holds, under the id of the task, unless that was done.

@@ -6,17 +6,20 @@ Then the state of the task tells how the step has ended.
 """
 
 import math
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
+
+import msgspec
 
 from pyasynq.broker import Broker, FlowTimer, StoredTask
 from pyasynq.client.flow_control import FlowControl
 from pyasynq.core.codec import HEADER
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PoisonError
-from pyasynq.core.flow import MAP_GONE, RUNNING
+from pyasynq.core.flow import MAP_GONE, RUNNING, Node
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
-from pyasynq.core.flow_record import FLOW, FlowRecord
+from pyasynq.core.flow_record import FLOW, FlowRecord, report_to_parent
 from pyasynq.core.outcome import Event
 from pyasynq.core.policy import FLOW_IDLE_S
 from pyasynq.core.report import Place, Report, pack_output, report_on
@@ -37,6 +40,9 @@ GONE: Final = (
     "its task is gone: a worker that knows no flows has ended it, or somebody has deleted it"
 )
 OUT_OF_TIME: Final = "its timeout has passed"
+
+Look: TypeAlias = Callable[[FlowRecord, int], Awaitable[Report | None]]
+"""Returns the report on a running step that has ended; None if it has not."""
 
 
 class FlowRecoverer(OnCall):
@@ -98,13 +104,16 @@ class FlowRecoverer(OnCall):
         for number, mark in enumerate(record.marks):
             if mark != RUNNING or record.spec.nodes[number].is_gate:
                 continue
-            is_map = record.spec.nodes[number].is_map
-            look = self._report_on_map if is_map else self._report_on
-            report = await look(record, number)
+            report = await self._look_for(record.spec.nodes[number])(record, number)
             if report is not None:
                 name = record.spec.nodes[number].name
                 log.info("step %s of flow %s: %s, as its task says", name, record.id, report.result)
                 await self._broker.flows.report([report])
+
+    def _look_for(self, node: Node) -> Look:
+        if node.is_map:
+            return self._report_on_map
+        return self._report_on_flow if node.is_flow else self._report_on
 
     async def _report_on(self, record: FlowRecord, number: int) -> Report | None:
         """Return the report on a running step whose task has ended; None if it has not.
@@ -137,6 +146,22 @@ class FlowRecoverer(OnCall):
         if await self._has_mail(node.queue) or not await self._still_runs(record, number):
             return None
         return report_on(record.place(number), "archived", error=MAP_GONE)
+
+    async def _report_on_flow(self, record: FlowRecord, number: int) -> Report | None:
+        """Return the report on a step that is a flow; None unless it has ended, or is gone.
+
+        It has begun, or cannot begin, if the task that opens it waits and runs no more. A flow
+        reports itself; but nobody does for a try whose task somebody has deleted.
+        """
+        report = await self._report_on(record, number)
+        if report is None:
+            return None
+        node = record.spec.nodes[number]
+        inner = await self._broker.flows.read(node.queue, node.flow_id)
+        if inner is None:
+            return report_on(report.place, "archived", error=report.error or GONE)
+        end = report_to_parent(inner)
+        return None if end is None else msgspec.structs.replace(end, place=report.place)
 
     async def _still_runs(self, record: FlowRecord, number: int) -> bool:
         """Return whether a step runs now, and was not retried since *record* was read."""

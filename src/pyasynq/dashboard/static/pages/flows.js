@@ -27,9 +27,13 @@ function Look({ name, kind, children }) {
 const wordOf = ({ type, state, batch_id: batch }) =>
   t(!type && !batch && hasText(`gate_${state}`) ? `gate_${state}` : `step_${state}`);
 
-// Where more is known about a step: its task, or the batch that a map is; nothing about a gate.
-const placeOf = ({ queue, task_id: id, batch_id: batch }) =>
-  id ? taskAt({ queue, id }) : batch && address(["batch", queue, batch]);
+// Where more is known about a step: the flow that it is, once that was opened, its task, or the batch that a map is;
+// nothing about a gate.
+const BEGUN = ["running", "succeeded", "failed"];
+const placeOf = ({ queue, state, task, task_id: id, batch_id: batch, flow_id: flow }) => {
+  if (flow && !task && BEGUN.includes(state)) return address(["flow", queue, flow]);
+  return id ? taskAt({ queue, id }) : batch && address(["batch", queue, batch]);
+};
 const sizeOf = ({ batch_id: batch, size }) => (batch ? ` × ${number(size)}` : "");
 
 const keyOf = ({ queue, id }) => `${queue}\n${id}`;

@@ -8,16 +8,17 @@
 -- EACH
 --   id           str  id of a flow
 -- RETURNS
---   for each flow that exists: its id; spec, state, marks, version, created_s, ended_s and reason; an
---   array of the numbers of failed steps, each with its error; and one of the numbers of retried steps,
---   each with how often. If its key has a wrong type, or it has no steps, only its id
+--   for each flow that exists: its id; spec, state, marks, version, created_s, ended_s, reason and how
+--   often its parent was retried; an array of the numbers of failed steps, each with its error; and one
+--   of the numbers of retried steps, each with how often. If its key has a wrong type, or it has no
+--   steps, only its id
 -- SOURCE
 --   none: asynq has no flows
 
 local reply = {}
 for _, id in ipairs(each) do
   local key = flow_prefix .. id
-  local names = { "spec", "state", "marks", "version", "created_s", "ended_s", "reason" }
+  local names = { "spec", "state", "marks", "version", "created_s", "ended_s", "reason", "t:-1" }
   local found = redis.pcall("HMGET", key, unpack(names))
   if found.err or (not (found[1] and found[3]) and redis.call("EXISTS", key) == 1) then
     reply[#reply + 1] = { id }

@@ -6,7 +6,8 @@
 -- A record is a hash. Its fields: spec, what never changes, which only Python reads; state; marks, a
 -- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
 -- version; created_s, ended_s; keep_s, keep_failed_s; reason; lock, its name if no other flow may have
--- that. And for each step, by its number:
+-- that; parent, the place of the step that it is, in JSON; t:-1, how often that was retried. And for each
+-- step, by its number:
 --   n:  MessagePack: when, the steps before it, the steps after it, whether it is a gate, whether its
 --       task is for this queue, and the seconds of its delay, or for which a gate waits; for a map
 --       also the id of its batch, and its queue
@@ -146,6 +147,18 @@ local function unlock_name(flow)
   end
 end
 
+-- Tell the flow of which this one is a step how it has ended: in any queue by mail.
+local function report_to_parent(flow, parent)
+  local of, mark, problem = cjson.decode(parent), "s", ""
+  local times, reason = unpack(redis.call("HMGET", flow.key, "t:-1", "reason"))
+  if flow.state ~= "succeeded" then
+    local why = flow.state == "failed" and "has failed" or "was cancelled: " .. (reason or "")
+    mark, problem = "f", "its flow " .. flow.id .. " " .. why
+  end
+  local report = { 0, of[2], "flow", of[3], of[4], tonumber(times or of[5]), mark, "", problem }
+  post(flow.id, cmsgpack.pack(report))
+end
+
 -- Write the marks; if no step is open, the flow has ended.
 local function write(flow)
   if flow.state == "running" and not string.find(flow.marks, "[wr]") then
@@ -157,12 +170,16 @@ local function write(flow)
     redis.call("ZADD", flows, now_s, flow.id)
   elseif redis.call("HSETNX", flow.key, "ended_s", now_s) == 1 then
     local keep = flow.state == "succeeded" and "keep_s" or "keep_failed_s"
-    local keep_s = tonumber(redis.call("HGET", flow.key, keep))
+    local keep_s, parent = unpack(redis.call("HMGET", flow.key, keep, "parent"))
+    keep_s = tonumber(keep_s)
     redis.call("EXPIRE", flow.key, keep_s)
     redis.call("ZREM", flows, flow.id)
     redis.call("ZADD", flows_ended, now_s + keep_s, flow.id)
     redis.call("ZREM", flow_timers, "-1:" .. flow.id)
     unlock_name(flow)
+    if parent then
+      report_to_parent(flow, parent)
+    end
   end
 end
 
