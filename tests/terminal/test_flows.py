@@ -136,3 +136,13 @@ async def test_read_only_means_that_flows_stay_as_they_are(address: str) -> None
         await view.press("v")
         await view.see("nothing can be changed here")
         await view.see_no("in JSON")
+
+
+@pytest.mark.parametrize(("keys", "title"), [([], "Created"), (["l"], "Ended"), (["h"], "Created")])
+async def test_a_narrow_list_shows_the_time_that_says_more(
+    address: str, keys: list[str], title: str
+) -> None:
+    async with dashboard(address) as view:
+        await view.press("g", "f", *keys)
+        await view.see("State", title)
+        await view.see_no({"Created": "Ended", "Ended": "Created"}[title])
