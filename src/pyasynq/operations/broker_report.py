@@ -10,8 +10,8 @@ from pyasynq.diagnosis.checks import Check
 from pyasynq.diagnosis.diagnosis import diagnose
 from pyasynq.diagnosis.reading import read_findings, try_to
 
-Kind: TypeAlias = Literal["text", "number", "bytes", "seconds"]
-"""How the value of a fact is shown."""
+Kind: TypeAlias = Literal["text", "number", "bytes", "limit", "seconds", "switch"]
+"""How the value of a fact is shown: a limit in bytes, or 0 without one; a switch is 0 or 1."""
 
 FACTS: Final[Mapping[str, Kind]] = {
     "redis_version": "text",
@@ -25,7 +25,7 @@ FACTS: Final[Mapping[str, Kind]] = {
     "blocked_clients": "number",
     "used_memory": "bytes",
     "used_memory_peak": "bytes",
-    "maxmemory": "bytes",
+    "maxmemory": "limit",
     "maxmemory_policy": "text",
     "mem_fragmentation_ratio": "text",
     "instantaneous_ops_per_sec": "number",
@@ -33,7 +33,7 @@ FACTS: Final[Mapping[str, Kind]] = {
     "evicted_keys": "number",
     "expired_keys": "number",
     "rejected_connections": "number",
-    "aof_enabled": "text",
+    "aof_enabled": "switch",
     "rdb_last_bgsave_status": "text",
     "rdb_changes_since_last_save": "number",
     "connected_slaves": "number",
@@ -43,6 +43,9 @@ FACTS: Final[Mapping[str, Kind]] = {
     "disk_free": "bytes",
 }
 """What is shown first of the report of a server, in this order, and how."""
+
+UNTRIED: Final = "permissions"
+"""The check that is left out: it would try all commands each time."""
 
 MOST_SLOW: Final = 50
 """Slow commands that are shown of each server."""
@@ -95,7 +98,7 @@ async def read_broker(broker: Broker) -> BrokerReport:
     has_places = bool(queues) and broker.supports("cluster")
     return BrokerReport(
         name=findings.broker,
-        checks=diagnose(findings),
+        checks=[it for it in diagnose(findings) if it.check != UNTRIED],
         nodes=findings.nodes,
         heartbeats=findings.heartbeats,
         slow_logs=await broker.diagnosis.slow_logs(MOST_SLOW),

@@ -26,7 +26,9 @@ FORMS: Final[Mapping[Kind, Callable[[str], str]]] = {
     "text": str,
     "number": lambda value: f"{int(value):,}",
     "bytes": lambda value: f"{texts.count(int(value))}B",
+    "limit": lambda value: f"{texts.count(int(value))}B" if int(value) else "none",
     "seconds": lambda value: texts.span(timedelta(seconds=int(value))),
+    "switch": lambda value: "on" if int(value) else "off",
 }
 """How the values of facts look."""
 
@@ -59,7 +61,7 @@ def _checks(checks: Sequence[Check]) -> Text:
         text.append(f"\n{mark:<10} ", style).append(f"{check.check:<13} ", "bold")
         text.append(texts.safe(check.message))
         if check.advice:
-            text.append(f"\n{'':<25}→ {texts.safe(check.advice)}", "dim")
+            text.append(f"\n    → {texts.safe(check.advice)}", "dim")
     return text
 
 

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq.broker.ports.diagnosis import SlowLog
 from pyasynq.broker.redis import RedisBroker, connect
+from pyasynq.broker.redis.slow_log import read_entries
 from tests.support.factories import a_pending, enqueue
 from tests.support.servers import RedisCluster, RedisServer, free_port
 
@@ -44,6 +45,11 @@ async def test_a_script_of_ours_has_its_name_and_the_key_of_its_queue(broker: Re
     assert log.commands
     [script] = [it for it in log.commands if it.command == "create/create"]
     assert script.key.startswith("asynq:{q}:")
+
+
+def test_what_a_script_has_called_has_no_client() -> None:
+    [command] = read_entries([[7, 0, 12_000, [b"zadd", b"asynq:{q}:lease"], b"?:0", b""]])
+    assert (command.command, command.key, command.client) == ("ZADD", "asynq:{q}:lease", "")
 
 
 async def test_commands_of_other_programs_show_neither_keys_nor_arguments(

@@ -37,7 +37,8 @@ class SlowCommand(msgspec.Struct, frozen=True, kw_only=True):
         duration: How long it took.
         command: Its name; of a script of ours, the name of the script.
         key: The first key of ours that it names; empty if there is none.
-        client: The name of the connection that sent it; its address if it has none.
+        client: The name of the connection that sent it; its address if it has none; empty if a
+            script has called it.
     """
 
     at: datetime

@@ -11,6 +11,9 @@ from pyasynq.broker.redis.scripts import name_of
 SHA_LETTERS: Final = 8
 """Letters that are shown of the hash of a script which is not ours."""
 
+IN_SCRIPT: Final = b"?:0"
+"""The address of what a script has called; the script is in the log, too."""
+
 OURS: Final = "asynq:"
 """How our keys begin; those of other programs are not shown."""
 
@@ -29,7 +32,7 @@ def _read(
         duration=timedelta(microseconds=duration_us),
         command=command,
         key=key if key.startswith(OURS) else "",
-        client=decode_name(name or address),
+        client="" if address == IN_SCRIPT else decode_name(name or address),
     )
 
 

@@ -115,7 +115,7 @@ const menuOf = (one, reload) =>
 const Part = ({ done, total }) =>
   html`<span class="row part"><${Progress} part=${total ? done / total : 1} label=${t("steps")} /><span class="nw">${t("of", { done, total })}</span></span>`;
 
-const columns = (kind, reload) => [
+const columns = (kind, show, reload) => [
   { ...names("state", t("state")), cell: (one) => html`<${Look} name=${one.state} />` },
   {
     ...names(kind === "flow" ? "name" : "id", t(kind === "flow" ? "name" : "id")),
@@ -133,7 +133,7 @@ const columns = (kind, reload) => [
   },
   numbers("failed", t("failed"), number, { isLabelled: true, tone: (one) => (one.failed ? "bad b" : "dim") }),
   times("created_at", t("created_at")),
-  times("ended_at", t("ended_at")),
+  ...(show === "running" ? [] : [times("ended_at", t("ended_at"))]),
   menus(
     (one) => one.name ?? one.id,
     (one) => menuOf(one, reload),
@@ -146,7 +146,7 @@ export function Flows() {
   const kind = show === "batches" ? "batch" : "flow";
   const where = kind === "batch" ? ["batches", { queue }] : ["flows", { queue, state: show }];
   const { data, problem, reload } = useResource(...where);
-  const made = useMemo(() => columns(kind, reload), [kind, t("state")]);
+  const made = useMemo(() => columns(kind, show, reload), [show, t("state")]);
   const bind = (action) => ({
     group: t("keys_list"),
     text: t(`act_flow_${action}`),

@@ -1,6 +1,6 @@
 // Is everything all right?
 import { cls, html, useMemo } from "../lib.js";
-import { hasFeature, isOld, sample, trail, useResource } from "../api.js";
+import { hasFeature, isOld, me, sample, trail, useResource } from "../api.js";
 import { Time, duration, hasText, number, parts, rate, t } from "../i18n.js";
 import { Key, address, areOn, change, open, route, taskAt, tasksAt, useKeys } from "../route.js";
 import { Table, currentKey, menus, names, numbers, times, useListKeys } from "../table.js";
@@ -294,7 +294,7 @@ export function Overview() {
   if (!sample.value) return html`<div class="panel"><${Skeleton} rows=${6} /></div>`;
   const { queues, totals, alerts } = sample.value;
   if (!queues.length)
-    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue -t email:welcome -l '{"user": 42}'`}>${t("no_queues_text")}<//></div>`;
+    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue -t email:welcome -l '{"user": 42}' -u '${me.value.broker.url}'`}>${t("no_queues_text")}<//></div>`;
   return html`<${Alerts} alerts=${alerts} queues=${queues} />
     <${Figures} queues=${queues} totals=${totals} />
     <${Queues} queues=${queues} alerts=${alerts} />

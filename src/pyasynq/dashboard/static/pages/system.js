@@ -1,7 +1,7 @@
 // Redis or the file of SQLite, and the audit.
 import { html, useEffect, useMemo, useSignal } from "../lib.js";
 import { get, me, sample, useResource } from "../api.js";
-import { Time, bytes, duration, hasText, number, t } from "../i18n.js";
+import { Time, bytes, duration, hasText, number, percent, t } from "../i18n.js";
 import { address, useKeys } from "../route.js";
 import { Table, names, numbers, times, useListKeys } from "../table.js";
 import { Button, Copy, Empty, Foreign, Meter, Panel, Pending, State } from "../ui.js";
@@ -21,7 +21,9 @@ const EVERY_MS = 10_000;
 const FORMS = {
   number: (text) => number(Number(text)),
   bytes: (text) => bytes(Number(text)),
+  limit: (text) => (Number(text) ? bytes(Number(text)) : t("none")),
   seconds: (text) => duration(Number(text)),
+  switch: (text) => t(Number(text) ? "on" : "off"),
 };
 
 const Check = ({ check }) => {
@@ -37,7 +39,7 @@ function Memory({ info }) {
   const [used, most] = [Number(info.used_memory), Number(info.maxmemory)];
   if (!used || !most) return null;
   const part = used / most;
-  return html`<dt>${t("memory")}</dt><dd><${Meter} part=${part} state=${part > 0.8 ? "archived" : "active"} /> ${t("of_bytes", { used: bytes(used), most: bytes(most) })}</dd>`;
+  return html`<dt>${t("memory")}</dt><dd><${Meter} part=${part} state=${part > 0.8 ? "archived" : "active"} /> ${percent(part)}</dd>`;
 }
 
 function Node({ node }) {

@@ -295,7 +295,7 @@ function Results({ q, found, select, isBusy, more }) {
   const mark = markOf(found.terms);
   const made = useMemo(() => columns(mark), [mark, t("state")]);
   if (!found.items.length && !found.cursor)
-    return html`<div class="panel"><${Empty} icon="search" title=${t("no_task_matches")}>${t("looked_at_all_text", { n: found.looked_at })}<//></div>`;
+    return html`<div class="panel"><${Empty} icon="search" title=${t(q ? "no_task_matches" : "no_tasks")}>${q && t("looked_at_all_text", { n: found.looked_at })}<//></div>`;
   return html`<${Summary} q=${q} found=${found} isBusy=${isBusy} more=${more} />
     <section class=${cls("panel", isOld.value && "old")} aria-label=${t("page_tasks")}>
       <${Table} label=${t("page_tasks")} columns=${made} rows=${found.items} keyOf=${keyOf} select=${select} />

@@ -35,6 +35,12 @@ function Whisker({ stats }) {
 const failureTone = ({ failure_rate: part }) =>
   part > 0.2 ? "bad b" : part > 0.02 ? "warn" : !part && "dim";
 
+// The charts are at the top, also where there is no room beside the list.
+function choose(type) {
+  change({ type });
+  scrollTo(0, 0);
+}
+
 const columns = () => [
   {
     id: "type",
@@ -42,7 +48,7 @@ const columns = () => [
     kind: "full nw",
     value: (one) => one.type,
     cell: (one) =>
-      html`<button type="button" class="link-like mono b cut" title=${one.type} aria-pressed=${route.value.query.type === one.type} onClick=${() => change({ type: one.type })}><${Foreign} text=${one.type} /></button>`,
+      html`<button type="button" class="link-like mono b cut" title=${one.type} aria-pressed=${route.value.query.type === one.type} onClick=${() => choose(one.type)}><${Foreign} text=${one.type} /></button>`,
   },
   numbers("per_s", t("runs_per_s"), rate, { isLabelled: true }),
   numbers("failure_rate", t("failed"), percent, { isLabelled: true, tone: failureTone }),
@@ -141,7 +147,7 @@ export function Types() {
       <span class="sp"></span>
       <span class="dim m-hide">${t("types_note", { zone: zone() })}</span>
     </div>
-    <div class="split types">
+    <div class=${cls("split types", type && "one-type")}>
       <section class="panel scroll" aria-label=${t("page_types")} tabindex="-1">
         ${problem && !data ? html`<${Failed} problem=${problem} onRetry=${reload} />` : !data ? html`<${Skeleton} rows=${8} />` : data.items.length ? html`<${Table} kind="tight" label=${t("page_types")} columns=${made} rows=${data.items} keyOf=${(one) => one.type} initial="-failure_rate" />` : html`<${Empty} icon="types" title=${t("no_runs")}>${t("no_runs_text")}<//>`}
       </section>

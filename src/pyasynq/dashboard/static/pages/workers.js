@@ -263,7 +263,7 @@ export function Workers() {
   const servers = data.items.map((one) => ({ ...one, wanted: known.get(one.id) }));
   const targets = hasFeature("control") && html`<${Targets} servers=${servers} known=${known} />`;
   if (!servers.length)
-    return html`<div class="panel"><${Empty} icon="workers" title=${t("no_servers")} command="pyasynq worker module:app">${t("no_servers_text")}<//></div><div class="row">${targets}</div>`;
+    return html`<div class="panel"><${Empty} icon="workers" title=${t("no_servers")} command="pyasynq worker module:app">${t("no_servers_text")}<//></div>${known.size > 0 && html`<div class="row">${targets}</div>`}`;
   const hosts = new Set(servers.map((server) => server.host));
   const sum = (name) => servers.reduce((total, server) => total + server[name], 0);
   return html`<div class="row">
