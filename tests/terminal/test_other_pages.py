@@ -45,6 +45,10 @@ async def test_the_broker_shows_what_is_wrong_with_it_and_what_it_reports(
         await view.press("g", "r")
         reported = {"Redis": "redis_version", "SQLite": "size"}[broker.name]
         await view.see("Checks", reported, f" {broker.name} ")
+        slow = {"Redis": "Slow commands  from 10ms on", "SQLite": "SQLite keeps no list"}[
+            broker.name
+        ]
+        await view.see(slow)
 
 
 async def test_the_audit_shows_who_did_what(

@@ -1,9 +1,9 @@
 // Is everything all right?
 import { cls, html, useMemo } from "../lib.js";
-import { hasFeature, isOld, sample, trail, useResource } from "../api.js";
+import { hasFeature, isOld, me, sample, trail, useResource } from "../api.js";
 import { Time, duration, hasText, number, parts, rate, t } from "../i18n.js";
 import { Key, address, areOn, change, open, route, taskAt, tasksAt, useKeys } from "../route.js";
-import { Table, acts, currentKey, names, numbers, useListKeys } from "../table.js";
+import { Table, currentKey, menus, names, numbers, times, useListKeys } from "../table.js";
 import {
   Choice,
   Counts,
@@ -11,7 +11,7 @@ import {
   Foreign,
   Icon,
   Legend,
-  Menu,
+  Panel,
   Paused,
   Skeleton,
   Spark,
@@ -109,7 +109,7 @@ const Servers = ({ queue }) =>
     ? number(queue.servers)
     : html`<b class=${queue.pending ? "bad nw" : "dim nw"}>${t(queue.quiet ? "server_stopped" : "no_worker")}</b>`;
 
-const columns = (act) => [
+const columns = () => [
   {
     id: "queue",
     head: t("queue"),
@@ -172,9 +172,7 @@ const columns = (act) => [
     value: (one) => one.servers,
     cell: (one) => html`<${Servers} queue=${one} />`,
   },
-  acts((queue) =>
-      act(queue).length > 0 &&
-      html`<${Menu} label=${t("actions_of", { name: queue.queue })} actions=${act(queue)} />`),
+  menus((one) => one.queue, queueActions),
 ];
 
 // Many queues: one line each, those in trouble first.
@@ -206,7 +204,7 @@ function Queues({ queues, alerts }) {
   const chosen = { all: queues, trouble, paused }[kind] ?? queues;
   const text = (query.find ?? "").toLowerCase();
   const shown = chosen.filter((queue) => queue.queue.toLowerCase().includes(text));
-  const made = useMemo(() => columns(queueActions), [t("queue")]);
+  const made = useMemo(columns, [t("queue")]);
   const act = (id) => {
     const queue = queues.find((one) => one.queue === currentKey());
     const action = queue && queueActions(queue).find((one) => one.id === id);
@@ -256,16 +254,12 @@ const failingColumns = () => [
   },
   names("type", t("type"), { kind: "mono two3" }),
   numbers("count", t("count"), number),
-  {
-    id: "last",
-    head: t("fact_last_failure"),
-    num: true,
+  times("last_failed_at", t("fact_last_failure"), {
     kind: "dim",
     hide: "m",
-    value: (group) => group.last_failed_at,
-    cell: (group) =>
-      html`<a href=${taskAt({ queue: group.queue, id: group.task_id })}><${Time} at=${group.last_failed_at} /></a>`,
-  },
+    cell: ({ queue, task_id: id, last_failed_at: at }) =>
+      html`<a href=${taskAt({ queue, id })}><${Time} at=${at} /></a>`,
+  }),
 ];
 
 const ErrorLink = ({ group }) =>
@@ -278,11 +272,10 @@ function Failing() {
   const columns = useMemo(failingColumns, [t("error")]);
   if (problem && !data) return null;
   const groups = data?.items.slice(0, SHOWN) ?? [];
-  return html`<section class="panel" aria-label=${t("failing")}>
-    <header><h2>${t("failing")}</h2><span class="dim">${t("failing_note")}</span></header>
+  return html`<${Panel} name=${t("failing")} note=${t("failing_note")}>
     ${!data ? html`<${Skeleton} />` : groups.length ? html`<${Table} label=${t("failing")} columns=${columns} rows=${groups} keyOf=${(group) => `${group.queue} ${group.type} ${group.error}`} sortName="failing" initial="-count" />` : html`<p class="in dim">${t("nothing_fails")}</p>`}
     ${data && !data.complete && html`<footer>${t("looked_at", { n: data.looked_at, total: data.total })}</footer>`}
-  </section>`;
+  <//>`;
 }
 
 function LastActions() {
@@ -290,10 +283,10 @@ function LastActions() {
   const columns = useMemo(auditColumns, [t("at")]);
   if (problem && !data) return null;
   const entries = data?.items.filter(({ outcome }) => outcome !== "begun").slice(0, SHOWN) ?? [];
-  return html`<section class="panel" aria-label=${t("who_did")}>
-    <header><h2>${t("who_did")}</h2><span class="dim">${t("who_did_note")}</span><span class="sp"></span><a class="link" href="#/audit">${t("page_audit")}</a></header>
+  const more = html`<a class="link" href="#/audit">${t("page_audit")}</a>`;
+  return html`<${Panel} name=${t("who_did")} note=${t("who_did_note")} more=${more}>
     ${!data ? html`<${Skeleton} />` : entries.length ? html`<${Table} label=${t("who_did")} columns=${columns} rows=${entries} keyOf=${(entry) => entry.id} sortName="did" />` : html`<p class="in dim">${t("nobody_did")}</p>`}
-  </section>`;
+  <//>`;
 }
 
 export function Overview() {
@@ -301,7 +294,7 @@ export function Overview() {
   if (!sample.value) return html`<div class="panel"><${Skeleton} rows=${6} /></div>`;
   const { queues, totals, alerts } = sample.value;
   if (!queues.length)
-    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue -t email:welcome -l '{"user": 42}'`}>${t("no_queues_text")}<//></div>`;
+    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue -t email:welcome -l '{"user": 42}' -u '${me.value.broker.url}'`}>${t("no_queues_text")}<//></div>`;
   return html`<${Alerts} alerts=${alerts} queues=${queues} />
     <${Figures} queues=${queues} totals=${totals} />
     <${Queues} queues=${queues} alerts=${alerts} />
