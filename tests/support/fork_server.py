@@ -2,7 +2,7 @@
 
 A server process imports the modules of a program once. For each start it forks, and the child runs
 the program as ``python -m`` does, with its own environment, folder and output. In the end it does
-not free its modules. This is for programs that tests start dozens of times; other tests start
+not free its modules. This is for programs that tests start again and again; other tests start
 programs as users do.
 """
 
