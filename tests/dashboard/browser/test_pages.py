@@ -15,7 +15,10 @@ from tests.cli.processes import command
 from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
+from tests.support.clusters import queue_of_cluster
 from tests.support.servers import RedisCluster
+
+__all__ = ["queue_of_cluster"]
 
 
 @pytest.fixture
@@ -204,14 +207,13 @@ async def test_slow_commands_are_listed(
 
 
 async def test_the_page_of_a_cluster_shows_where_its_queues_are(
-    redis_cluster: RedisCluster, serve: Serve, visitor: Visitor
+    redis_cluster: RedisCluster, queue_of_cluster: str, serve: Serve, visitor: Visitor
 ) -> None:
-    async with pyasynq.Client(redis_cluster.url) as client:
-        await client.enqueue(pyasynq.Task("a"), queue="q")
     async with Dashboard(redis_cluster.url) as dashboard:
         page = await visitor.open(f"{await serve(dashboard)}/#/broker")
         place = page.get_by_role("table", name="Queues of the cluster").get_by_role("row").last
-        await expect(place).to_contain_text(f"q11,958127.0.0.1:{redis_cluster.nodes[2].port}")
+        node = redis_cluster.nodes[2]
+        await expect(place).to_contain_text(f"{queue_of_cluster}11,958127.0.0.1:{node.port}")
 
 
 async def test_many_queues_take_one_line_each_those_in_trouble_first(
