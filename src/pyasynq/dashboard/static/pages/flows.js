@@ -27,13 +27,9 @@ function Look({ name, kind, children }) {
 const wordOf = ({ type, state, batch_id: batch }) =>
   t(!type && !batch && hasText(`gate_${state}`) ? `gate_${state}` : `step_${state}`);
 
-// Where more is known about a step: the flow that it is, once that was opened, its task, or the batch that a map is;
-// nothing about a gate.
-const BEGUN = ["running", "succeeded", "failed"];
-const placeOf = ({ queue, state, task, task_id: id, batch_id: batch, flow_id: flow }) => {
-  if (flow && !task && BEGUN.includes(state)) return address(["flow", queue, flow]);
-  return id ? taskAt({ queue, id }) : batch && address(["batch", queue, batch]);
-};
+// Where more is known about a step: its task, the flow that it is, or the batch that a map is; nothing about a gate.
+const placeOf = ({ queue, task, task_id: id, batch_id: batch, flow_id: flow }) =>
+  flow && !task ? address(["flow", queue, flow]) : batch ? address(["batch", queue, batch]) : id && taskAt({ queue, id });
 const sizeOf = ({ batch_id: batch, size }) => (batch ? ` × ${number(size)}` : "");
 
 const keyOf = ({ queue, id }) => `${queue}\n${id}`;
@@ -43,8 +39,7 @@ const keyOf = ({ queue, id }) => `${queue}\n${id}`;
 async function act(action, one, reload, step) {
   const kind = "name" in one ? "flows" : "batches"; // a batch has no name
   const body = await bodyOf(action, kind, one, step);
-  const done = () => t(`done_flow_${action}`);
-  if (body && (await actOnEach(`${kind}/${action}`, body, done))) reload();
+  if (body && (await actOnEach(`${kind}/${action}`, body, () => t(`done_flow_${action}`)))) reload();
 }
 
 // Return what the API wants to know, or nothing if the reader wants something else after all.
@@ -56,7 +51,7 @@ async function bodyOf(action, kind, { queue, id, name = id, open_steps, gates },
   if (action === "signal") {
     const value = { name: "value", label: t("json_value"), value: "true", hint: t("hint_json"), required: true };
     const values = await askFor(action, [choice("gate", gates, step), value]);
-    return values && signalOf({ queue, id, gate: values.gate }, values.value);
+    return values && signalOf({ queue, id, ...values });
   }
   if (action === "cancel" && !(await confirm("flow_cancel", { name }))) return null;
   return { [kind]: [{ queue, id }] };
@@ -77,9 +72,9 @@ const askFor = (action, fields) =>
     confirm: t(`act_flow_${action}`),
   });
 
-function signalOf(body, text) {
+function signalOf(body) {
   try {
-    return { ...body, value: JSON.parse(text) };
+    return { ...body, value: JSON.parse(body.value) };
   } catch {
     return say(t("no_json"), "retry");
   }
