@@ -69,7 +69,7 @@ class World:
     async def try_in_full(self, act: Act, call: int) -> bool:
         """Act while Redis gets full before its script call number *call*; repeat it if it fails.
 
-        Return whether it makes that many calls.
+        Return whether it has that many calls.
         """
         self._calls_left = call
         is_refused = False
