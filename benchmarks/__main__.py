@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import os
 import resource
 import time
 from collections.abc import Iterator
@@ -34,7 +35,11 @@ def main() -> None:
     runs, sheet = asyncio.run(_measure(options))
     fleets = asyncio.run(_measure_fleets(options))
     ratios = asyncio.run(_measure_workflows(options))
-    reached = [*evaluate_goals(sheet), *evaluate_fleets(fleets), *evaluate_workflows(ratios)]
+    reached = [
+        *evaluate_goals(sheet, os.cpu_count() or 1),
+        *evaluate_fleets(fleets),
+        *evaluate_workflows(ratios),
+    ]
     machine = results.describe_machine(_describe_conditions(options), time.monotonic() - began)
     report = table.format_report(runs, sheet, reached, machine)
     if fleets:

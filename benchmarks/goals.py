@@ -17,6 +17,9 @@ from benchmarks.sheet import Sheet
 
 US = PYASYNQ.name
 
+PAIR_CORES = 4
+"""Cores for two workers, Redis and the rest; one worker and Redis use two cores up."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
@@ -45,20 +48,20 @@ class Goal:
         return "pass" if is_met else "FAIL"
 
 
-def evaluate_goals(sheet: Sheet) -> Iterator[Goal]:
-    """Yield the goals with their measurements from *sheet*."""
-    yield from _evaluate_redis(sheet)
+def evaluate_goals(sheet: Sheet, cores: int) -> Iterator[Goal]:
+    """Yield the goals with their measurements from *sheet*, made on a machine with *cores*."""
+    yield from _evaluate_redis(sheet, cores)
     yield from _evaluate_sqlite(sheet)
 
 
-def _evaluate_redis(sheet: Sheet) -> Iterator[Goal]:
-    yield from _evaluate_drain(sheet)
+def _evaluate_redis(sheet: Sheet, cores: int) -> Iterator[Goal]:
+    yield from _evaluate_drain(sheet, cores)
     yield from _evaluate_enqueue(sheet)
     yield from _evaluate_costs(sheet)
     yield from _evaluate_long_queue(sheet)
 
 
-def _evaluate_drain(sheet: Sheet) -> Iterator[Goal]:
+def _evaluate_drain(sheet: Sheet, cores: int) -> Iterator[Goal]:
     drain = sheet.median(US, "drain.100")
     yield Goal(
         text="drain, 100 slots, one process, relative to Go",
@@ -78,8 +81,8 @@ def _evaluate_drain(sheet: Sheet) -> Iterator[Goal]:
             bound=10,
         )
     yield Goal(
-        text="drain, 100 slots, two processes, relative to one",
-        value=_ratio(sheet.median(US, "pair"), drain),
+        text=f"drain, 100 slots, two processes, relative to one; needs {PAIR_CORES} cores",
+        value=_ratio(sheet.median(US, "pair"), drain) if cores >= PAIR_CORES else None,
         bound=1.5,
     )
 

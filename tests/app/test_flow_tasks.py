@@ -93,6 +93,15 @@ async def test_a_flow_is_opened_once_however_often_its_task_runs(
     assert len(await inspector.flows("default", "ended")) == 1
 
 
+async def test_a_flow_is_kept_as_long_as_its_task_may_run_again(app: App, notes: Notes) -> None:
+    fetch, _ = declare(app, notes)
+    short = timedelta(seconds=1)
+    flow = app.flow("import", keep=short, keep_failed=short)
+    flow.add(fetch.task(1))
+    travelled = flow_in(flow.task().payload or b"", "7")
+    assert (travelled.keep_s, travelled.keep_failed_s) == (3600, 3600)
+
+
 async def test_each_task_of_a_flow_is_a_flow_of_its_own(
     app: App, notes: Notes, client: Client
 ) -> None:

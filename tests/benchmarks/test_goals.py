@@ -8,8 +8,8 @@ OURS = PYASYNQ_SQLITE.name
 HUEY = HUEY_SQLITE.name
 
 
-def goal_about(words: str, sheet: Sheet) -> Goal:
-    (found,) = [goal for goal in evaluate_goals(sheet) if words in goal.text]
+def goal_about(words: str, sheet: Sheet, cores: int = 4) -> Goal:
+    (found,) = [goal for goal in evaluate_goals(sheet, cores) if words in goal.text]
     return found
 
 
@@ -49,5 +49,13 @@ def test_memory_is_compared_with_the_contender_that_does_most_with_it() -> None:
     assert "(arq)" in found.text
 
 
+def test_two_processes_are_compared_with_one_where_each_has_a_core() -> None:
+    sheet = Sheet()
+    sheet.add(PYASYNQ.name, "drain.100", 100)
+    sheet.add(PYASYNQ.name, "pair", 120)
+    assert goal_about("two processes", sheet, cores=4).mark == "FAIL"
+    assert goal_about("two processes", sheet, cores=2).mark == "n/a"
+
+
 def test_a_goal_without_measurements_is_not_applicable() -> None:
-    assert {goal.mark for goal in evaluate_goals(Sheet())} == {"n/a"}
+    assert {goal.mark for goal in evaluate_goals(Sheet(), cores=4)} == {"n/a"}

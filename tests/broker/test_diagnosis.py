@@ -28,3 +28,9 @@ async def test_a_server_that_shows_itself_has_a_heartbeat(broker: Broker) -> Non
 
 async def test_without_servers_there_are_no_heartbeats(broker: Broker) -> None:
     assert await broker.diagnosis.heartbeats() == []
+
+
+async def test_slow_commands_are_those_of_its_servers(broker: Broker) -> None:
+    logs = await broker.diagnosis.slow_logs(5)
+    servers = [node.address for node in await broker.diagnosis.nodes()]
+    assert [log.address for log in logs] in (servers, [])

@@ -287,6 +287,17 @@ async def test_a_flow_that_is_retried_runs_again(broker: Broker) -> None:
     assert (await record_of(broker)).state == "succeeded"
 
 
+async def test_a_flow_that_is_retried_is_cancelled_for_no_reason_any_more(broker: Broker) -> None:
+    flow = a_flow(*CHAIN)
+    await open_flow(broker, flow)
+    cancelled = cancel(flow.spec.nodes, "rww")
+    assert await change(broker, cancelled, state="cancelled", reason="why") is True
+    moves = retry(flow.spec.nodes, "rxx", was_cancelled=True)
+    assert await change(broker, moves) is True
+    record = await record_of(broker)
+    assert (record.state, record.info().reason) == ("running", None)
+
+
 def _headers_of(flow: NewFlow, number: int, *, times: int) -> dict[str, str]:
     plan = flow.plans[number]
     assert plan is not None

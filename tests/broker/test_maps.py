@@ -17,11 +17,13 @@ from tests.support.flow_model import QUEUES, StepShape
 from tests.support.flows import (
     a_flow,
     a_map,
+    damage_flow,
     deliver_all,
     end_step,
     ending,
     hold_map,
     marks_of,
+    mend_flow,
     open_flow,
     record_of,
 )
@@ -391,3 +393,23 @@ async def test_a_map_that_runs_is_not_discarded(broker: Broker) -> None:
 
 def _ref() -> BatchRef:
     return BatchRef(queue="q", id="m", home="q")
+
+
+# -- broken records --------------------------------------------------------------------------------
+
+
+async def test_a_map_whose_flow_cannot_be_read_ends_when_it_can(broker: Broker) -> None:
+    flow = a_flow(FIRST, SECOND, changes={0: a_map()})
+    await hold_map(broker)
+    await open_flow(broker, flow)
+    await deliver_all(broker, QUEUES)
+    leases = await take(broker, 2)
+    await damage_flow(broker, "flow")
+    for lease in leases:
+        await end(broker, lease)
+    assert (await batch(broker)).ended == 2
+    await broker.batches.repair("q", idle_s=-1, swept_s=-1)
+    await mend_flow(broker, flow)
+    await broker.batches.repair("q", idle_s=-1, swept_s=-1)
+    assert await marks_of(broker) == "sr"
+    assert (await batch(broker)).state == "succeeded"

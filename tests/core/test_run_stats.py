@@ -11,6 +11,7 @@ from pyasynq.core.run_stats import (
     LENGTH,
     OTHER,
     RUN_BUCKETS,
+    RUN_LIMITS,
     SUCCEEDED,
     add_counts,
     bucket_of,
@@ -90,3 +91,10 @@ def test_the_most_frequent_type_comes_first() -> None:
     assert stats[0].run_p50 == timedelta(microseconds=512)
     assert stats[0].run_mean == timedelta(0)
     assert stats[0].wait_p50 is None
+    assert stats[0].run_histogram == (2, *[0] * (BUCKETS - 1))
+
+
+@pytest.mark.parametrize("at", range(BUCKETS - 1))
+def test_a_bucket_ends_at_its_limit(at: int) -> None:
+    us = RUN_LIMITS[at] // timedelta(microseconds=1)
+    assert (bucket_of(us - 1), bucket_of(us)) == (at, at + 1)

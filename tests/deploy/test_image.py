@@ -27,10 +27,11 @@ async def hello() -> None:
 """
 
 
-@pytest.fixture
-def context(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of a small project that Docker sees."""
-    project = tmp_path / "project"
+    home = tmp_path_factory.mktemp("image")
+    project = home / "project"
     (project / "shop").mkdir(parents=True)
     (project / "shop" / "tasks.py").write_text(TASKS)
     (project / ".env").write_text("SECRET=1")
@@ -41,7 +42,7 @@ def context(tmp_path: Path) -> Path:
     (made,) = project.glob("*.whl")
     requirements = f"-c {ROOT}/requirements/core.txt\n./{made.name}\n"
     (project / "requirements.txt").write_text(requirements)
-    folder = tmp_path / "context"
+    folder = home / "context"
     fill_context(folder, source=project, ignored=DEPLOY / ".dockerignore")
     return folder
 

@@ -106,7 +106,8 @@ def test_clocks_that_differ_are_a_warning(
     ("policy", "limit", "used", "status"),
     [
         ("noeviction", "0", "50", "ok"),
-        ("noeviction", "100", "50", "ok"),
+        ("noeviction", "100", "79", "ok"),
+        ("noeviction", "100", "80", "warning"),
         ("noeviction", "100", "95", "warning"),
         ("noeviction", "100", "101", "problem"),
         ("allkeys-lru", "0", "50", "warning"),

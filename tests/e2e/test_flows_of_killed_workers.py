@@ -4,23 +4,23 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from pyasynq import Client, Flow, Inspector
+from pyasynq import Client, Flow, Inspector, Members
 from pyasynq.core.flow import STEP_STATES
 from pyasynq.core.flow_info import FlowInfo
 from tests.cli.processes import worker
 from tests.e2e.apps.flowing import step
-from tests.support.flow_model import QUEUES, Graph, a_graph, outcomes
+from tests.support.flow_model import QUEUES, Graph, a_graph, outcomes, with_maps
 from tests.support.waiting import wait_until
 
 APP = "tests.e2e.apps.flowing:app"
 IS_CAMPAIGN = "PYASYNQ_CAMPAIGN" in os.environ
-FLOWS, KILLS = (1000, 100) if IS_CAMPAIGN else (60, 6)
+FLOWS, KILLS = (1000, 100) if IS_CAMPAIGN else (40, 4)
 PATIENCE_S = 1200 if IS_CAMPAIGN else 60
 
 log = logging.getLogger(__name__)
@@ -42,10 +42,16 @@ def runs_in(notes: Path) -> list[list[str]]:
 def flow_of(number: int, graph: Graph) -> Flow:
     """Return a flow of *graph*, whose steps are named by their numbers."""
     flow = Flow("random", id=f"{number}", queue=QUEUES[number % len(QUEUES)])
-    for (when, after), end, queue in zip(graph.steps, graph.ends, graph.queues, strict=True):
-        before = [flow.all[it] for it in after]
-        task = step.options(queue=queue).task(end, [])
-        flow.add(task, after=before, when=when, name=f"{len(flow.all)}")
+    maps: dict[int, Members[str]] = {}
+    for n, ((when, after), end) in enumerate(zip(graph.steps, graph.ends, strict=True)):
+        here, before = step.options(queue=graph.queues[n]), [flow.all[it] for it in after]
+        if n in graph.members:
+            tasks = [here.task(it, []) for it in graph.members[n]]
+            maps[n] = flow.map(tasks, after=before, when=when, name=f"{n}")
+            continue
+        used = [maps[it].results for it in after if it in maps and when == "succeeded"]
+        task = here.task(end, used[0] if used else [])
+        flow.add(task, after=before, when=when, name=f"{n}")
     return flow
 
 
@@ -72,12 +78,11 @@ async def test_random_flows_over_three_queues_end_as_their_graphs_say(
 ) -> None:
     chance, notes = random.Random(11), tmp_path / "notes"
     notes.touch()
-    graphs = [a_graph(chance) for _ in range(FLOWS)]
+    graphs = [with_maps(a_graph(chance), chance) for _ in range(FLOWS)]
     marks = [outcomes(graph) for graph in graphs]
     async with Client(url) as client:
-        for number, graph in enumerate(graphs):
-            await client.enqueue_flow(flow_of(number, graph))
-    started = [f"{n}:{k}" for n, ends in enumerate(marks) for k in started_in(graphs[n], ends)]
+        flows = [await client.enqueue_flow(flow_of(n, graph)) for n, graph in enumerate(graphs)]
+    started = [it for n, flow in enumerate(flows) for it in tasks_of(flow, graphs[n], marks[n])]
     environ = {"FLOWING_URL": url, "FLOWING_FILE": str(notes)}
 
     async def all_have_ended() -> bool:
@@ -87,7 +92,7 @@ async def test_random_flows_over_three_queues_end_as_their_graphs_say(
         await kill_again_and_again(notes, len(started))
         await wait_until(all_have_ended, PATIENCE_S)
     log.info(
-        "%d flows, %d steps, %d kills, %d runs", FLOWS, len(started), KILLS, len(runs_in(notes))
+        "%d flows, %d tasks, %d kills, %d runs", FLOWS, len(started), KILLS, len(runs_in(notes))
     )
     found = await ended_flows(url)
     assert {n: [it.state for it in flow.steps] for n, flow in found.items()} == {
@@ -95,6 +100,16 @@ async def test_random_flows_over_three_queues_end_as_their_graphs_say(
     }
     assert {task_id for task_id, _ in runs_in(notes)} == {*started}
     assert await left_in(url) == 0
+
+
+def tasks_of(flow: FlowInfo, graph: Graph, marks: str) -> Iterator[str]:
+    """Yield the ids of the tasks that must run, those of maps included."""
+    for number in started_in(graph, marks):
+        batch_id, count = flow.steps[number].batch_id, flow.steps[number].size
+        if batch_id is None:
+            yield f"{flow.id}:{number}"
+        else:
+            yield from (f"{batch_id}:{member}" for member in range(count))
 
 
 def started_in(graph: Graph, marks: str) -> Sequence[int]:

@@ -15,13 +15,17 @@ from pyasynq.inspector.moves import (
     ENDED_THERE,
     ID_TAKEN,
     LOCK_TAKEN,
+    PART,
     QueueMove,
     SameBrokerError,
     ServersRunningError,
     StayingTask,
     check_move,
+    deliver_mail,
     move_queue,
 )
+from tests.broker.test_counted_batches import end, fail, start
+from tests.broker.test_following_tasks import followed
 from tests.support.factories import (
     LOCK,
     a_grouped,
@@ -39,6 +43,7 @@ from tests.support.factories import (
     settle,
     take,
 )
+from tests.support.flows import a_flow, end_step, open_flow
 from tests.support.servers import free_port
 
 Pair: TypeAlias = tuple[Broker, Broker]
@@ -205,6 +210,59 @@ async def test_tasks_that_are_being_combined_are_left(pair: Pair) -> None:
     await enqueue(source, a_grouped("2"))
     move = await move_queue(source, target, "q")
     assert (move.moved, move.left) == ({TaskState.AGGREGATING: 1}, {TaskState.AGGREGATING: 1})
+
+
+# -- flows and batches -----------------------------------------------------------------------------
+
+
+async def test_a_flow_that_runs_stays_with_its_tasks(pair: Pair) -> None:
+    source, target = pair
+    await enqueue(source, a_pending("plain"))
+    await open_flow(source, a_flow(("succeeded", ()), ("succeeded", (0,))))
+    move = await move_queue(source, target, "q")
+    assert move.staying == [StayingTask(id="flow:0", state=TaskState.PENDING, reason=PART)]
+    assert (move.moved, move.running) == ({TaskState.PENDING: 1}, {"flows": 1})
+    await end_step(source)
+    await end_step(source)
+    last = await move_queue(source, target, "q")
+    assert (last.left, last.running) == ({}, {})
+
+
+async def test_a_batch_that_runs_stays_with_its_members(pair: Pair) -> None:
+    source, target = pair
+    first, second = await start(source, 2)
+    await fail(source, first)
+    move = await move_queue(source, target, "q")
+    assert [(it.id, it.reason) for it in move.staying] == [("b:0", PART)]
+    assert (move.moved, move.running) == ({}, {"batches": 1})
+    await end(source, second)
+    last = await move_queue(source, target, "q")
+    assert last.moved == {TaskState.PENDING: 1, TaskState.ARCHIVED: 1}  # what follows, and b:0
+    assert (last.left, last.running) == ({}, {})
+
+
+async def test_more_flows_than_are_read_at_a_time_are_counted(pair: Pair) -> None:
+    source, target = pair
+    for number in range(250):
+        await open_flow(source, a_flow(("succeeded", ()), flow_id=f"{number}"))
+    move = await move_queue(source, target, "q")
+    assert (move.left, move.running) == ({TaskState.PENDING: 250}, {"flows": 250})
+
+
+async def test_mail_is_delivered_so_that_its_tasks_are_moved(
+    redis_url: str, tmp_path: Path
+) -> None:
+    source, target = open_broker(redis_url), open_broker(f"sqlite:///{tmp_path}/t.db")
+    try:
+        lease = await a_lease(source)
+        await settle(source, lease, followed(DONE, a_pending("2", queue="r")))
+        assert (await move_queue(source, target, "q")).running == {"letters": 1}
+        await deliver_mail(source, ["q", "r"])
+        assert (await move_queue(source, target, "r")).moved == {TaskState.PENDING: 1}
+        assert (await move_queue(source, target, "q")).running == {}
+    finally:
+        await source.aclose()
+        await target.aclose()
 
 
 # -- refusals --------------------------------------------------------------------------------------

@@ -53,3 +53,18 @@ async def test_go_inspects_a_queue_with_flows_and_leaves_them(
         task = await go_peer.task("q", "flow:t")
         assert task.type == "t"
         assert [flow.id for flow in await inspector.flows("q")] == ["flow"]
+
+
+async def test_tasks_of_a_map_that_go_ran_are_noticed(go_peer: Peer, redis_url: str) -> None:
+    flow = Flow("import", queue="q", id="flow")
+    flow.map([Task("t", queue="q", retention=HOUR)] * 2, name="map")
+    flow.add(Task("t", queue="other"), after=flow.all, name="last")
+    async with Client(redis_url) as client, Inspector(redis_url) as inspector:
+        await client.enqueue_flow(flow)
+        async with go_peer.work(queues="q") as worker:
+            await worker.wait_for("done", count=2)
+        repair = await client.broker.batches.repair("q", idle_s=-1, swept_s=-1)
+        assert repair.noticed == 2
+        await client.broker.mail.deliver("q")
+        info = await inspector.flow("q", "flow")
+        assert [step.state for step in info.steps] == ["succeeded", "running"]

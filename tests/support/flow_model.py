@@ -1,7 +1,7 @@
 """A model of flows: how each step must end, computed from the graph alone, step by step."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from pyasynq.core.flow import Node, When
@@ -14,11 +14,15 @@ StepShape: TypeAlias = tuple[When, tuple[int, ...]]
 
 
 class Graph(NamedTuple):
-    """A random flow: its steps, how the task of each ends if it runs, and its queue."""
+    """A random flow: its steps, how each ends if it runs, and its queue.
+
+    *members* has for each map how its tasks end, by the number of the step.
+    """
 
     steps: Sequence[StepShape]
     ends: str
     queues: Sequence[str]
+    members: Mapping[int, str] = {}
 
 
 def a_graph(chance: random.Random, *, most: int = 12) -> Graph:
@@ -30,6 +34,18 @@ def a_graph(chance: random.Random, *, most: int = 12) -> Graph:
         steps.append((when, tuple(sorted(chance.sample(range(number), count)))))
     ends = "".join(chance.choices("sfx", (12, 4, 1), k=len(steps)))
     return Graph(steps, ends, chance.choices(QUEUES, k=len(steps)))
+
+
+def with_maps(graph: Graph, chance: random.Random, *, most: int = 9) -> Graph:
+    """Return *graph* with some steps as maps; one in twelve of their tasks fails."""
+    numbers = [n for n in range(len(graph.steps)) if chance.random() < 0.3]
+    members = {
+        n: "".join(chance.choices("sf", (11, 1), k=chance.randint(0, most))) for n in numbers
+    }
+    ends = list(graph.ends)
+    for number, of_map in members.items():
+        ends[number] = "f" if "f" in of_map else "s"
+    return graph._replace(ends="".join(ends), members=members)
 
 
 def outcomes(graph: Graph) -> str:

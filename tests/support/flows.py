@@ -148,9 +148,18 @@ async def deliver_all(broker: Broker, queues: Sequence[str]) -> None:
 
 async def damage_flow(broker: Broker, flow_id: str, home: str = "q") -> None:
     """Make the record of a flow unreadable."""
+    await _write_spec(broker, flow_id, home, b"\xff")
+
+
+async def mend_flow(broker: Broker, flow: NewFlow) -> None:
+    """Make the record of a flow readable again."""
+    await _write_spec(broker, flow.id, flow.queue, msgspec.msgpack.encode(flow.spec))
+
+
+async def _write_spec(broker: Broker, flow_id: str, home: str, spec: bytes) -> None:
     if isinstance(broker, RedisBroker):
-        await execute(broker._driver, "HSET", keys.flow(home, flow_id), "spec", b"\xff")
+        await execute(broker._driver, "HSET", keys.flow(home, flow_id), "spec", spec)
         return
-    sql = "UPDATE pyasynq_flow SET spec = x'ff' WHERE id = ?"
+    sql = "UPDATE pyasynq_flow SET spec = ? WHERE id = ?"
     store = cast("SqliteFlows", broker.flows)._store
-    await store.write(lambda tx: tx.rows(sql, flow_id))
+    await store.write(lambda tx: tx.rows(sql, spec, flow_id))

@@ -2,7 +2,7 @@
 
 A server process imports the modules of a program once. For each start it forks, and the child runs
 the program as ``python -m`` does, with its own environment, folder and output. In the end it does
-not free its modules. This is for programs that tests start dozens of times; other tests start
+not free its modules. This is for programs that tests start again and again; other tests start
 programs as users do.
 """
 
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,75 +83,96 @@ def start_forked(
         output: File descriptor for its output.
         stdin: File descriptor for its input; None for that of this process.
     """
-    server = _server(imports)
-    files = (output,) if stdin is None else (output, stdin)
-    return ForkedProcess(server.start(command, variables, folder, *files), server)
+    return _server(imports).start(command, variables, folder, output=output, stdin=stdin)
 
 
-@asynccontextmanager
-async def run_forked(
+def run_forked(
     command: Sequence[str],
     *,
     imports: tuple[str, ...],
     variables: Mapping[str, str],
     folder: Path,
     stdin: int | None = None,
-) -> AsyncGenerator[ForkedProcess]:
+) -> AbstractAsyncContextManager[ForkedProcess]:
     """Run a module in a forked process, whose output is in `stdout`; kill it in the end.
 
     See `start_forked`.
     """
-    reader, writer = os.pipe()
-    try:
-        process = start_forked(
-            command,
-            imports=imports,
-            variables=variables,
-            folder=folder,
-            output=writer,
-            stdin=stdin,
-        )
-    finally:
-        os.close(writer)
-    process.stdout = stdout = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reader, "rb")
-    )
-    try:
-        yield process
-    finally:
-        await process.kill_and_wait()
-        transport.close()
+    return _server(imports).running(command, variables, folder, stdin=stdin)
 
 
 @functools.cache
 def _server(imports: tuple[str, ...]) -> "ForkServer":
-    server = ForkServer(imports)
-    atexit.register(server.close)
-    return server
+    ours, theirs = _socket_pair()
+    with theirs:
+        command = [sys.executable, "-m", __name__, str(theirs.fileno()), *imports]
+        process = subprocess.Popen(command, cwd=_ROOT, pass_fds=[theirs.fileno()])
+    atexit.register(process.wait)
+    atexit.register(ours.close)  # the first to be called; it ends the process
+    return ForkServer(ours)
+
+
+def fork_server_here() -> "ForkServer":
+    """Return a server whose children begin as this process is now, which must have no threads."""
+    ours, theirs = _socket_pair()
+    if os.fork() == 0:
+        ours.close()
+        _serve(theirs)
+        os._exit(0)
+    theirs.close()
+    return ForkServer(ours)
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 class ForkServer:
-    """A process that imports modules once and then forks."""
+    """A process that has imported modules, and forks when it is asked to."""
 
-    def __init__(self, imports: Sequence[str]) -> None:
-        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            command = [sys.executable, "-m", __name__, str(theirs.fileno()), *imports]
-            self._process = subprocess.Popen(command, cwd=_ROOT, pass_fds=[theirs.fileno()])
-
-    def close(self) -> None:
-        """End the process."""
-        self._requests.close()
-        self._process.wait()
+    def __init__(self, requests: socket.socket) -> None:
+        """Ask the process at the other end of *requests*; it ends when that is closed."""
+        self._requests = requests
 
     def start(
-        self, command: Sequence[str], variables: Mapping[str, str], folder: Path, *files: int
-    ) -> int:
-        """Start a module, as `start_forked` does; return its process id."""
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        folder: Path,
+        *,
+        output: int,
+        stdin: int | None = None,
+    ) -> ForkedProcess:
+        """Start a module, as `start_forked` does."""
         environment = {**os.environ, **variables}
         request = {"command": command, "environment": environment, "folder": str(folder)}
-        return self._ask(request, *files)
+        files = (output,) if stdin is None else (output, stdin)
+        return ForkedProcess(self._ask(request, *files), self)
+
+    @asynccontextmanager
+    async def running(
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        folder: Path,
+        *,
+        stdin: int | None = None,
+    ) -> AsyncGenerator[ForkedProcess]:
+        """Run a module, as `run_forked` does."""
+        reader, writer = os.pipe()
+        try:
+            process = self.start(command, variables, folder, output=writer, stdin=stdin)
+        finally:
+            os.close(writer)
+        process.stdout = stdout = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reader, "rb")
+        )
+        try:
+            yield process
+        finally:
+            await process.kill_and_wait()
+            transport.close()
 
     def exit_code(self, pid: int) -> int:
         """Return the exit code of an ended process, or the negative signal number."""

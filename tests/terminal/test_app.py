@@ -12,11 +12,12 @@ from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.terminal import TerminalDashboard
 from pyasynq.terminal.app import _no_logs_at_terminal
+from pyasynq.terminal.keys import KeyLine
 from tests.cli.terminal import Terminal
 from tests.support.factories import a_pending, enqueue
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
-from tests.terminal.view import LARGE, SMALL, audit_of, dashboard
+from tests.terminal.view import LARGE, SMALL, View, audit_of, dashboard
 
 ON = ("sqlite",)
 """The tests of the pages use both brokers."""
@@ -294,3 +295,25 @@ def test_log_lines_are_kept_from_the_terminal_alone(monkeypatch: pytest.MonkeyPa
         log.warning("one")
     log.warning("two")
     assert (terminal.getvalue(), file.getvalue()) == ("two\n", "one\ntwo\n")
+
+
+async def test_the_keys_are_made_anew_only_when_they_change(address: str) -> None:
+    async with dashboard(address) as view:
+        await view.press("g", "t")
+        await view.see("No task matches.")
+        line = view.app.screen.query_one(KeyLine)
+        await wait_until(lambda: line.children)
+        await _look_at_help(view)
+        shown = list(line.children)
+        await _look_at_help(view)
+        assert list(line.children) == shown
+        await view.press("slash")
+        await wait_until(lambda: list(line.children) != shown)
+
+
+async def _look_at_help(view: View) -> None:
+    await view.press("question_mark")
+    await view.see("On this page")
+    await view.press("question_mark")
+    await view.see("No task matches.")
+    await view.pilot.pause()

@@ -155,3 +155,13 @@ async def test_a_step_that_is_a_flow_leads_to_it(address: str, broker: Broker) -
         await view.see("1 step: 1 running", "(flow)")
         await view.press("enter")
         await view.see("1 step: 1 succeeded", "r / inner")
+
+
+@pytest.mark.parametrize(("keys", "title"), [([], "Created"), (["l"], "Ended"), (["h"], "Created")])
+async def test_a_narrow_list_shows_the_time_that_says_more(
+    address: str, keys: list[str], title: str
+) -> None:
+    async with dashboard(address) as view:
+        await view.press("g", "f", *keys)
+        await view.see("State", title)
+        await view.see_no({"Created": "Ended", "Ended": "Created"}[title])

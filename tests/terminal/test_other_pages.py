@@ -4,7 +4,11 @@ import pytest
 
 from pyasynq import Client, Inspector, Task
 from pyasynq.broker import Broker
+from tests.support.clusters import queue_of_cluster
+from tests.support.servers import RedisCluster
 from tests.terminal.view import LARGE, audit_of, dashboard
+
+__all__ = ["queue_of_cluster"]
 
 
 @pytest.fixture
@@ -45,6 +49,20 @@ async def test_the_broker_shows_what_is_wrong_with_it_and_what_it_reports(
         await view.press("g", "r")
         reported = {"Redis": "redis_version", "SQLite": "size"}[broker.name]
         await view.see("Checks", reported, f" {broker.name} ")
+        slow = {"Redis": "Slow commands  from 10ms on", "SQLite": "SQLite keeps no list"}[
+            broker.name
+        ]
+        await view.see(slow)
+
+
+@pytest.mark.usefixtures("queue_of_cluster")
+async def test_a_cluster_shows_where_its_queues_are(redis_cluster: RedisCluster) -> None:
+    async with dashboard(redis_cluster.url, size=LARGE) as view:
+        await view.press("g", "r")
+        await view.see("Checks", "cluster")
+        await view.press(*["space"] * 9)
+        await view.see("Queues of the cluster", f"127.0.0.1:{redis_cluster.nodes[2].port}")
+        assert view.line("11958")[0] == "q"
 
 
 async def test_the_audit_shows_who_did_what(

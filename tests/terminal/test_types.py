@@ -9,6 +9,7 @@ async def test_types_and_failures_are_shown(address: str, shop: Shop) -> None:
     async with dashboard(address, size=LARGE) as view:
         await view.press("g", "y")
         await view.see("shop:done", "0.0%", "shop:fail", "100.0%", "ShopError: closed")
+        await view.see("1ms … 1h11m", "█")
 
 
 async def test_without_runs_it_says_so(address: str) -> None:

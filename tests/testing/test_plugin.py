@@ -1,13 +1,14 @@
 """The plugin of pytest: its fixtures, setting and mark, in programs of users."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PLUGIN = ("-p", "no:pyasynq", "-p", "pyasynq.testing.plugin", "-p", "no:schemathesis")
-"""The plugin of these sources, and not of what is installed; without one that is slow to load."""
+PLUGINS = ("-p", "pyasynq.testing.plugin", "-p", "anyio.pytest_plugin")
+"""The plugin of these sources, and what runs async tests. Others that are here load slowly."""
 
 SHOP = """
 import pyasynq
@@ -67,8 +68,11 @@ def configure(folder: Path, setting: str = "pyasynq_app = shop:app") -> None:
 
 def run_pytest(folder: Path, *words: str) -> str:
     """Return the output of pytest."""
-    command = [sys.executable, "-m", "pytest", *PLUGIN, "-p", "no:cacheprovider", *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-p", "no:cacheprovider", *words]
+    variables = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=False
+    )
     return done.stdout + done.stderr
 
 
@@ -77,7 +81,7 @@ def test_the_fixtures_serve_the_app_of_the_setting(shop: Path) -> None:
 
 
 def test_each_worker_of_xdist_has_tasks_of_its_own(shop: Path) -> None:
-    assert "4 passed" in run_pytest(shop, "-n", "2")
+    assert "4 passed" in run_pytest(shop, "-p", "xdist", "-n", "2")
 
 
 def test_a_fixture_may_take_the_place_of_the_setting(shop: Path) -> None:

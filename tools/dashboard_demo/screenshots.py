@@ -31,12 +31,6 @@ PICTURES: Final[tuple[Picture, ...]] = (
     ("types", "#/types?type=invoice%3Asend", WIDE, "dark"),
     ("phone", "#/", PHONE, "light"),
 )
-ACTIONS: Final = (
-    ("queues/pause", {"queues": ["billing"]}),
-    ("queues/resume", {"queues": ["billing"]}),
-    ("jobs/run", {"q": "type:webhook:* state:archived", "dry_run": False}),
-)
-"""What an operator has done before, so that the audit is not empty."""
 
 
 async def shoot(browser: Browser, site: str, picture: Picture) -> None:
@@ -84,10 +78,6 @@ async def main() -> None:
                 )
                 site = f"http://127.0.0.1:{port}/"
                 await asyncio.sleep(given.wait)
-                operator = await playwright.request.new_context(base_url=f"{site}api/v1/")
-                for path, body in ACTIONS:
-                    await operator.post(path, data=body)
-                await operator.dispose()
                 for picture in PICTURES:
                     await shoot(browser, site, picture)
                 await shoot_terminal(browser, url)

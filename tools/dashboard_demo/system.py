@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import history
+import operators
 import producer
 
 import pyasynq
@@ -92,7 +93,7 @@ async def running(folder: Path) -> AsyncGenerator[str]:
         if go_worker := await build_go_worker(folder):
             words = ("work", "-redis", address, "-queues", "critical=1", "-concurrency", "8")
             await stack.enter_async_context(program(go_worker, *words))
-        for work in (producer.produce(client), history.fill_hour(url)):
+        for work in (producer.produce(client), operators.operate(url), history.fill_hour(url)):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
         async with pyasynq.Inspector(url) as inspector:

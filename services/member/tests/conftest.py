@@ -213,9 +213,15 @@ async def sink() -> AsyncGenerator[tuple[SmtpSink, str]]:
 
 
 @pytest.fixture
-def variables(redis: RedisServer, sink: tuple[SmtpSink, str], tmp_path: Path) -> dict[str, str]:
-    """Environment variables of the program, with the shortest delay."""
+def variables(
+    redis: RedisServer, sink: tuple[SmtpSink, str], sqlite_tables: Path, tmp_path: Path
+) -> dict[str, str]:
+    """Environment variables of the program, with the shortest delay.
+
+    The program finds its tables; other tests let it make them.
+    """
     _, smtp = sink
+    shutil.copyfile(sqlite_tables.with_suffix(".empty"), tmp_path / "member.db")
     return {
         "ENVIRONMENT": "development",
         "DB_SOURCE": f"sqlite:///{tmp_path}/member.db",

@@ -22,6 +22,7 @@ Program: TypeAlias = Process | ForkedProcess
 IMPORTS = (
     "aiosqlite",
     "member.administration",
+    "member.demo.__main__",
     "member.program",
     "pyasynq.broker.redis",
     "pydantic.v1",

@@ -5,40 +5,30 @@ import os
 import re
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from asyncio.subprocess import PIPE
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from member.demo.narrator import Narrator
+from services.member.tests.programs import IMPORTS, output_of
+from tests.support.fork_server import ForkedProcess, run_forked
 from tests.support.waiting import wait_until
 
 PROCESS = re.compile(r"process: (\d+)")
 
 
-@asynccontextmanager
-async def demo(folder: Path, *arguments: str, **variables: str) -> AsyncGenerator[Process]:
-    """Run the demo with *folder* for all temporary files."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "member.demo",
-        *arguments,
-        env={**os.environ, **variables, "TMPDIR": str(folder)},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+def demo(
+    folder: Path, *arguments: str, **variables: str
+) -> AbstractAsyncContextManager[ForkedProcess]:
+    """Run the demo with *folder* for all temporary files, without waiting for its imports."""
+    command = ("services.member.tests.forked_demo", *arguments)
+    changed = {**variables, "TMPDIR": str(folder)}
+    return run_forked(command, imports=IMPORTS, variables=changed, folder=Path.cwd())
 
 
-async def output_until(process: Process, text: str) -> str:
+async def output_until(process: ForkedProcess, text: str) -> str:
     assert process.stdout is not None
     said = ""
     while text not in said:
@@ -90,8 +80,13 @@ STEPS = [
 
 
 async def test_the_demo_shows_both_mails_travel_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    async with demo(tmp_path, "--delay", "5") as process:
-        said, complaints = await process.communicate()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "member.demo", "--delay", "5"),
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    said, complaints = await process.communicate()
     assert (process.returncode, complaints.decode()) == (0, "")
     assert re.search(".*".join(map(re.escape, STEPS)), said.decode(), re.DOTALL)
     assert left_behind(tmp_path) == []
@@ -116,17 +111,18 @@ async def test_an_interrupted_demo_leaves_nothing_behind(
     async with demo(tmp_path) as process:
         await output_until(process, moment)
         process.send_signal(number)
-        _, complaints = await process.communicate()
-    assert (process.returncode, b"interrupted" in complaints) == (130, True)
+        said = await output_of(process)
+        assert await process.wait() == 130
+    assert b"interrupted; everything that was started is stopped" in said
     assert left_behind(tmp_path) == []
 
 
 async def test_a_demo_that_fails_says_why_and_shows_the_logs(tmp_path: Path) -> None:
     async with demo(tmp_path, PASSWORD_HASH_TIME="0") as process:
-        _, complaints = await process.communicate()
-    assert process.returncode == 1
-    assert "the service ended before it logged" in complaints.decode()
-    assert "PASSWORD_HASH_TIME: Input should be greater" in complaints.decode()
+        said = await output_of(process)
+        assert await process.wait() == 1
+    assert "the service ended before it logged" in said.decode()
+    assert "PASSWORD_HASH_TIME: Input should be greater" in said.decode()
     assert left_behind(tmp_path) == []
 
 
@@ -134,21 +130,21 @@ async def test_a_demo_whose_service_dies_fails(tmp_path: Path) -> None:
     async with demo(tmp_path) as process:
         *_, last = PROCESS.findall(await output_until(process, "Waiting until the task of alice"))
         os.kill(int(last), signal.SIGKILL)
-        _, complaints = await process.communicate()
-    assert process.returncode == 1
-    assert "the demo failed: the service ended" in complaints.decode()
+        said = await output_of(process)
+        assert await process.wait() == 1
+    assert "the demo failed: the service ended" in said.decode()
     await wait_until(lambda: commands_with(str(tmp_path)) == [])
 
 
 async def test_a_delay_too_short_for_the_story_is_refused(tmp_path: Path) -> None:
     async with demo(tmp_path, "--delay", "2") as process:
-        _, complaints = await process.communicate()
-    assert process.returncode == 2
-    assert b"argument --delay: must be at least 3" in complaints
+        said = await output_of(process)
+        assert await process.wait() == 2
+    assert b"argument --delay: must be at least 3" in said
 
 
 async def test_without_redis_the_demo_says_what_to_install(tmp_path: Path) -> None:
     async with demo(tmp_path, PATH="/nowhere") as process:
-        _, complaints = await process.communicate()
-    assert process.returncode == 1
-    assert "redis-server is missing: install it" in complaints.decode()
+        said = await output_of(process)
+        assert await process.wait() == 1
+    assert "redis-server is missing: install it" in said.decode()

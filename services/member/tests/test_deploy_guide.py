@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -16,6 +14,7 @@ from member.settings import Settings
 from member.store.database import Database
 from services.member.tests.clients import sign_up
 from services.member.tests.image import ROOT
+from tests.cli.processes import command as pyasynq_command
 from tests.support.servers import RedisServer
 
 GUIDE = (ROOT / "docs/guides/deploy.md").read_text()
@@ -45,13 +44,10 @@ async def test_a_command_of_the_guide_does_what_it_says(
 ) -> None:
     arguments = shlex.split(command)[1:]
     answer = ["--yes"] if "deleteall" in arguments else []
-    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
-        [sys.executable, "-m", "pyasynq", *arguments, *answer, "-u", archived.url],
-        capture_output=True,
-        check=False,
-    )
+    async with pyasynq_command(*arguments, *answer, "-u", archived.url) as process:
+        code = await process.wait_for_end()
     # A queue that is not paused cannot be resumed.
-    assert done.returncode in {NO_CONFLICT, CONFLICT}, done.stderr
+    assert code in {NO_CONFLICT, CONFLICT}, process.lines
 
 
 async def test_a_member_whose_mail_is_lost_is_found(

@@ -7,9 +7,10 @@ import re
 import resource
 import signal
 import socket
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, closing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 import httpx
@@ -27,6 +28,7 @@ from services.member.tests.browser import browse
 from services.member.tests.doubles import link_of
 from services.member.tests.programs import (
     ALICE,
+    Program,
     create_alice,
     executed_program,
     logged_program,
@@ -37,6 +39,8 @@ from services.member.tests.programs import (
 )
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
+
+Run: TypeAlias = Callable[[dict[str, str], Path], AbstractAsyncContextManager[Program]]
 
 
 @pytest.fixture
@@ -236,11 +240,13 @@ async def test_a_task_that_does_not_end_in_time_goes_back_into_the_queue(
         assert client.llen("asynq:{critical}:pending") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("run", "number"), [(executed_program, signal.SIGTERM), (program, signal.SIGINT)]
+)
 async def test_a_signal_stops_the_program_in_order(
-    variables: dict[str, str], tmp_path: Path, number: signal.Signals
+    variables: dict[str, str], tmp_path: Path, run: Run, number: signal.Signals
 ) -> None:
-    async with executed_program(variables, tmp_path) as process:
+    async with run(variables, tmp_path) as process:
         await output_until(process, b"member service started")
         process.send_signal(number)
         await output_until(process, b"member service stopped")

@@ -24,7 +24,13 @@ from pyasynq.broker.ports.creation import (
     Tick,
     TickResult,
 )
-from pyasynq.broker.ports.diagnosis import DiagnosisPort, Heartbeat, NodeReport
+from pyasynq.broker.ports.diagnosis import (
+    DiagnosisPort,
+    Heartbeat,
+    NodeReport,
+    SlowCommand,
+    SlowLog,
+)
 from pyasynq.broker.ports.entries import EntryPort
 from pyasynq.broker.ports.flows import FlowPort, FlowTimer, Neglected
 from pyasynq.broker.ports.groups import (
@@ -123,6 +129,8 @@ __all__ = [
     "ResultPort",
     "SchedulePort",
     "SemaphorePort",
+    "SlowCommand",
+    "SlowLog",
     "StoredTask",
     "TaskCopy",
     "Tick",

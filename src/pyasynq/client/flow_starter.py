@@ -1,12 +1,20 @@
 """Open the flow that a task holds."""
 
 from datetime import timedelta
+from typing import Final
 
 import msgspec
 
 from pyasynq.client.flow import Flow
 from pyasynq.client.flow_template import FLOW_TYPE, FlowTemplate, decode_template
 from pyasynq.core.control import PayloadError
+
+LEAST_KEPT: Final = timedelta(hours=1)
+"""Time for which the record of a flow is kept at least after it has ended.
+
+The worker that has opened it may have died before it could end its task; the record keeps the next
+one from opening the flow again.
+"""
 
 
 def flow_in(payload: bytes, flow_id: str) -> Flow:
@@ -30,8 +38,8 @@ def flow_in(payload: bytes, flow_id: str) -> Flow:
         id=flow_id,
         unique_for=_span(template.unique_s),
         timeout=_span(template.timeout_s),
-        keep=timedelta(seconds=template.keep_s),
-        keep_failed=timedelta(seconds=template.keep_failed_s),
+        keep=max(timedelta(seconds=template.keep_s), LEAST_KEPT),
+        keep_failed=max(timedelta(seconds=template.keep_failed_s), LEAST_KEPT),
     )
     _add_steps(flow, template)
     return flow

@@ -16,7 +16,7 @@ from pyasynq.client.plans import Compose, Plans
 from pyasynq.client.together import HeldMap, discard_maps, hold_map
 from pyasynq.core.call import INPUTS, MapInput, StepResult, inputs_of
 from pyasynq.core.compose import Composed, Plan
-from pyasynq.core.errors import BrokerError, OptionError
+from pyasynq.core.errors import BrokerError, BrokerFullError, OptionError
 from pyasynq.core.flow import Node, begin
 from pyasynq.core.flow_info import FlowInfo
 from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow, subflow_id
@@ -82,10 +82,11 @@ class FlowWriter:
         try:
             await self._hold_maps(flow, maps)
             new = await self._new_flow(flow, maps, parent)
+            await asyncio.sleep(0)  # a cancellation that came before is raised while that is clear
             is_opening = True
             is_new = await flows.open(new)
         except BaseException as error:
-            if not (is_opening and isinstance(error, BrokerError | asyncio.CancelledError)):
+            if not (is_opening and _may_have_opened(error)):
                 await run_to_end(lambda: discard_maps(self._broker.batches, maps.values()))
             raise  # else the flow may be stored
         found = None if is_new else await flows.read(flow.queue, flow.id)
@@ -147,6 +148,13 @@ class FlowWriter:
             return None
         options = Options(headers=_headers(flow, number, draft.task, maps))
         return await self._plans.one(draft.task, options, f"{flow.id}:{draft.name}")
+
+
+def _may_have_opened(error: BaseException) -> bool:
+    """Return whether a flow may be stored though its opening raised *error*."""
+    if isinstance(error, BrokerFullError):
+        return False  # the flow takes more room, so what is full has not stored it
+    return isinstance(error, BrokerError | asyncio.CancelledError)
 
 
 def _results_in(draft: Draft) -> Iterator[StepResult]:

@@ -111,7 +111,9 @@ async def enqueue_together(port: BatchPort, chunks: AsyncIterator[Sequence[Plan]
     """
     (batch_id,) = new_ids(1)
     staging = Staging(port, batch_id)
-    return await _create(staging, chunks, staging.commit)
+    ids = await _create(staging, chunks, staging.commit)
+    await staging.release()
+    return ids
 
 
 async def enqueue_batch(port: BatchPort, plans: Plans, batch: Batch) -> BatchInfo:
@@ -133,6 +135,7 @@ async def enqueue_batch(port: BatchPort, plans: Plans, batch: Batch) -> BatchInf
     plan = BatchPlan(then=then, failed=failed, kept_s=whole_seconds(batch.keep))
     chunks = _MemberMaker(batch_id, reports_to=queues).of(plans, batch.members())
     ids = await _create(staging, chunks, functools.partial(staging.start, plan, home))
+    await staging.release()
     return BatchInfo(
         id=batch_id,
         queue=staging.home or home,
@@ -195,7 +198,7 @@ async def _create(
     chunks: AsyncIterator[Sequence[Plan]],
     decide: Callable[[], Awaitable[object]],
 ) -> list[str]:
-    """Create the tasks of all *chunks*, or none of them; return their ids.
+    """Stage the tasks of all *chunks*, and decide that they run, or create none; return their ids.
 
     While the broker works on a chunk, the next one is composed.
 
@@ -225,7 +228,6 @@ async def _create(
         undone = await run_to_end(functools.partial(_undo, staging, writing))
         if undone or not isinstance(error, BrokerError):
             raise
-    await staging.release()
     return ids
 
 

@@ -257,6 +257,21 @@ class ClusterNode:
     address: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueuePlace:
+    """Where a Redis cluster keeps a queue.
+
+    Attributes:
+        queue: Its name.
+        slot: The slot of all its keys.
+        nodes: The nodes that serve the slot, the primary first; empty if none does.
+    """
+
+    queue: str
+    slot: int
+    nodes: Sequence[ClusterNode]
+
+
 def info_of_message(
     message: TaskMessage,
     *,

@@ -28,6 +28,9 @@ LENGTH: Final = WAIT_BUCKETS + BUCKETS
 SHIFT: Final = 10
 """Bucket 0 ends at two to this power, microseconds."""
 
+RUN_LIMITS: Final = tuple(timedelta(microseconds=1 << (SHIFT + n)) for n in range(BUCKETS - 1))
+"""Where each bucket but the last ends; the first one holds what took less than 1.024 ms."""
+
 OTHER: Final = "(other)"
 """What stands for all types beyond the most frequent ones."""
 
@@ -52,6 +55,9 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
         failed: Runs that failed.
         archived: Failed runs after which the task was archived.
         run_mean: Mean duration of a run; None without runs. The next three are percentiles.
+        run_histogram: Runs by their duration: the first number counts those that took less than the
+            first of `RUN_LIMITS`, each next one those up to the next limit, the last one all
+            others.
         wait_mean: Mean time for which tasks were pending; it is measured for the first task that a
             worker takes in each call, and None if none was. The next three are percentiles.
     """
@@ -64,6 +70,7 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
     run_p50: timedelta | None
     run_p95: timedelta | None
     run_p99: timedelta | None
+    run_histogram: Sequence[int]
     wait_mean: timedelta | None
     wait_p50: timedelta | None
     wait_p95: timedelta | None
@@ -128,6 +135,7 @@ def _stats(type: str, counts: Counts) -> TypeStats:
         run_p50=percentile(run, 0.5),
         run_p95=percentile(run, 0.95),
         run_p99=percentile(run, 0.99),
+        run_histogram=tuple(run),
         wait_mean=_mean(counts[WAIT_US], counts[WAITS]),
         wait_p50=percentile(wait, 0.5),
         wait_p95=percentile(wait, 0.95),

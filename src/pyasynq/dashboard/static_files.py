@@ -11,10 +11,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pyasynq.dashboard.bundle import bundle
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import Call, Nothing
 
-FOLDER: Final = Path(__file__).parent / "static"
+FOLDER: Final = Path(__file__).resolve().parent / "static"
+
+ENTRY: Final = "app.js"
+"""The script of the page; it is sent with all modules that it imports, but `SHARED`."""
+
+SHARED: Final = "lib.js"
+"""The only module of ours that imports vendored ones."""
 
 MEDIA_TYPES: Final = {
     ".css": "text/css",
@@ -30,10 +37,10 @@ MEDIA_TYPES: Final = {
 """Types of the files that are served; others are not."""
 
 _WASTE: Final = {
-    ".js": re.compile(rb"^[ \t]*(//.*)?", re.MULTILINE),
+    ".js": re.compile(rb"^[ \t]*(//.*)?\n|^[ \t]+", re.MULTILINE),
     ".css": re.compile(rb"\s*/\*.*?\*/\s*|(?<=[;{}])\s+", re.DOTALL),
 }
-"""Comments and indentation: browsers need neither, and load a tenth less."""
+"""Comments, indentation, empty lines: browsers need none, and load a tenth less."""
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -59,7 +66,8 @@ def serve(request: Request, name: str) -> Response:
         Problem: If there is no such file.
     """
     path = find(name)
-    file = load(path, path.stat().st_mtime_ns)
+    changed_ns = max(part.stat().st_mtime_ns for part in parts_of(path))
+    file = load(path, changed_ns)
     headers = {"Cache-Control": "no-cache", "ETag": file.tag, "Vary": "Accept-Encoding"}
     if request.headers.get("if-none-match") == file.tag:
         return Response(status_code=304, headers=headers)
@@ -92,10 +100,20 @@ def without_waste(content: bytes, suffix: str) -> bytes:
     return content if waste is None else waste.sub(b"", content)
 
 
+def parts_of(path: Path) -> list[Path]:
+    """Return the files of which the one at *path* is made: itself, except for `ENTRY`."""
+    if path != FOLDER / ENTRY:
+        return [path]
+    return sorted({*FOLDER.glob("*.js"), *FOLDER.glob("pages/*.js")} - {FOLDER / SHARED})
+
+
 @lru_cache(maxsize=100)
-def load(path: Path, _mtime_ns: int) -> _File:
+def load(path: Path, _changed_ns: int) -> _File:
     """Return what is sent of the file at *path*, which was changed at the given time."""
     content = path.read_bytes()
+    if len(parts := parts_of(path)) > 1:
+        sources = {part.relative_to(FOLDER).as_posix(): part.read_text("utf-8") for part in parts}
+        content = bundle(ENTRY, sources, SHARED).encode()
     if path.parent.name != "vendor":
         content = without_waste(content, path.suffix)
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'

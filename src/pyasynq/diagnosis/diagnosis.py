@@ -23,7 +23,7 @@ LARGEST_SKEW_S: Final = 2.0
 LATE_S: Final = 3.0
 """A server renews its record, which lives 10 s, every 5 s: with less left, a renewal is missing."""
 
-NEARLY_FULL: Final = 0.9
+NEARLY_FULL: Final = 0.8
 
 SAVES: Final = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
 LOSSES: Final = {"always": "nothing", "everysec": "the last second of writes"}

@@ -28,29 +28,29 @@ async def read_findings(
     inspector = Inspector(broker)
     server_info: Mapping[str, str] | None = {}
     if broker.supports("cluster"):
-        server_info = await _try_to(broker.cluster.server_info())
+        server_info = await try_to(broker.cluster.server_info())
     # Before servers(), which removes the dead ones from Redis.
-    heartbeats = await _try_to(broker.diagnosis.heartbeats())
+    heartbeats = await try_to(broker.diagnosis.heartbeats())
     return Findings(
         broker=broker.name,
         nodes=await broker.diagnosis.nodes(),
         cluster=server_info if server_info and "cluster_state" in server_info else {},
-        forbidden=await _try_to(broker.diagnosis.forbidden()) if permissions else {},
+        forbidden=await try_to(broker.diagnosis.forbidden()) if permissions else {},
         heartbeats=heartbeats,
-        servers=await _try_to(inspector.servers()),
+        servers=await try_to(inspector.servers()),
         queues=await _read_queues(inspector) if queues is None else queues,
     )
 
 
 async def _read_queues(inspector: Inspector) -> Sequence[QueueInfo] | None:
-    names = await _try_to(inspector.queues())
+    names = await try_to(inspector.queues())
     if names is None:
         return None
-    infos = [await _try_to(inspector.queue_info(name, memory=False)) for name in names]
+    infos = [await try_to(inspector.queue_info(name, memory=False)) for name in names]
     return [info for info in infos if info is not None]
 
 
-async def _try_to(read: Awaitable[T]) -> T | None:
+async def try_to(read: Awaitable[T]) -> T | None:
     """Return what *read* returns; None if it is refused, which the check of permissions reports."""
     try:
         return await read

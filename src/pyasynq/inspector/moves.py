@@ -7,6 +7,7 @@ only deletes them.
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from pyasynq.broker import Broker, Container, Progress, Refusal, TaskCopy, Token
 from pyasynq.core.errors import PoisonError, PyasynqError, TaskIDConflictError
 from pyasynq.core.policy import MAX_TASKS
+from pyasynq.core.report import Kind, place_of
 from pyasynq.core.states import ENDED, Action, TaskState
 
 DELAYED: Final = (TaskState.SCHEDULED, TaskState.RETRY)
@@ -25,6 +27,10 @@ ID_TAKEN: Final = "another task with this id is there"
 ENDED_THERE: Final = "a task with this id has ended there"
 LOCK_TAKEN: Final = "another task there holds its unique lock"
 POISON: Final = "its message cannot be decoded"
+PART: Final = "its flow or batch runs here"
+
+PAGE: Final = 100
+"""Flows, batches and letters that are read at a time."""
 
 
 class SameBrokerError(PyasynqError):
@@ -72,12 +78,15 @@ class QueueMove(msgspec.Struct, frozen=True, kw_only=True):
         staying: Tasks that the target refused.
         left: Number of tasks that are in the source after the move, by state; also of those that
             run or are being combined, and of those that came meanwhile.
+        running: Number of ``flows`` and ``batches`` that run in the source after the move, and of
+            ``letters``, which wait there for other queues; only those that there are.
     """
 
     queue: str
     moved: dict[TaskState, int]
     staying: list[StayingTask]
     left: dict[TaskState, int]
+    running: dict[str, int] = msgspec.field(default_factory=dict[str, int])
 
 
 async def check_move(source: Broker, target: Broker) -> None:
@@ -109,6 +118,9 @@ async def move_queue(
 ) -> QueueMove:
     """Move the tasks of *queue* that wait or have ended; the target pauses a queue that is paused.
 
+    Tasks of flows and batches that run stay, because what counts them does: with their tasks gone,
+    these would fail.
+
     Args:
         source: Where they are; see `check_move`.
         target: Where they go.
@@ -133,7 +145,46 @@ async def move_queue(
         await mover.move(Container(queue=queue, state=state))
     info = await source.inspection.queue_info(queue, memory=False)
     left = {state: count for state in TaskState if (count := getattr(info, state.value))}
-    return QueueMove(queue=queue, moved=mover.moved, staying=mover.staying, left=left)
+    return QueueMove(
+        queue=queue,
+        moved=mover.moved,
+        staying=mover.staying,
+        left=left,
+        running=await _running(source, queue),
+    )
+
+
+async def deliver_mail(source: Broker, queues: Sequence[str]) -> None:
+    """Deliver the mail of *queues*, so that its tasks are moved with the others.
+
+    Letters that cannot be delivered stay, and are counted.
+
+    Raises:
+        BrokerError: If the mail cannot be read.
+    """
+    if source.supports("mail"):
+        for queue in queues:
+            while (await source.mail.deliver(queue)).delivered:
+                pass
+
+
+async def _running(source: Broker, queue: str) -> dict[str, int]:
+    """Return how many flows and batches run in *queue*, and how many letters wait there."""
+    counts = {"flows": 0, "batches": 0, "letters": 0}
+    if source.supports("flows"):
+        list_flows = partial(source.flows.list, queue, running=True, count=PAGE)
+        while flows := await list_flows(start=counts["flows"]):
+            counts["flows"] += len(flows)
+    if source.supports("batches"):
+        while batches := await source.batches.read_all(queue, counts["batches"], PAGE):
+            open_batches = [it for it in batches if it.ended_at is None]
+            counts["batches"] += len(open_batches)
+            if len(open_batches) < len(batches):
+                break
+    if source.supports("mail"):
+        while letters := await source.mail.letters(queue, counts["letters"], PAGE):
+            counts["letters"] += len(letters)
+    return {name: count for name, count in counts.items() if count}
 
 
 async def _check_servers(source: Broker) -> None:
@@ -153,6 +204,7 @@ class _Mover:
         self._target = target
         self._queue = queue
         self._progress = progress
+        self._runs: dict[tuple[Kind, str, str], bool] = {}
 
     async def move(self, container: Container) -> None:
         """Move the tasks of *container*; those that stay are first in it then."""
@@ -164,7 +216,12 @@ class _Mover:
     async def _move_batch(self, container: Container, copies: Sequence[TaskCopy | None]) -> int:
         """Move *copies*; return how many of them are no longer in the source."""
         state = container.state
-        sound = [copy for copy in copies if copy is not None]
+        sound: list[TaskCopy] = []
+        for copy in copies:
+            if copy is not None and await self._is_part(copy):
+                self.staying.append(StayingTask(id=copy.message.id, state=state, reason=PART))
+            elif copy is not None:
+                sound.append(copy)
         refusals = await self._target.transfers.write(container, sound) if sound else []
         there: list[str] = []
         for copy, refusal in zip(sound, refusals, strict=True):
@@ -182,6 +239,27 @@ class _Mover:
         if self._progress is not None:
             self._progress(sum(self.moved.values()))
         return count
+
+    async def _is_part(self, copy: TaskCopy) -> bool:
+        """Return whether a task is part of a flow or batch that runs."""
+        place = place_of(copy.message)
+        if place is None:
+            return False
+        record = place.kind, place.queue, place.id
+        if record not in self._runs:
+            self._runs[record] = await self._is_running(*record)
+        return self._runs[record]
+
+    async def _is_running(self, kind: Kind, queue: str, record_id: str) -> bool:
+        match kind:
+            case "flow" if self._source.supports("flows"):
+                flow = await self._source.flows.read(queue, record_id)
+                return flow is not None and flow.state == "running"
+            case "batch" if self._source.supports("batches"):
+                batch = await self._source.batches.read(queue, record_id)
+                return batch is not None and batch.ended_at is None
+            case _:
+                return False
 
     async def _delete(self, container: Container, task_ids: Sequence[str]) -> int:
         """Delete tasks in the source; return how many were there."""

@@ -14,9 +14,6 @@ from pyasynq.runtime.loggers import get_logger
 
 T = TypeVar("T")
 
-AT_ONCE: Final = 16
-"""Calls that run together if an action is for several things."""
-
 NAMED: Final = 10
 """Things that an entry of the audit names; of the others it gives the number."""
 
@@ -127,7 +124,7 @@ class Audit:
 
         outcome, why = "failed", ""
         try:
-            await gather(AT_ONCE, items, try_one)
+            await gather(items, try_one)
             outcome, why = "done" if result.done else "refused", result.why
         except BrokerUnavailableError as error:
             why = str(error)

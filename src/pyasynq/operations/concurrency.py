@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
+
+AT_ONCE: Final = 16
+"""Calls that run together."""
 
 Item = TypeVar("Item")
 T = TypeVar("T")
 
 
-async def gather(
-    at_once: int, items: Sequence[Item], read: Callable[[Item], Awaitable[T]]
-) -> list[T]:
-    """Return what *read* returns for each of *items*; up to *at_once* calls run together.
+async def gather(items: Sequence[Item], read: Callable[[Item], Awaitable[T]]) -> list[T]:
+    """Return what *read* returns for each of *items*; up to `AT_ONCE` calls run together.
 
     The first error stops the others and is raised.
     """
-    free = asyncio.Semaphore(at_once)
+    free = asyncio.Semaphore(AT_ONCE)
 
     async def read_one(item: Item) -> T:
         async with free:

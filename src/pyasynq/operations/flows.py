@@ -18,9 +18,6 @@ from pyasynq.inspector import Inspector
 from pyasynq.inspector.flows import Listed
 from pyasynq.operations.concurrency import gather
 
-AT_ONCE: Final = 16
-"""Queues or tasks that are read at the same time."""
-
 MOST_TASKS: Final = 50
 """Running steps whose tasks are looked up."""
 
@@ -84,7 +81,7 @@ async def _newest(
     if queue:
         pages = [await read(queue)]
     else:
-        pages = await gather(AT_ONCE, await inspector.queues(), read_any)
+        pages = await gather(await inspector.queues(), read_any)
     found = [it for page in pages for it in page]
     found.sort(key=lambda it: it.ended_at or it.created_at, reverse=True)
     return Newest(items=found[:limit], more=len(found) > limit)
@@ -104,7 +101,7 @@ async def tasks_of_steps(inspector: Inspector, flow: FlowInfo) -> dict[str, Task
         except PyasynqError:
             return None  # it has just ended, or it cannot be read
 
-    found = await gather(AT_ONCE, list(names), read)
+    found = await gather(list(names), read)
     return {names[it]: task for it, task in zip(names, found, strict=True) if task is not None}
 
 

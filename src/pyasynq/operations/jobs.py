@@ -21,7 +21,7 @@ from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 from pyasynq.inspector import Inspector
 from pyasynq.inspector.actions import BATCH, Actions, Choose
 from pyasynq.operations.audit import Audit
-from pyasynq.operations.concurrency import gather
+from pyasynq.operations.concurrency import AT_ONCE, gather
 from pyasynq.operations.finder import WITH_ERRORS, Finder, Place
 from pyasynq.operations.permissions import Permission, Principal
 from pyasynq.operations.search import Query
@@ -32,9 +32,6 @@ MOST_RUNNING: Final = 4
 
 KEPT: Final = 20
 """Jobs that are listed."""
-
-AT_ONCE: Final = 16
-"""Tasks that are changed at the same time, if one call changes one task."""
 
 Status: TypeAlias = Literal["running", "done", "stopped", "failed"]
 
@@ -314,7 +311,7 @@ class Jobs:
             self._check_stop(job)
             batch = ids[first : first + AT_ONCE]
             change = functools.partial(self._change_one, job, place.container.queue, at)
-            await gather(AT_ONCE, batch, change)
+            await gather(batch, change)
 
     async def _change_one(self, job: Job, queue: str, at: datetime | None, task_id: str) -> None:
         try:

@@ -23,9 +23,6 @@ SLOW_S: Final = 30.0
 COMPARED: Final = 20
 """Slow readings that are kept: alerts compare with the oldest, ten minutes ago."""
 
-AT_ONCE: Final = 8
-"""Queues that are read at the same time."""
-
 READINGS: Final = 70
 """Readings that are kept, for rates."""
 
@@ -116,7 +113,7 @@ class Sampler:
         self._alerts = broker_alerts(diagnose(findings))
         if self._broker.supports("history"):
             names = [queue.queue for queue in reading.queues]
-            hours = await gather(AT_ONCE, names, self._read_hour)
+            hours = await gather(names, self._read_hour)
             self._hours = dict(zip(names, hours, strict=True))
 
     async def _read_hour(self, queue: str) -> Sequence[int]:

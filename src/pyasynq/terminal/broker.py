@@ -6,10 +6,10 @@ from typing import ClassVar, Final
 
 from rich.text import Text
 
-from pyasynq.broker import NodeReport
+from pyasynq.broker import NodeReport, SlowLog
+from pyasynq.core.info import QueuePlace
 from pyasynq.diagnosis.checks import Check
-from pyasynq.diagnosis.diagnosis import diagnose
-from pyasynq.diagnosis.reading import read_findings
+from pyasynq.operations.broker_report import Kind, facts_of, read_broker
 from pyasynq.terminal import texts
 from pyasynq.terminal.text_page import TextPage
 
@@ -22,65 +22,34 @@ MARKS: Final = {
 """How each status looks, the worst first."""
 
 
-def _size(text: str) -> str:
-    return f"{texts.count(int(text))}B" if text.isdecimal() else text
-
-
-def _span(text: str) -> str:
-    return texts.span(timedelta(seconds=int(text))) if text.isdecimal() else text
-
-
-def _number(text: str) -> str:
-    return f"{int(text):,}" if text.isdecimal() else text
-
-
-FACTS: Final[Mapping[str, Callable[[str], str]]] = {
-    "redis_version": str,
-    "valkey_version": str,
-    "version": str,
-    "redis_mode": str,
-    "role": str,
-    "path": str,
-    "uptime_in_seconds": _span,
-    "connected_clients": _number,
-    "blocked_clients": _number,
-    "used_memory": _size,
-    "used_memory_peak": _size,
-    "maxmemory": _size,
-    "maxmemory_policy": str,
-    "mem_fragmentation_ratio": str,
-    "instantaneous_ops_per_sec": _number,
-    "total_commands_processed": _number,
-    "evicted_keys": _number,
-    "expired_keys": _number,
-    "rejected_connections": _number,
-    "aof_enabled": str,
-    "rdb_last_bgsave_status": str,
-    "rdb_changes_since_last_save": _number,
-    "connected_slaves": _number,
-    "size": _size,
-    "file_bytes": _size,
-    "wal_bytes": _size,
-    "free_bytes": _size,
-    "cluster_state": str,
-    "cluster_size": str,
+FORMS: Final[Mapping[Kind, Callable[[str], str]]] = {
+    "text": str,
+    "number": lambda value: f"{int(value):,}",
+    "bytes": lambda value: f"{texts.count(int(value))}B",
+    "limit": lambda value: f"{texts.count(int(value))}B" if int(value) else "none",
+    "seconds": lambda value: texts.span(timedelta(seconds=int(value))),
+    "switch": lambda value: "on" if int(value) else "off",
 }
-"""What is shown of the report of a server, in this order, and how."""
+"""How the values of facts look."""
 
 
 class BrokerPage(TextPage):
-    """The checks of ``pyasynq doctor``, and the report of each server of the broker."""
+    """Checks, the report of each server of the broker, its slow commands, places of queues."""
 
     TAB: ClassVar[str] = "r"
 
     async def load(self) -> None:
         """Read what the broker reports."""
         services = self.desk.services
-        findings = await read_findings(services.broker, permissions=False)
-        text = _checks(diagnose(findings))
-        for node in findings.nodes:
-            text.append("\n\n").append_text(_node(node, node.address or services.url))
-        self.put(self.TEXT, text)
+        report = await read_broker(services.broker)
+        parts = [_checks(report.checks)]
+        parts += [_node(node, node.address or services.url) for node in report.nodes]
+        parts += [_slow_log(log) for log in report.slow_logs]
+        if not report.slow_logs:
+            parts.append(Text(f"{report.name} keeps no list of slow statements.", "dim"))
+        if report.places:
+            parts.append(_places(report.places))
+        self.put(self.TEXT, Text("\n\n").join(parts))
 
 
 def _checks(checks: Sequence[Check]) -> Text:
@@ -92,7 +61,7 @@ def _checks(checks: Sequence[Check]) -> Text:
         text.append(f"\n{mark:<10} ", style).append(f"{check.check:<13} ", "bold")
         text.append(texts.safe(check.message))
         if check.advice:
-            text.append(f"\n{'':<25}→ {texts.safe(check.advice)}", "dim")
+            text.append(f"\n    → {texts.safe(check.advice)}", "dim")
     return text
 
 
@@ -102,7 +71,39 @@ def _node(node: NodeReport, name: str) -> Text:
     text.append(f"  answers in {texts.span(timedelta(seconds=node.round_trip_s))}", "dim")
     if node.info is None:
         return text.append("\nit does not permit to read more", "dim")
-    for fact, form in FACTS.items():
-        if fact in node.info:
-            text.append(f"\n{fact:<28}  ", "dim").append(texts.safe(form(node.info[fact])))
+    for fact in facts_of(node):
+        text.append(f"\n{fact.name:<28}  ", "dim")
+        text.append(texts.safe(FORMS[fact.kind](fact.value)))
+    return text
+
+
+def _slow_log(log: SlowLog) -> Text:
+    """Return the commands that took a server long."""
+    where = f" of {texts.safe(log.address)}" if log.address else ""
+    text = Text.assemble((f"Slow commands{where}", "bold underline"))
+    if log.limit is not None:
+        is_kept = log.limit >= timedelta(0)
+        text.append(f"  from {texts.span(log.limit)} on" if is_kept else "  none is kept", "dim")
+    if log.commands is None:
+        return text.append(
+            "\nit does not permit to read them; managed services often do not", "dim"
+        )
+    if not log.commands:
+        text.append("\nno command took that long", "dim")
+    for command in log.commands:
+        text.append(f"\n{texts.instant(command.at)}  ", "dim")
+        text.append(f"{texts.span(command.duration):>7}  ", "bold")
+        text.append(f"{texts.safe(command.command):<24}  {texts.safe(command.key)}")
+        text.append(f"  {texts.safe(command.client)}", "dim")
+    return text
+
+
+def _places(places: Sequence[QueuePlace]) -> Text:
+    """Return the slot and the nodes of each queue."""
+    text = Text.assemble(("Queues of the cluster", "bold underline"))
+    text.append("  slot, primary, replicas", "dim")
+    for place in places:
+        nodes = "  ".join(node.address for node in place.nodes) or "no node"
+        text.append(f"\n{texts.safe(place.queue):<28}  ", "dim")
+        text.append(f"{place.slot:>5}  {texts.safe(nodes)}")
     return text

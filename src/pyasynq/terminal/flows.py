@@ -1,6 +1,6 @@
 """Flows and batches: what runs, what has ended, and what can be done to a flow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
@@ -60,31 +60,37 @@ def _failures(row: Row) -> Text:
     return Text(texts.count(failed), "bold red" if failed else "dim")
 
 
-COLUMNS: Final[Sequence[Column[Row]]] = (
+def _time(title: str, name: str, from_width: int = 0) -> Column[Row]:
+    return Column(
+        title=title,
+        cell=lambda it: texts.ago(getattr(it, name), datetime.now(UTC)),
+        value=lambda it: getattr(it, name),
+        right=True,
+        from_width=from_width,
+    )
+
+
+COMMON: Final[Sequence[Column[Row]]] = (
     Column(title="State", cell=lambda it: state(it.state), value=lambda it: it.state),
     Column(title="Name, id", cell=_name, value=lambda it: _name(it).plain, fills=True),
     Column(title="Queue", cell=lambda it: it.queue, value=lambda it: it.queue),
     Column(
-        title="Ended",
+        title="Done",
         cell=lambda it: f"{texts.count(_ended(it))}/{texts.count(_total(it))}",
         value=lambda it: _ended(it) / max(1, _total(it)),
         right=True,
     ),
     Column(title="Failed", cell=_failures, value=_failed, right=True),
-    Column(
-        title="Created",
-        cell=lambda it: texts.ago(it.created_at, datetime.now(UTC)),
-        value=lambda it: it.created_at,
-        right=True,
-    ),
-    Column(
-        title="End",
-        cell=lambda it: texts.ago(it.ended_at, datetime.now(UTC)),
-        value=lambda it: it.ended_at,
-        right=True,
-        from_width=100,
-    ),
 )
+BOTH: Final = 100
+"""Width from which on two times are shown, where the later one says more."""
+
+COLUMNS: Final[Mapping[str, Sequence[Column[Row]]]] = {
+    "running": (*COMMON, _time("Created", "created_at")),
+    "ended": (*COMMON, _time("Created", "created_at", BOTH), _time("Ended", "ended_at")),
+    "batches": (*COMMON, _time("Created", "created_at"), _time("Ended", "ended_at", BOTH)),
+}
+"""The columns of what is shown."""
 
 
 class FlowsPage(Page):
@@ -104,7 +110,10 @@ class FlowsPage(Page):
         super().__init__(desk)
         self._shown = SHOWN[0]
         self.table: Table[Row] = Table(
-            COLUMNS, lambda it: (it.queue, it.id), id="flows", empty=EMPTY[self._shown]
+            COLUMNS[self._shown],
+            lambda it: (it.queue, it.id),
+            id="flows",
+            empty=EMPTY[self._shown],
         )
 
     def body(self) -> ComposeResult:
@@ -131,7 +140,7 @@ class FlowsPage(Page):
         for name in SHOWN:
             title.append(f" {name} ", "bold reverse" if name == shown else "")
         self.put("summary", title.append(f"  the newest {MOST}" if found.more else "", "dim"))
-        self.table.empty = EMPTY[shown]
+        self.table.use(COLUMNS[shown], empty=EMPTY[shown])
         self.table.show(found.items)
 
     # -- keys --------------------------------------------------------------------------------------

@@ -19,9 +19,6 @@ from pyasynq.terminal.page import Page
 from pyasynq.terminal.table import Column, Table
 from pyasynq.terminal.tasks import TasksPage
 
-AT_ONCE: Final = 16
-"""Queues whose groups are read at the same time."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -84,7 +81,7 @@ class GroupsPage(Page):
         services = self.desk.services
         rows = await services.sampler.queue_rows()
         queues = [queue for queue, row in rows.items() if row["groups"]]
-        found = await gather(AT_ONCE, queues, self._groups)
+        found = await gather(queues, self._groups)
         self.table.show([row for of_queue in found for row in of_queue])
 
     async def _groups(self, queue: str) -> list[Row]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from pyasynq.core.errors import BrokerError, PyasynqError
 from pyasynq.operations.jobs import Job
@@ -18,7 +18,7 @@ from pyasynq.operations.search import SearchError
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.dialogs import Question
-from pyasynq.terminal.keys import shortcut
+from pyasynq.terminal.keys import KeyLine, shortcut
 from pyasynq.terminal.requests import ABOUT, ASK, DONE, Request
 
 INTERVAL_S: Final = 1.0
@@ -85,7 +85,7 @@ class Page(Screen[None], inherit_bindings=False):
         yield self.part("problem")
         yield from self.body()
         yield self.part("job")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Begin to read."""

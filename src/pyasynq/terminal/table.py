@@ -122,6 +122,12 @@ class Table(DataTable[Text], Generic[R], inherit_bindings=False):
         """All rows, in the order in which they are shown."""
         return self._shown
 
+    def use(self, columns: Sequence[Column[R]], *, empty: str) -> None:
+        """Show other *columns* from the next rows on; without rows, the text *empty*."""
+        self.empty = empty
+        if columns is not self._columns_of_rows:
+            self._columns_of_rows, self._sorted_by = columns, None
+
     def show(self, rows: Sequence[R]) -> None:
         """Show other rows; what is selected and gone is no longer selected."""
         self._given = rows

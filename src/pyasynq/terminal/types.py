@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from pyasynq.core.run_stats import TypeStats
+from pyasynq.core.run_stats import BUCKETS, RUN_LIMITS, TypeStats
 from pyasynq.inspector import ErrorGroup
 from pyasynq.operations.failures import FailureCount
 from pyasynq.operations.suggestions import quote
@@ -64,6 +64,11 @@ TYPES: Final[Sequence[Column[TypeStats]]] = (
     _time("Run p50", "run_p50"),
     _time("p95", "run_p95"),
     _time("p99", "run_p99", 90),
+    Column(
+        title=f"{texts.span(RUN_LIMITS[0])} … {texts.span(RUN_LIMITS[-1])}",
+        cell=lambda row: texts.sparkline(row.run_histogram, BUCKETS),
+        from_width=140,
+    ),
     _time("Wait p50", "wait_p50", 100),
     _time("p95", "wait_p95", 100),
     _time("p99", "wait_p99", 110),

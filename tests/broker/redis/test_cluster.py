@@ -13,5 +13,16 @@ async def test_a_queue_of_a_cluster_is_on_one_node(redis_cluster: RedisCluster) 
     assert len(served.id) == 40
 
 
+async def test_the_places_of_queues_are_read_together(redis_cluster: RedisCluster) -> None:
+    broker = connect(redis_cluster.url)
+    places = await broker.cluster.places(["q", "default"])
+    assert [(it.queue, it.slot) for it in places] == [("q", 11958), ("default", 5718)]
+    assert [list(it.nodes) for it in places] == [
+        await broker.cluster.nodes(queue) for queue in ("q", "default")
+    ]
+    await broker.aclose()
+
+
 async def test_without_cluster_there_are_no_nodes(broker: RedisBroker) -> None:
     assert await broker.cluster.nodes("q") == []
+    assert await broker.cluster.places(["q"]) == []

@@ -15,6 +15,7 @@ from tests.cli import processes
 from tests.cli.command_runner import CommandResult, CommandRunner
 from tests.cli.redis_records import put_server
 from tests.support.factories import a_lease, enqueue, many_pending
+from tests.support.flows import a_flow, open_flow
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -66,7 +67,9 @@ def test_tasks_move_to_redis_and_back(run_cli: CommandRunner, redis_url: str, ur
 
 def test_what_was_moved_can_be_json(run_cli: CommandRunner, redis_url: str, url: str) -> None:
     moves = run_cli("store", "move", "-u", url, "--to", redis_url, "-o", "json").json
-    assert moves == [{"queue": "q", "moved": {"pending": 1}, "staying": [], "left": {}}]
+    assert moves == [
+        {"queue": "q", "moved": {"pending": 1}, "staying": [], "left": {}, "running": {}}
+    ]
 
 
 def test_only_the_queues_that_are_named_are_moved(
@@ -95,6 +98,25 @@ async def test_active_tasks_stay(run_cli: CommandRunner, redis_url: str, source:
     await a_lease(source)
     result = await to_thread.run_sync(run_cli, *MOVE, redis_url)
     assert (result.code, "q: 1 active left\n" in result.out) == (5, True)
+
+
+async def test_flows_that_run_stay(run_cli: CommandRunner, redis_url: str, source: Broker) -> None:
+    await open_flow(source, a_flow(("succeeded", ())))
+    result = await to_thread.run_sync(run_cli, *MOVE, redis_url)
+    assert (result.code, result.out) == (
+        5,
+        "q: nothing moved\nq: 1 pending left\n  flow:0 (pending): its flow or batch runs here\n"
+        "q: 1 flows left\n  run a worker here until they have ended, then repeat\n",
+    )
+
+
+async def test_a_flow_that_waits_for_a_signal_stays(
+    run_cli: CommandRunner, redis_url: str, source: Broker
+) -> None:
+    gate = {0: {"type": "", "task_id": ""}}
+    await open_flow(source, a_flow(("succeeded", ()), changes=gate))
+    result = await to_thread.run_sync(run_cli, *MOVE, redis_url)
+    assert (result.code, "q: 1 flows left\n" in result.out) == (5, True)
 
 
 def test_workers_must_be_stopped(

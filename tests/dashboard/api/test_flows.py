@@ -54,6 +54,7 @@ async def test_flows_of_all_queues_are_listed_the_newest_first(
     await client.enqueue_flow(approved("2"))
     found = await get(http, "/flows")
     assert {(it["queue"], it["id"]) for it in found["items"]} == {("low", "1"), ("q", "2")}
+    assert [it["actions"] for it in found["items"]] == [["cancel", "skip", "signal"]] * 2
     assert [it["created_at"] for it in found["items"]] == sorted(
         (it["created_at"] for it in found["items"]), reverse=True
     )

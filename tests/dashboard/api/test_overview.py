@@ -91,6 +91,8 @@ async def test_what_ran_is_shown_by_type_and_by_minute(
             await wait_until(ran)
     types = (await http.get("/api/v1/types", params={"queue": "q", "last": 600})).json()
     [one] = types["items"]
+    assert sum(one["run_histogram"]) == 3
+    assert len(types["run_limits"]) == len(one["run_histogram"]) - 1
     assert (one["type"], one["runs"], one["failure_rate"]) == ("t", 3, 0)
     assert one["per_s"] == pytest.approx(3 / 600)
     assert one["run_p50"] > 0

@@ -78,3 +78,14 @@ async def test_the_audit_is_read_page_by_page(http: httpx.AsyncClient, broker: B
     actions = [entry["action"] for page in (first, second) for entry in page["items"]]
     assert actions == ["queue.pause", "queue.resume", "queue.pause"]
     assert second["cursor"] is None
+
+
+async def test_the_broker_shows_facts_and_its_slow_commands(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    found = await get(http, "/broker")
+    facts = {fact["name"]: fact["kind"] for fact in found["nodes"][0]["facts"]}
+    name, slow_logs = {"Redis": ("used_memory", 1), "SQLite": ("size", 0)}[broker.name]
+    assert facts[name] == "bytes"
+    assert len(found["slow_logs"]) == slow_logs
+    assert found["places"] == []

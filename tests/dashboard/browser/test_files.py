@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import expect
 
 import pyasynq.dashboard
-from pyasynq.dashboard.static_files import load, without_waste
+from pyasynq.dashboard.static_files import ENTRY, SHARED, load, without_waste
+from tests.support.chromium import Visitor
 
 STATIC = Path(pyasynq.dashboard.__file__).parent / "static"
 VENDOR = STATIC / "vendor"
@@ -70,15 +72,24 @@ def test_every_package_has_a_version_and_a_licence_with_its_text() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_browser_loads_no_more_than_80_kb(language: str) -> None:
-    scripts = [*SCRIPTS, *VENDOR.glob("*.js")]
-    others = [STATIC / name for name in ("index.html", "app.css", "icon.svg")]
-    files = [*scripts, *others, STATIC / "texts" / f"{language}.json"]
+    names = ("index.html", "app.css", "icon.svg", ENTRY, SHARED)
+    files = [*(STATIC / name for name in names), *VENDOR.glob("*.js")]
+    files.append(STATIC / "texts" / f"{language}.json")
     assert sum(len(load(path, 0).compressed) for path in files) <= MOST_BYTES
+
+
+async def test_a_browser_asks_for_no_other_script(site: str, visitor: Visitor) -> None:
+    page = await visitor.open(site)
+    await expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+    names = "performance.getEntriesByType('resource').map((it) => it.name)"
+    asked: list[str] = await page.evaluate(names)
+    scripts = {name.partition("/static/")[2] for name in asked if name.endswith(".js")}
+    assert scripts == {ENTRY, SHARED, *(f"vendor/{path.name}" for path in VENDOR.glob("*.js"))}
 
 
 def test_our_files_are_sent_without_comments_and_indentation() -> None:
     script = b"const a = 1; // one\n  // two\n    f(`\n  https://x`);\n"
-    assert without_waste(script, ".js") == b"const a = 1; // one\n\nf(`\nhttps://x`);\n"
+    assert without_waste(script, ".js") == b"const a = 1; // one\nf(`\nhttps://x`);\n"
     style = b"/* a */\na { b:c }  /* d */\n  e { f:g }\n"
     assert without_waste(style, ".css") == b"a {b:c }e {f:g }"
 

@@ -206,3 +206,30 @@ async def test_a_step_that_is_a_flow_leads_to_it(
     await steps.get_by_role("link", name="inner", exact=True).click()
     await expect(page.get_by_role("heading", name="inner")).to_be_visible()
     await expect(row(page, "Steps", "s-2")).to_contain_text("waits for s")
+
+
+async def test_flows_of_the_list_are_cancelled_and_retried_by_keys_alone(
+    site: str, visitor: Visitor, client: pyasynq.Client, inspector: pyasynq.Inspector
+) -> None:
+    for name in ("export", "import"):
+        flow = pyasynq.Flow(name, queue="q", id=name)
+        flow.gate("approval")
+        await client.enqueue_flow(flow)
+    page = await visitor.open(f"{site}#/flows?sort=name")
+    first, second = (page.get_by_role("link", name=name) for name in ("export", "import"))
+    await expect(second).to_be_visible()
+    await page.keyboard.press("j")
+    await expect(first).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await expect(second).to_be_focused()
+    await page.keyboard.press("c")
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel all").press("Enter")
+    await said(page, "It is cancelled")
+    assert (await inspector.flow("q", "import")).state == "cancelled"
+    assert (await inspector.flow("q", "export")).state == "running"
+    await page.goto(f"{site}#/flows?show=ended")
+    await expect(row(page, "Flows", "import")).to_have_count(1)
+    await page.keyboard.press("j")
+    await page.keyboard.press("r")
+    await said(page, "What failed runs again")
+    assert (await inspector.flow("q", "import")).state == "running"

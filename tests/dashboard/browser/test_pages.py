@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
+from redis.asyncio import Redis
 
 import pyasynq
 from pyasynq.dashboard import Dashboard
@@ -14,6 +15,10 @@ from tests.cli.processes import command
 from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
+from tests.support.clusters import queue_of_cluster
+from tests.support.servers import RedisCluster
+
+__all__ = ["queue_of_cluster"]
 
 
 @pytest.fixture
@@ -78,6 +83,10 @@ async def test_types_show_percentiles_and_a_chart_of_one(
     await types.get_by_role("button", name="shop:done").click()
     await expect(page.get_by_role("group", name="Run time, 60 points over time")).to_be_visible()
     assert "type=shop%3Adone" in page.url
+    histogram = page.get_by_role("figure").filter(has_text="Runs by run time")
+    await expect(histogram.locator("path.bar").first).to_be_visible()
+    await histogram.get_by_role("group").press("ArrowLeft")
+    await expect(histogram).to_contain_text("Runs 0")
 
 
 async def test_a_search_finds_tasks_and_its_address_finds_them_again(
@@ -183,6 +192,28 @@ async def test_the_page_of_redis_shows_checks_and_values(site: str, visitor: Vis
     await expect(page.get_by_role("heading", name="Redis", exact=True)).to_be_visible()
     await expect(page.get_by_role("table", name="Checks")).to_contain_text("persistence")
     await expect(page.get_by_text("noeviction")).to_be_visible()
+    await expect(page.get_by_role("region", name="Slow commands")).to_contain_text("10 ms")
+
+
+async def test_slow_commands_are_listed(
+    site: str, visitor: Visitor, r: Redis, client: pyasynq.Client
+) -> None:
+    await r.config_set("slowlog-log-slower-than", 0)
+    await client.enqueue(pyasynq.Task("a"), queue="mails")
+    await r.config_set("slowlog-log-slower-than", 10_000)
+    page = await visitor.open(f"{site}#/broker")
+    slow = page.get_by_role("table", name="Slow commands").get_by_role("row")
+    await expect(slow.filter(has_text="create/create")).to_contain_text("asynq:{mails}:")
+
+
+async def test_the_page_of_a_cluster_shows_where_its_queues_are(
+    redis_cluster: RedisCluster, queue_of_cluster: str, serve: Serve, visitor: Visitor
+) -> None:
+    async with Dashboard(redis_cluster.url) as dashboard:
+        page = await visitor.open(f"{await serve(dashboard)}/#/broker")
+        place = page.get_by_role("table", name="Queues of the cluster").get_by_role("row").last
+        node = redis_cluster.nodes[2]
+        await expect(place).to_contain_text(f"{queue_of_cluster}11,958127.0.0.1:{node.port}")
 
 
 async def test_many_queues_take_one_line_each_those_in_trouble_first(
@@ -254,6 +285,7 @@ async def test_the_pages_work_on_sqlite(tmp_path: Path, serve: Serve, visitor: V
         await expect(row.get_by_title("1 scheduled")).to_be_visible()
         await page.get_by_role("link", name="SQLite").click()
         await expect(page.get_by_role("heading", name="SQLite", exact=True)).to_be_visible()
+        await expect(page.get_by_text("SQLite keeps no list of slow statements.")).to_be_visible()
 
 
 async def test_chinese_readers_get_chinese_pages(

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -14,7 +16,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from pyasynq import Client, Inspector, QueueNotFoundError, TaskNotFoundError
 from pyasynq.outbox import Relay
 from tests.integrations.flask.shop_data import Base, outbox
-from tests.support.programs import running
+from tests.support.fork_server import start_forked
+from tests.support.programs import ENDED_BY_SIGTERM, running
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 from tests.support.web import calling
@@ -22,9 +25,23 @@ from tests.support.web import calling
 ROOT = Path(__file__).parents[3]
 SHOP = "tests.integrations.flask.gunicorn_shop"
 
-WORKERS = ["--workers=2", "--worker-class=gthread --threads=4", "--worker-class=gevent"]
+GEVENT = "--worker-class=gevent"
+WORKERS = ["--workers=2", "--worker-class=gthread --threads=4", GEVENT]
 PRELOADED = [f"{workers} --preload" for workers in WORKERS]
 """These load the shop before the fork, not after it in each worker."""
+
+IMPORTS = (
+    "flask",
+    "gunicorn.app.wsgiapp",
+    "gunicorn.workers.gthread",
+    "pyasynq.app",
+    "pyasynq.broker.redis",
+    "pyasynq.broker.sqlite",
+    "pyasynq.integrations.flask",
+    "sqlalchemy.dialects.sqlite",
+    "tests.integrations.flask.shop_data",
+)
+"""The modules that take most of the start of gunicorn and of the shop, which is not among them."""
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +99,33 @@ async def call_views(options: str, environment: dict[str, str], data: Path, sock
     """Call all views of a shop under gunicorn with *options*; one start serves all checks."""
     words = ["gunicorn", f"--bind=unix:{socket}", "--no-control-socket", *options.split()]
     url = environment["SHOP_TASKS"]
-    with running([*words, f"{SHOP}:flask"], ROOT, environment):
-        async with calling(socket) as client:
-            await check_that_results_arrive(client)
-            await check_that_a_waiting_view_lets_others_be_served(client, url)
-            await check_that_a_scoped_session_writes_the_outbox(client, url, data)
+    start = executed if GEVENT in options else forked
+    async with start([*words, f"{SHOP}:flask"], environment), calling(socket) as client:
+        await check_that_results_arrive(client)
+        await check_that_a_waiting_view_lets_others_be_served(client, url)
+        await check_that_a_scoped_session_writes_the_outbox(client, url, data)
+
+
+@asynccontextmanager
+async def executed(words: list[str], environment: dict[str, str]) -> AsyncGenerator[None]:
+    """Run a program as users do: gevent changes modules that others would have imported before."""
+    with running(words, ROOT, environment):
+        yield
+
+
+@asynccontextmanager
+async def forked(words: list[str], environment: dict[str, str]) -> AsyncGenerator[None]:
+    """Run a program without waiting for its imports; then SIGTERM must end it."""
+    stderr = 2
+    process = start_forked(
+        words, imports=IMPORTS, variables=environment, folder=ROOT, output=stderr
+    )
+    try:
+        yield
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() in ENDED_BY_SIGTERM
+    finally:
+        await process.kill_and_wait()
 
 
 async def check_that_results_arrive(client: httpx.AsyncClient) -> None:

@@ -10,10 +10,14 @@ from services.member.tests.faults.crowd import IS_CAMPAIGN, Crowd, people
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
-SHARE = 40
+SHARE = 40 if IS_CAMPAIGN else 20
 """Sign-ups for each run of the program; a few more callers give up when they are refused."""
 
 GIVE_UP = 5
+
+# Calls of one run of the program: late enough that earlier sign-ups are complete, early enough that
+# later ones are not.
+HALF, MOST = str(SHARE // 2), str(SHARE * 3 // 4)
 
 DISTRIBUTOR = "member.worker.distributor"
 PROCESSOR = "member.worker.processor"
@@ -23,13 +27,12 @@ REDIS = "pyasynq.broker.redis.work"
 DISTRIBUTE = "OutboxTaskDistributor.distribute_task_send_verify_email"
 PROCESS = "RedisTaskProcessor.process_task_send_verify_email"
 
-# Where SIGKILL comes, from sign-up to mail, and at which call: late enough that earlier sign-ups
-# are complete, early enough that later ones are not.
+# Where SIGKILL comes, from sign-up to mail, and at which call.
 DEATHS = [
     # The member and its task are written, but not committed.
-    ("after", "30", DISTRIBUTOR, DISTRIBUTE),
+    ("after", MOST, DISTRIBUTOR, DISTRIBUTE),
     # Both are committed, but the caller has no answer.
-    ("after", "30", "member.rpc.servicer", "MemberServicer.CreateMember"),
+    ("after", MOST, "member.rpc.servicer", "MemberServicer.CreateMember"),
     # The relay has read the row, but Redis has no task.
     ("before", "2", RELAY, "Relay._send"),
     # Redis has the task, but the row still exists.
@@ -39,19 +42,19 @@ DEATHS = [
     # The deletion is committed, but the receipt in Redis still has its long TTL.
     ("before", "2", RELAY, "Relay._shorten"),
     # A worker has taken the task, and done nothing.
-    ("before", "20", PROCESSOR, PROCESS),
+    ("before", HALF, PROCESSOR, PROCESS),
     # The worker has read the member, but not written the verification.
-    ("before", "20", LINKS, "Links.insert"),
+    ("before", HALF, LINKS, "Links.insert"),
     # The verification is written, but not committed.
-    ("after", "20", LINKS, "Links.insert"),
+    ("after", HALF, LINKS, "Links.insert"),
     # The verification is committed, but the mail is not sent.
-    ("before", "20", "member.mail.transport", "SmtpTransport.send"),
+    ("before", HALF, "member.mail.transport", "SmtpTransport.send"),
     # The mail is sent, but not recorded as sent: it is sent again.
-    ("after", "20", "member.mail.transport", "SmtpTransport.send"),
+    ("after", HALF, "member.mail.transport", "SmtpTransport.send"),
     # The mail is recorded as sent, but not committed: it is sent again.
-    ("after", "20", LINKS, "Links.mark_sent"),
+    ("after", HALF, LINKS, "Links.mark_sent"),
     # The record is committed, but the task is not done.
-    ("after", "20", PROCESSOR, PROCESS),
+    ("after", HALF, PROCESSOR, PROCESS),
     ("before", "2", REDIS, "RedisWork.settle"),
     # The task is done.
     ("after", "2", REDIS, "RedisWork.settle"),
@@ -96,7 +99,7 @@ class Trial:
     ("db_source", "sign_ups", "deaths"),
     [("postgresql", *CAMPAIGN), ("sqlite", *CAMPAIGN)]
     if IS_CAMPAIGN
-    else [("postgresql", 180, DEATHS[::4]), ("sqlite", 180, DEATHS[2::4])],
+    else [("postgresql", 90, DEATHS[::4]), ("sqlite", 90, DEATHS[2::4])],
     ids=["postgresql", "sqlite"],
     indirect=["db_source"],
 )

@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from services.member.tests.faults.crowd import IS_CAMPAIGN, Crowd, crowd_of, people
+from services.member.tests.faults.crowd import IS_CAMPAIGN, Crowd, people
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
-SIGN_UPS = crowd_of(300)
+SIGN_UPS = 300 if IS_CAMPAIGN else 36
 PROGRAMS = 3
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from pyasynq.core.info import ClusterNode
+from pyasynq.core.info import ClusterNode, QueuePlace
 
 
 class ClusterPort(Protocol):
@@ -15,6 +15,10 @@ class ClusterPort(Protocol):
 
     async def nodes(self, queue: str) -> Sequence[ClusterNode]:
         """Return the nodes that serve *queue*, its primary first; empty without a cluster."""
+        ...
+
+    async def places(self, queues: Sequence[str]) -> Sequence[QueuePlace]:
+        """Return where the cluster keeps each of *queues*; empty without a cluster."""
         ...
 
     async def server_info(self) -> dict[str, str]:

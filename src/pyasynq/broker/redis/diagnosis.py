@@ -3,19 +3,22 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any, Final, cast
 
 from redis.asyncio import RedisCluster
 
-from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport
+from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport, SlowLog
 from pyasynq.broker.records import decode_name
 from pyasynq.broker.redis import pipeline, shared_keys
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, broker_errors, execute
 from pyasynq.broker.redis.lua import diagnosis as scripts
+from pyasynq.broker.redis.slow_log import read_entries
 from pyasynq.core.errors import BrokerAuthError, BrokerError, BrokerUnavailableError
 from pyasynq.runtime.clock import Clock
 
 SETTINGS: Final = ("save", "appendfsync")
+SLOW_LIMIT: Final = "slowlog-log-slower-than"
 PROBE_S: Final = 60
 """TTL of the key on which commands are tried, in case it is not deleted."""
 
@@ -106,11 +109,19 @@ class RedisDiagnosis:
 
     async def nodes(self) -> Sequence[NodeReport]:
         """Return what Redis, or each primary of the cluster, reports."""
+        return [await self._report(node) for node in await self._servers()]
+
+    async def slow_logs(self, most: int) -> Sequence[SlowLog]:
+        """Return the slow commands of Redis, or of each primary of the cluster."""
+        return [await self._slow_log(node, most) for node in await self._servers()]
+
+    async def _servers(self) -> Sequence[Any]:
+        """Return the primaries of the cluster; without one only None, for the driver's server."""
         if not isinstance(self._driver, RedisCluster):
-            return [await self._report(None)]
+            return [None]
         async with broker_errors(self._driver):
             await self._driver.initialize()
-        return [await self._report(node) for node in self._driver.get_primaries()]
+        return self._driver.get_primaries()
 
     async def _report(self, node: Any) -> NodeReport:  # noqa: ANN401 - the driver's, if there is one
         info = await self._ask(node, "INFO default")
@@ -127,6 +138,16 @@ class RedisDiagnosis:
             },
             offset_s=None if time is None else _unix_s(time) - now - round_trip_s / 2,
             round_trip_s=round_trip_s,
+        )
+
+    async def _slow_log(self, node: Any, most: int) -> SlowLog:  # noqa: ANN401 - as above
+        entries = await self._ask(node, "SLOWLOG", "GET", most)
+        limit = await self._ask(node, "CONFIG", "GET", SLOW_LIMIT)
+        limit_us = "" if limit is None else _value(limit)
+        return SlowLog(
+            address=node.name if node else "",
+            limit=timedelta(microseconds=int(limit_us)) if limit_us else None,
+            commands=None if entries is None else read_entries(cast("Sequence[Any]", entries)),
         )
 
     async def _ask(self, node: Any, *args: CommandArg) -> object | None:  # noqa: ANN401 - as above

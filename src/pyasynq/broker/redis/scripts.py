@@ -43,6 +43,14 @@ _TEXT_STARTS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
 _REMOVALS: Final = {"zset": "ZREM", "set": "SREM", "hash": "HDEL"}
 
 
+_names_by_sha: Final[dict[str, str]] = {}
+
+
+def name_of(sha: str) -> str | None:
+    """Return the name of the script with this hash; None if it is not ours."""
+    return _names_by_sha.get(sha)
+
+
 def blob(data: bytes) -> msgspec.Raw:
     """Return *data* as an element of an ``each``: Redis' MessagePack has texts, but not bytes."""
     return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
@@ -112,6 +120,7 @@ class Script:
             code = f"local function begin()\n{code}end\nlocal answers = begin()\n{_code(next_text)}"
         self.lua: str = f"{self._prelude()}{_first_write(sections)}\n{shared}{code}"
         self.sha: str = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
+        _names_by_sha[self.sha] = self.name
         self._is_followed = then is not None
         self._names = [*self.keys, *self.args]
         self._required = frozenset(self._names)

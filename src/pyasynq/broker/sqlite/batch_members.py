@@ -22,6 +22,7 @@ from pyasynq.broker.sqlite.creation import create
 from pyasynq.broker.sqlite.store import Transaction
 from pyasynq.core.batch import OUTCOME, BatchOutcome, BatchPlan
 from pyasynq.core.compose import Grouped, Pending, Plan, Scheduled
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import decode, encode
 from pyasynq.core.report import Place, Report, Result, place_of
 from pyasynq.runtime.loggers import get_logger
@@ -80,7 +81,7 @@ def count_member(tx: Transaction, report: Report) -> bool:
         _add_member(tx, record.seq, place.id, plan)
     if record.releases:
         release_members(tx, place.queue, record, RELEASED_EACH)
-    end_if_over(tx, place.queue, place.id)
+    end_if_possible(tx, place.queue, place.id)
     return True
 
 
@@ -123,16 +124,31 @@ def reserve_members(tx: Transaction, queue: str, batch_id: str, count: int) -> i
 
 
 def end_if_over(tx: Transaction, queue: str, batch_id: str) -> None:
-    """End a batch that has no open members: create the task that follows, or report to its flow."""
+    """End a batch that has no open members: create the task that follows, or report to its flow.
+
+    Raises:
+        BrokerError: If its flow cannot be read. The batch stays as it is, until a repair.
+    """
     number = tx.queue_id(queue)
     record = find_record(tx, number, batch_id)
     if record is None or record.open or record.state != RUNNING:
         return
-    end_record(tx, record)
     if record.home is not None and record.flow is not None:
         flow_rows.receive(tx, _report_to_flow(record, record.home, record.flow))
-    elif not record.cancelled:
+    end_record(tx, record)
+    if record.flow is None and not record.cancelled:
         _follow(tx, queue, record)
+
+
+def end_if_possible(tx: Transaction, queue: str, batch_id: str) -> None:
+    """Do the same, but leave the batch of a flow that cannot be read to a repair.
+
+    A broken record must not keep other tasks from ending.
+    """
+    try:
+        end_if_over(tx, queue, batch_id)
+    except BrokerError as error:
+        log.warning("all tasks of the batch %s have ended, but %s", batch_id, error)
 
 
 def _report_to_flow(record: Record, home: str, flow: str) -> Report:

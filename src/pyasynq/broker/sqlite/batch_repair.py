@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from pyasynq.broker.ports.batches import BatchRef
-from pyasynq.broker.sqlite.batch_members import count_member, forget_batch
+from pyasynq.broker.sqlite.batch_members import count_member, end_if_possible, forget_batch
 from pyasynq.broker.sqlite.batch_records import RUNNING, WAITING, find_record
 from pyasynq.broker.sqlite.schema import ARCHIVED, COMPLETED, HELD
 from pyasynq.broker.sqlite.store import Transaction
@@ -83,6 +83,7 @@ def sweep_batch(batch: BatchRef, tx: Transaction) -> tuple[int, bool]:
     sql = """UPDATE pyasynq_batch
         SET swept = ?, changed = CASE WHEN ? THEN ? ELSE changed END WHERE seq = ?"""
     tx.execute(sql, (0 if is_over else stop, is_over, tx.now_us, record.seq))
+    end_if_possible(tx, batch.queue, batch.id)
     return noticed, not is_over
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from stat import S_IMODE
 
-from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport
+from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport, SlowLog
 from pyasynq.broker.sqlite.connection import free_bytes, name_of, network_filesystem
 from pyasynq.broker.sqlite.files import log_of
 from pyasynq.broker.sqlite.registry import KIND
@@ -48,6 +48,10 @@ class SqliteDiagnosis:
                 round_trip_s=time.perf_counter() - started,
             )
         ]
+
+    async def slow_logs(self, most: int) -> Sequence[SlowLog]:
+        """Return nothing: SQLite keeps no list of slow statements."""
+        return ()
 
     async def forbidden(self) -> Mapping[str, str]:
         """Return nothing: who may write the file may do everything."""

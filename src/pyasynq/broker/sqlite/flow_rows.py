@@ -111,7 +111,7 @@ class StoredFlow:
         for number, times in change.times.items():
             self.set_step(number, "times", times)
         if change.state == "running" and self.state != "running":
-            self._ended_s = 0
+            self._ended_s, self._reason = 0, ""
         self.state = change.state
         self._reason = change.reason or self._reason
 

@@ -75,8 +75,9 @@ async def _back_up(url: str, file: Path) -> int:
 def move(*, connection: ConnectionOptions, to: str, queues: Sequence[str], as_json: bool) -> int:
     """Move tasks to another broker, with their locks and results.
 
-    The workers must be stopped. Tasks that run stay, and so do tasks that the other broker refuses.
-    If the command is interrupted or killed, start it again: it goes on.
+    The workers must be stopped. Tasks that run stay, and so do tasks that the other broker refuses,
+    and flows and batches that run, with their tasks. If the command is interrupted or killed, start
+    it again: it goes on.
     """
     with exit_errors():
         check_sqlite(to)
@@ -87,13 +88,18 @@ def move(*, connection: ConnectionOptions, to: str, queues: Sequence[str], as_js
     else:
         for one in moves:
             _print(one)
-    return Exit.CONFLICT if any(one.left for one in moves) else Exit.OK
+    return Exit.CONFLICT if any(one.left or one.running for one in moves) else Exit.OK
 
 
 async def _move(url: str, to: str, queues: Sequence[str]) -> "list[QueueMove]":
     from pyasynq.broker import open_broker
     from pyasynq.core.errors import QueueNotFoundError
-    from pyasynq.inspector.moves import SameBrokerError, ServersRunningError, check_move
+    from pyasynq.inspector.moves import (
+        SameBrokerError,
+        ServersRunningError,
+        check_move,
+        deliver_mail,
+    )
 
     async with AsyncExitStack() as stack:
         source, target = open_broker(url), open_broker(to)
@@ -104,6 +110,7 @@ async def _move(url: str, to: str, queues: Sequence[str]) -> "list[QueueMove]":
             known = await source.inspection.queues()
             if unknown := [queue for queue in queues if queue not in known]:
                 raise QueueNotFoundError(unknown[0])
+            await deliver_mail(source, known)
             return [await _move_queue(source, target, queue) for queue in queues or known]
         except SameBrokerError as error:
             raise ExitError(Exit.USAGE, str(error)) from error
@@ -121,8 +128,15 @@ async def _move_queue(source: "Broker", target: "Broker", queue: str) -> "QueueM
 
 def _print(move: "QueueMove") -> None:
     output.print_data(f"{move.queue}: {_format_counts(move.moved) or 'nothing'} moved")
-    if not move.left:
-        return
+    if move.left:
+        _print_left(move)
+    if move.running:
+        running = ", ".join(f"{count} {name}" for name, count in move.running.items())
+        output.print_data(f"{move.queue}: {running} left")
+        output.print_data("  run a worker here until they have ended, then repeat")
+
+
+def _print_left(move: "QueueMove") -> None:
     output.print_data(f"{move.queue}: {_format_counts(move.left)} left")
     for task in move.staying[:MOST_NAMED]:
         output.print_data(f"  {task.id or 'a task'} ({task.state.value}): {task.reason}")

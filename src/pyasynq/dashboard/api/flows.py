@@ -73,11 +73,11 @@ async def list_flows(call: Call, given: FlowsInput) -> object:
     """Return the newest flows that run, or that have ended."""
     inspector = call.services.inspector
     found = await flows.newest_flows(inspector, given.queue, given.state, given.limit)
-    return {"items": [_summary(flow) for flow in found.items], "more": found.more}
+    return {"items": [_summary(call, flow) for flow in found.items], "more": found.more}
 
 
-def _summary(flow: FlowInfo) -> dict[str, object]:
-    members = fields(flow)
+def _summary(call: Call, flow: FlowInfo) -> dict[str, object]:
+    members = {**fields(flow), "actions": _actions(call, flow)}
     del members["steps"]
     total, open_steps = len(flow.steps), len(flows.open_steps(flow))
     failed = flow.counts.get("failed", 0)
@@ -125,7 +125,8 @@ def _actions(call: Call, flow: FlowInfo | BatchInfo) -> list[str]:
 async def list_batches(call: Call, given: BatchesInput) -> object:
     """Return the newest batches."""
     found = await flows.newest_batches(call.services.inspector, given.queue, given.limit)
-    return {"items": found.items, "more": found.more}
+    items = [{**fields(batch), "actions": _actions(call, batch)} for batch in found.items]
+    return {"items": items, "more": found.more}
 
 
 async def show_batch(call: Call, given: OneInput) -> object:

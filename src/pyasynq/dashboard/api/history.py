@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 
 from pyasynq.core.json_form import fields
-from pyasynq.core.run_stats import RunSpan, TypeStats
+from pyasynq.core.run_stats import RUN_LIMITS, RunSpan, TypeStats
 from pyasynq.dashboard.routes import Call, reads
 
 MAX_LAST_S: Final = 259_200
@@ -31,7 +31,11 @@ async def list_types(call: Call, given: LastInput) -> object:
     """Return what ran lately, by type."""
     last = timedelta(seconds=given.last)
     stats = await call.services.inspector.type_stats(given.queue or None, last=last)
-    return {"items": [_row(one, given.last) for one in stats], "last": given.last}
+    return {
+        "items": [_row(one, given.last) for one in stats],
+        "last": given.last,
+        "run_limits": RUN_LIMITS,
+    }
 
 
 def _row(stats: TypeStats, seconds: float) -> dict[str, object]:
@@ -58,7 +62,10 @@ def _span(span: RunSpan, type: str) -> Mapping[str, object] | None:
     where = {"start": span.start, "length": span.length}
     if type:
         found = [_row(stats, length_s) for stats in span.types if stats.type == type]
-        return {**where, **found[0]} if found else None
+        if not found:
+            return None
+        del found[0]["run_histogram"]  # of so few runs it says little, and is long
+        return {**where, **found[0]}
     counts = {
         name: sum(int(getattr(stats, name)) for stats in span.types)
         for name in ("succeeded", "failed", "archived")

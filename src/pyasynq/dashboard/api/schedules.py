@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 LAST_RUNS: Final = 10
 """Runs of an entry that the list of entries shows."""
 
-AT_ONCE: Final = 8
-"""Entries whose runs are read at the same time."""
-
 
 class EventsInput(Page, frozen=True, kw_only=True):
     """The history of an entry."""
@@ -53,7 +50,7 @@ async def list_schedules(call: Call, _given: Nothing) -> object:
     for entry in await call.services.inspector.scheduler_entries():
         entries.setdefault(entry.id, []).append(entry)
     same = list(entries.values())
-    return {"items": await gather(AT_ONCE, same, functools.partial(_entry, call))}
+    return {"items": await gather(same, functools.partial(_entry, call))}
 
 
 async def _entry(call: Call, same: list[SchedulerEntry]) -> dict[str, object]:

@@ -1,7 +1,7 @@
-// Charts over time, and the time line of a task.
+// Charts over time or over durations, and the time line of a task.
 import { clock, day, duration, hasText, minute, moment, now, t } from "./i18n.js";
 import { html, useEffect, useRef, useSignal } from "./lib.js";
-import { Foreign, Glyph } from "./ui.js";
+import { Foreign, Glyph, Panel } from "./ui.js";
 
 const HEIGHT = 132;
 const RIGHT = 52; // of the labels
@@ -39,6 +39,36 @@ function timeMarks(times, room) {
   return times.filter((at) => at % step === 0 && at - times[0] > margin);
 }
 
+// What is along a chart: how many places, which is shown first, what each stands for, and what is
+// written below some of them: [place, text].
+export const timeAxis = (times) => ({
+  length: times.length,
+  first: Math.max(0, times.length - 2), // the last one is not over yet
+  about: t("over_time", { n: times.length }),
+  nameOf: (index) => moment(times[index] * 1000),
+  marks: (room) => timeMarks(times, room).map((at) => [times.indexOf(at), minute(at * 1000)]),
+});
+
+// Counts of what took long, and longer: `limits` are where all but the last end, in seconds.
+export function histogram(counts, limits) {
+  const from = Math.max(0, counts.findIndex(Boolean) - 1);
+  const values = counts.slice(from, counts.findLastIndex(Boolean) + 2);
+  const [low, high] = [(at) => limits[from + at - 1], (at) => limits[from + at]];
+  const axis = {
+    length: values.length,
+    first: values.indexOf(Math.max(...values)),
+    about: t("over_durations", { n: values.length }),
+    nameOf: (at) =>
+      high(at) ? `${duration(low(at) ?? 0)} – ${duration(high(at))}` : `≥ ${duration(low(at))}`,
+    marks(room) {
+      const every = Math.ceil((values.length * 56) / room);
+      const all = values.map((_, at) => [at, duration(low(at) ?? 0)]);
+      return all.filter(([at]) => at % every === 0);
+    },
+  };
+  return { axis, values };
+}
+
 // A line with gaps where nothing is known; a value between two gaps is a dot.
 function lineOf(values, x, y) {
   let isGap = true;
@@ -60,16 +90,16 @@ const barsOf = (values, x, y, width) =>
     )
     .join("");
 
-function Plot({ times, lines, format, isLog, width, at }) {
+function Plot({ axis, lines, format, isLog, width, at }) {
   const room = width - RIGHT;
   const { marks, part } = isLog ? decades(lines) : steps(lines);
   const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - part(value));
-  const step = room / times.length;
+  const step = room / axis.length;
   const x = (index) => (index + 0.5) * step;
   const bar = Math.max(1, Math.min(24, step * 0.8)).toFixed(1);
   return html`<g>
     ${marks.map((mark) => html`<line class="grid" x2=${room} y1=${y(mark)} y2=${y(mark)} /><text x=${room + 6} y=${y(mark) + 3}>${format(mark)}</text>`)}
-    ${timeMarks(times, room).map((s) => html`<text x=${x(times.indexOf(s))} y=${HEIGHT - 4} text-anchor="middle">${minute(s * 1000)}</text>`)}
+    ${axis.marks(room).map(([index, text]) => html`<text x=${x(index)} y=${HEIGHT - 4} text-anchor="middle">${text}</text>`)}
     ${lines.map(({ kind, values, isBar }) =>
       isBar
         ? html`<path class="bar ${kind}" d=${barsOf(values, (index) => x(index) - bar / 2, y, bar)} />`
@@ -79,8 +109,8 @@ function Plot({ times, lines, format, isLog, width, at }) {
   </g>`;
 }
 
-// Lines: { name, kind: a class, values, isBar }; times are in seconds.
-export function Chart({ label, times, lines, format, isLog = false }) {
+// Lines: { name, kind: a class, values, isBar }.
+export function Chart({ label, axis, lines, format, isLog = false }) {
   const place = useRef();
   const width = useSignal(0);
   const at = useSignal(null);
@@ -91,21 +121,21 @@ export function Chart({ label, times, lines, format, isLog = false }) {
   }, []);
   const move = (event) => {
     const { left } = place.current.getBoundingClientRect();
-    const index = Math.floor(((event.clientX - left) / (width.value - RIGHT)) * times.length);
-    at.value = index >= 0 && index < times.length ? index : null;
+    const index = Math.floor(((event.clientX - left) / (width.value - RIGHT)) * axis.length);
+    at.value = index >= 0 && index < axis.length ? index : null;
   };
   const press = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!by) return;
     event.preventDefault();
-    at.value = Math.max(0, Math.min(times.length - 1, index + by));
+    at.value = Math.max(0, Math.min(axis.length - 1, index + by));
   };
-  const index = at.value ?? Math.max(0, times.length - 2); // the last one is not over yet
+  const index = at.value ?? axis.first;
   return html`<figure>
-    <figcaption class="row"><h3>${label}</h3><span class="sp"></span><span class="dim nw">${moment(times[index] * 1000)}</span></figcaption>
-    <div ref=${place} class="plot" tabindex="0" role="group" aria-label=${t("chart_of", { label, n: times.length })} onKeyDown=${press} onPointerMove=${move} onPointerLeave=${() => (at.value = null)}>
+    <figcaption class="row"><h3>${label}</h3><span class="sp"></span><span class="dim nw">${axis.nameOf(index)}</span></figcaption>
+    <div ref=${place} class="plot" tabindex="0" role="group" aria-label="${label}, ${axis.about}" onKeyDown=${press} onPointerMove=${move} onPointerLeave=${() => (at.value = null)}>
       <svg class="chart" width="100%" height=${HEIGHT} aria-hidden="true">
-        ${width.value > 0 && html`<${Plot} ...${{ times, lines, format, isLog, width: width.value, at: at.value }} />`}
+        ${width.value > 0 && html`<${Plot} ...${{ axis, lines, format, isLog, width: width.value, at: at.value }} />`}
       </svg>
     </div>
     <p class="legend" aria-live="polite">
@@ -160,8 +190,8 @@ export function Timeline({ items, task }) {
   if (!items.length) return null;
   const isOver = task.state === "completed" || task.state === "archived";
   const gap = (at) => at > 0 && (Date.parse(items[at].at) - Date.parse(items[at - 1].at)) / 1000;
-  return html`<section class="panel" aria-label=${t("timeline")}>
-    <header><h2>${t("timeline")}</h2><span class="sp"></span>${items.length > 1 && html`<span class="dim m-hide">${t("events_n", { n: items.length })}</span>`}</header>
+  const count = items.length > 1 && html`<span class="dim m-hide">${t("events_n", { n: items.length })}</span>`;
+  return html`<${Panel} name=${t("timeline")} more=${count}>
     <div class="in">
       ${items.length > 1 && html`<${Line} items=${items} isOver=${isOver} />`}
       <ol class="events">
@@ -175,5 +205,5 @@ export function Timeline({ items, task }) {
         })}
       </ol>
     </div>
-  </section>`;
+  <//>`;
 }

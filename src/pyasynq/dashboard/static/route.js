@@ -124,7 +124,7 @@ const isField = (element) =>
   element.matches("input:not([type=checkbox]), textarea, select") || element.isContentEditable;
 
 function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (isField(event.target) || document.querySelector("dialog[open]")) return;
   if (!areOn.value && event.key !== "?") return;
   const isSecond = Date.now() - prefixed_ms < PATIENCE_MS;

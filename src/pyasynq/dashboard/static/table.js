@@ -1,8 +1,8 @@
 // A table that can be sorted, walked through by keys, and selected from; on a phone, cards.
 import { cls, html, useMemo, useRef, useSignal } from "./lib.js";
 import { change, route, useKeys } from "./route.js";
-import { t } from "./i18n.js";
-import { Foreign } from "./ui.js";
+import { Time, t } from "./i18n.js";
+import { Foreign, Menu } from "./ui.js";
 
 const rowsOf = () => [...document.querySelectorAll("main tr[data-key]")];
 const currentRow = () => document.activeElement?.closest("tr[data-key]");
@@ -17,11 +17,21 @@ function step(by) {
   next.scrollIntoView({ block: "nearest" });
 }
 
+// An arrow moves from a row to the next; elsewhere it scrolls the page.
+const arrow = (by) => ({
+  act: () => step(by),
+  get off() {
+    return !currentRow();
+  },
+});
+
 export function useListKeys() {
   const group = t("keys_list");
   useKeys({
     j: { group, text: t("key_down"), act: () => step(1) },
     k: { group, text: t("key_up"), act: () => step(-1) },
+    ArrowDown: arrow(1),
+    ArrowUp: arrow(-1),
     Enter: {
       group,
       text: t("key_open"),
@@ -110,8 +120,29 @@ export const names = (id, head, more) => ({
   ...more,
 });
 
-// The column of what can be done.
+// A column of instants: those of the value `id`, unless `at` takes a row and returns another one.
+export const times = (id, head, { at = (row) => row[id], ...more } = {}) => ({
+  id,
+  head,
+  num: true,
+  isLabelled: true,
+  value: (row) => Date.parse(at(row)) || null,
+  cell: (row) => html`<${Time} at=${at(row)} />`,
+  ...more,
+});
+
+// What a row is about, with a link to where more is known.
+export const Named = ({ text, href }) =>
+  html`<a class="mono b cut" title=${text} href=${href}><${Foreign} text=${text} /></a>`;
+
+// The column of what can be done, and one with a menu of it.
 export const acts = (cell) => ({ id: "act", head: t("actions"), isQuiet: true, kind: "act", cell });
+
+export const menus = (nameOf, actionsOf) =>
+  acts(
+    (row) =>
+      html`<${Menu} label=${t("actions_of", { name: nameOf(row) })} actions=${actionsOf(row)} />`,
+  );
 
 // Columns: { id, head, cell(row), value(row) to sort by, num, kind: classes, hide: "m" or "w",
 // isLabelled: with its heading on a phone, tone(row): a class }.

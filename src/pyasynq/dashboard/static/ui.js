@@ -193,6 +193,19 @@ export const Empty = ({ icon, title, children, command, action }) =>
     ${command ? html`<${Copy} text=${command}>${t("copy")}<//>` : action}
   </div>`;
 
+// A part of a page. A note stands beside its heading, `more` at the end of that line.
+export const Panel = ({ name, kind, note, more, children }) =>
+  html`<section class=${cls("panel", kind)} aria-label=${name}>
+    <header><h2>${name}</h2><span class="dim">${note}</span><span class="sp"></span>${more}</header>
+    ${children}
+  </section>`;
+
+// Facts: [name, value]; those without a value are left out.
+export const Facts = ({ facts, children }) =>
+  html`<${Panel} name=${t("facts")}><div class="in"><dl class="kv">
+    ${facts.filter((fact) => fact?.[1]).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}${children}
+  </dl></div><//>`;
+
 // After a moment, the shape of what comes.
 export function Skeleton({ rows = 4 }) {
   const isShown = useSignal(false);
@@ -290,6 +303,7 @@ export function Menu({ label, actions }) {
     list.current.hidePopover();
     action.act();
   };
+  if (!actions.length) return null;
   return html`<button type="button" class="btn ic ghost sm" ref=${button} popovertarget=${id} aria-haspopup="menu" aria-expanded=${isOpen.value} aria-label=${label} title=${label} onKeyDown=${move}>
       <${Icon} name="more" />
     </button>

@@ -4,8 +4,8 @@ import { isOld, sample, useResource } from "../api.js";
 import { Time, hasText, number, t } from "../i18n.js";
 import { actOnEach, actionText, confirm } from "../jobs.js";
 import { address, change, queryOf, route, taskAt, useKeys } from "../route.js";
-import { QueueChoice, Table, currentKey, names, numbers, useListKeys } from "../table.js";
-import { Button, Choice, Copy, Empty, Foreign, Glyph, Pending, Progress, State, ask, escaped, say } from "../ui.js";
+import { Named, QueueChoice, Table, currentKey, menus, names, numbers, times, useListKeys } from "../table.js";
+import { Button, Choice, Copy, Empty, Foreign, Glyph, Panel, Pending, Progress, State, ask, escaped, say } from "../ui.js";
 
 // How states of flows, batches and steps look: in the colour of a state of tasks, and a glyph.
 const LOOKS = {
@@ -37,7 +37,7 @@ const keyOf = ({ queue, id }) => `${queue}\n${id}`;
 // -- what can be done to a flow --
 
 async function act(action, one, reload, step) {
-  const kind = one.steps ? "flows" : "batches";
+  const kind = "name" in one ? "flows" : "batches"; // a batch has no name
   const body = await bodyOf(action, kind, one, step);
   if (body && (await actOnEach(`${kind}/${action}`, body, () => t(`done_flow_${action}`)))) reload();
 }
@@ -100,19 +100,21 @@ function Actions({ one, reload, children }) {
 
 // -- lists --
 
+// What can be done without a look at the steps.
+const menuOf = (one, reload) =>
+  ["retry", "cancel"]
+    .filter((action) => one.actions.includes(action))
+    .map((action) => ({
+      text: actionText(`flow_${action}`),
+      key: KEYS[action],
+      danger: action === "cancel",
+      act: () => act(action, one, reload),
+    }));
+
 const Part = ({ done, total }) =>
   html`<span class="row part"><${Progress} part=${total ? done / total : 1} label=${t("steps")} /><span class="nw">${t("of", { done, total })}</span></span>`;
 
-const time = (id, head) => ({
-  id,
-  head,
-  num: true,
-  isLabelled: true,
-  value: (one) => Date.parse(one[id]) || null,
-  cell: (one) => html`<${Time} at=${one[id]} />`,
-});
-
-const columns = (kind) => [
+const columns = (kind, show, reload) => [
   { ...names("state", t("state")), cell: (one) => html`<${Look} name=${one.state} />` },
   {
     ...names(kind === "flow" ? "name" : "id", t(kind === "flow" ? "name" : "id")),
@@ -129,8 +131,12 @@ const columns = (kind) => [
     cell: (one) => html`<${Part} done=${one.ended} total=${one.total} />`,
   },
   numbers("failed", t("failed"), number, { isLabelled: true, tone: (one) => (one.failed ? "bad b" : "dim") }),
-  time("created_at", t("created_at")),
-  time("ended_at", t("ended_at")),
+  times("created_at", t("created_at")),
+  ...(show === "running" ? [] : [times("ended_at", t("ended_at"))]),
+  menus(
+    (one) => one.name ?? one.id,
+    (one) => menuOf(one, reload),
+  ),
 ];
 
 export function Flows() {
@@ -139,7 +145,17 @@ export function Flows() {
   const kind = show === "batches" ? "batch" : "flow";
   const where = kind === "batch" ? ["batches", { queue }] : ["flows", { queue, state: show }];
   const { data, problem, reload } = useResource(...where);
-  const made = useMemo(() => columns(kind), [kind, t("state")]);
+  const made = useMemo(() => columns(kind, show, reload), [show, t("state")]);
+  const bind = (action) => ({
+    group: t("keys_list"),
+    text: t(`act_flow_${action}`),
+    off: isOld.value || !data,
+    act() {
+      const one = data.items.find((item) => keyOf(item) === currentKey());
+      if (one?.actions.includes(action)) act(action, one, reload);
+    },
+  });
+  useKeys({ [KEYS.retry]: bind("retry"), [KEYS.cancel]: bind("cancel") });
   const options = ["running", "ended", "batches"].map((name) => [name, t(`flows_${name}`)]);
   const choose = (name) => change({ show: name === "running" ? "" : name });
   return html`<div class="row">
@@ -204,8 +220,7 @@ function Node({ step, x, y }) {
 function Graph({ steps }) {
   const { places, x, y, width, height } = useMemo(() => layout(steps), [steps]);
   const all = [...places.values()];
-  return html`<section class="panel" aria-label=${t("graph")}>
-    <header><h2>${t("graph")}</h2></header>
+  return html`<${Panel} name=${t("graph")}>
     <div class="in scroll" tabindex="0" role="group" aria-label=${t("graph")}>
       <svg class="dag" width=${width} height=${height} viewBox="0 0 ${width} ${height}">
         ${all.map((to) =>
@@ -219,7 +234,7 @@ function Graph({ steps }) {
         ${all.map((place) => html`<${Node} key=${place.step.name} step=${place.step} x=${x(place)} y=${y(place)} />`)}
       </svg>
     </div>
-  </section>`;
+  <//>`;
 }
 
 // -- one flow --
@@ -251,7 +266,7 @@ const stepColumns = () => [
 
 const StepLink = ({ step }) =>
   placeOf(step)
-    ? html`<a class="mono b cut" title=${step.name} href=${placeOf(step)}><${Foreign} text=${step.name} /></a>${sizeOf(step)}`
+    ? html`<${Named} text=${step.name} href=${placeOf(step)} />${sizeOf(step)}`
     : html`<span class="mono b"><${Foreign} text=${step.name} /></span>`;
 
 // Why it failed, when it is tried again, or which steps it waits for.
@@ -277,10 +292,9 @@ export function Flow({ parts: [queue, id] }) {
       <div class="legend">${Object.entries(flow.counts).map(([name, n]) => html`<${Look} name=${name}>${number(n)} ${t(`step_${name}`)}<//>`)}</div>
     </div>
     ${flow.steps.length <= MOST_DRAWN && html`<${Graph} steps=${flow.steps} />`}
-    <section class=${cls("panel", isOld.value && "old")} aria-label=${t("steps")}>
-      <header><h2>${t("steps")}</h2><span class="dim">${number(flow.steps.length)}</span></header>
+    <${Panel} name=${t("steps")} note=${number(flow.steps.length)} kind=${isOld.value && "old"}>
       <${Table} label=${t("steps")} columns=${made} rows=${rows} keyOf=${(step) => step.name} />
-    </section>`;
+    <//>`;
 }
 
 const Gone = () =>
@@ -299,11 +313,10 @@ export function Batch({ parts: [queue, id] }) {
   return html`<${Title} one=${batch} />
     <${Actions} one=${batch} reload=${reload}><a class="btn" href=${all}>${t("members")}</a><//>
     <div class="row"><${Part} done=${batch.ended} total=${batch.total} /></div>
-    <section class="panel" aria-label=${t("failed")}>
-      <header><h2>${t("failed")}</h2><span class="dim">${number(failed)}</span></header>
+    <${Panel} name=${t("failed")} note=${number(failed)}>
       <ul class="in">${members.slice(0, MOST_LISTED).map((member) => html`<li><a class="mono link" href=${taskAt({ queue, id: member })}><${Foreign} text=${member} /></a></li>`)}
         ${failed > MOST_LISTED && html`<li class="dim">${t("and_more", { n: failed - MOST_LISTED })}</li>`}
         ${!failed && html`<li class="dim">${t("none_failed")}</li>`}
       </ul>
-    </section>`;
+    <//>`;
 }

@@ -1,9 +1,9 @@
 // Is everything all right?
 import { cls, html, useMemo } from "../lib.js";
-import { hasFeature, isOld, sample, trail, useResource } from "../api.js";
+import { hasFeature, isOld, me, sample, trail, useResource } from "../api.js";
 import { Time, duration, hasText, number, parts, rate, t } from "../i18n.js";
 import { Key, address, areOn, change, open, route, taskAt, tasksAt, useKeys } from "../route.js";
-import { Table, acts, currentKey, names, numbers, useListKeys } from "../table.js";
+import { Table, currentKey, menus, names, numbers, times, useListKeys } from "../table.js";
 import {
   Choice,
   Counts,
@@ -11,7 +11,7 @@ import {
   Foreign,
   Icon,
   Legend,
-  Menu,
+  Panel,
   Paused,
   Skeleton,
   Spark,
@@ -56,6 +56,9 @@ function Alerts({ alerts, queues }) {
 
 // -- figures --
 
+// The present minute is not over: at the end of a line it would look like a fall.
+const whole = (hour) => hour.slice(0, -1);
+
 const sums = (queues) =>
   queues.reduce(
     (sum, { hour }) => (hour ? sum.map((value, at) => value + hour[at]) : sum),
@@ -78,7 +81,7 @@ function Figures({ queues, totals }) {
   );
   const past = (name) => trail.value.map((one) => one[name] ?? 0);
   return html`<section class="figs" aria-label=${t("figures")}>
-    <${Fig} name=${t("fig_done")} value=${rate(totals.out_per_s)} unit=${t("per_s")} points=${sums(queues)} line="o"
+    <${Fig} name=${t("fig_done")} value=${rate(totals.out_per_s)} unit=${t("per_s")} points=${whole(sums(queues))} line="o"
       note=${t("fig_done_note", { rate: rate(totals.in_per_s), n: totals.queues })} />
     <${Fig} name=${t("fig_waiting")} value=${number(totals.pending)} points=${past("pending")} line="o"
       note=${t("fig_waiting_note", { n: totals.scheduled + totals.retry })} />
@@ -109,7 +112,7 @@ const Servers = ({ queue }) =>
     ? number(queue.servers)
     : html`<b class=${queue.pending ? "bad nw" : "dim nw"}>${t(queue.quiet ? "server_stopped" : "no_worker")}</b>`;
 
-const columns = (act) => [
+const columns = () => [
   {
     id: "queue",
     head: t("queue"),
@@ -153,7 +156,7 @@ const columns = (act) => [
     kind: "m-hide",
     cell: (one) =>
       one.hour &&
-      html`<${Spark} lines=${[[one.hour, "o"]]} label=${t("runs_last_hour", { n: one.hour.reduce((a, b) => a + b, 0) })} />`,
+      html`<${Spark} lines=${[[whole(one.hour), "o"]]} label=${t("runs_last_hour", { n: one.hour.reduce((a, b) => a + b, 0) })} />`,
   },
   numbers("failed_per_min", t("failed_per_min"), rate, {
     isLabelled: true,
@@ -172,9 +175,7 @@ const columns = (act) => [
     value: (one) => one.servers,
     cell: (one) => html`<${Servers} queue=${one} />`,
   },
-  acts((queue) =>
-      act(queue).length > 0 &&
-      html`<${Menu} label=${t("actions_of", { name: queue.queue })} actions=${act(queue)} />`),
+  menus((one) => one.queue, queueActions),
 ];
 
 // Many queues: one line each, those in trouble first.
@@ -206,7 +207,7 @@ function Queues({ queues, alerts }) {
   const chosen = { all: queues, trouble, paused }[kind] ?? queues;
   const text = (query.find ?? "").toLowerCase();
   const shown = chosen.filter((queue) => queue.queue.toLowerCase().includes(text));
-  const made = useMemo(() => columns(queueActions), [t("queue")]);
+  const made = useMemo(columns, [t("queue")]);
   const act = (id) => {
     const queue = queues.find((one) => one.queue === currentKey());
     const action = queue && queueActions(queue).find((one) => one.id === id);
@@ -256,16 +257,12 @@ const failingColumns = () => [
   },
   names("type", t("type"), { kind: "mono two3" }),
   numbers("count", t("count"), number),
-  {
-    id: "last",
-    head: t("fact_last_failure"),
-    num: true,
+  times("last_failed_at", t("fact_last_failure"), {
     kind: "dim",
     hide: "m",
-    value: (group) => group.last_failed_at,
-    cell: (group) =>
-      html`<a href=${taskAt({ queue: group.queue, id: group.task_id })}><${Time} at=${group.last_failed_at} /></a>`,
-  },
+    cell: ({ queue, task_id: id, last_failed_at: at }) =>
+      html`<a href=${taskAt({ queue, id })}><${Time} at=${at} /></a>`,
+  }),
 ];
 
 const ErrorLink = ({ group }) =>
@@ -278,11 +275,10 @@ function Failing() {
   const columns = useMemo(failingColumns, [t("error")]);
   if (problem && !data) return null;
   const groups = data?.items.slice(0, SHOWN) ?? [];
-  return html`<section class="panel" aria-label=${t("failing")}>
-    <header><h2>${t("failing")}</h2><span class="dim">${t("failing_note")}</span></header>
+  return html`<${Panel} name=${t("failing")} note=${t("failing_note")}>
     ${!data ? html`<${Skeleton} />` : groups.length ? html`<${Table} label=${t("failing")} columns=${columns} rows=${groups} keyOf=${(group) => `${group.queue} ${group.type} ${group.error}`} sortName="failing" initial="-count" />` : html`<p class="in dim">${t("nothing_fails")}</p>`}
     ${data && !data.complete && html`<footer>${t("looked_at", { n: data.looked_at, total: data.total })}</footer>`}
-  </section>`;
+  <//>`;
 }
 
 function LastActions() {
@@ -290,10 +286,10 @@ function LastActions() {
   const columns = useMemo(auditColumns, [t("at")]);
   if (problem && !data) return null;
   const entries = data?.items.filter(({ outcome }) => outcome !== "begun").slice(0, SHOWN) ?? [];
-  return html`<section class="panel" aria-label=${t("who_did")}>
-    <header><h2>${t("who_did")}</h2><span class="dim">${t("who_did_note")}</span><span class="sp"></span><a class="link" href="#/audit">${t("page_audit")}</a></header>
+  const more = html`<a class="link" href="#/audit">${t("page_audit")}</a>`;
+  return html`<${Panel} name=${t("who_did")} note=${t("who_did_note")} more=${more}>
     ${!data ? html`<${Skeleton} />` : entries.length ? html`<${Table} label=${t("who_did")} columns=${columns} rows=${entries} keyOf=${(entry) => entry.id} sortName="did" />` : html`<p class="in dim">${t("nobody_did")}</p>`}
-  </section>`;
+  <//>`;
 }
 
 export function Overview() {
@@ -301,7 +297,7 @@ export function Overview() {
   if (!sample.value) return html`<div class="panel"><${Skeleton} rows=${6} /></div>`;
   const { queues, totals, alerts } = sample.value;
   if (!queues.length)
-    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue -t email:welcome -l '{"user": 42}'`}>${t("no_queues_text")}<//></div>`;
+    return html`<${Alerts} alerts=${alerts} queues=${queues} /><div class="panel"><${Empty} icon="tasks" title=${t("no_queues")} command=${`pyasynq task enqueue -t email:welcome -l '{"user": 42}' -u '${me.value.broker.url}'`}>${t("no_queues_text")}<//></div>`;
   return html`<${Alerts} alerts=${alerts} queues=${queues} />
     <${Figures} queues=${queues} totals=${totals} />
     <${Queues} queues=${queues} alerts=${alerts} />

@@ -4,13 +4,14 @@ import { hasFeature, isOld, may, sample, send, useResource } from "../api.js";
 import { bytes, duration, number, percent, rate, t } from "../i18n.js";
 import { actOnAll, actOnEach, actionText, attempt, follow } from "../jobs.js";
 import { address, change, open, queryOf, route, tasksAt, useKeys } from "../route.js";
-import { QueueChoice, Table, acts, names, numbers, useListKeys } from "../table.js";
+import { QueueChoice, Table, menus, names, numbers, useListKeys } from "../table.js";
 import {
   Button,
   Empty,
+  Facts,
   Foreign,
   Icon,
-  Menu,
+  Panel,
   Paused,
   Pending,
   STATES,
@@ -122,13 +123,12 @@ const shareOf = ({ processed, failed }) => (processed ? failed / processed : nul
 
 function Days({ days }) {
   const columns = useMemo(dayColumns, [t("day")]);
-  return html`<section class="panel" aria-label=${t("days")}>
-    <header><h2>${t("days")}</h2><span class="dim">UTC</span></header>
+  return html`<${Panel} name=${t("days")} note="UTC">
     <${Table} label=${t("days")} columns=${columns} rows=${days} keyOf=${(day) => day.date} initial="-date" />
-  </section>`;
+  <//>`;
 }
 
-function Facts({ queue }) {
+function QueueFacts({ queue }) {
   const facts = [
     [t("waiting"), number(queue.pending)],
     [t("oldest_wait"), queue.pending ? duration(queue.latency) : "–"],
@@ -141,9 +141,7 @@ function Facts({ queue }) {
     [t("failed_total"), number(queue.failed_total)],
     ...(queue.nodes ?? []).map((node) => [t("node"), node.address]),
   ];
-  return html`<section class="panel" aria-label=${t("facts")}><header><h2>${t("facts")}</h2></header>
-    <div class="in"><dl class="kv">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></div>
-  </section>`;
+  return html`<${Facts} facts=${facts} />`;
 }
 
 export function Queue({ parts: [name] }) {
@@ -170,7 +168,7 @@ export function Queue({ parts: [name] }) {
     <div class="split">
       <${Days} days=${data.days} />
       <div class="col">
-        <${Facts} queue=${queue} />
+        <${QueueFacts} queue=${queue} />
         <div class="row">
           <a class="btn" href=${tasksAt({ queue: name })}><${Icon} name="tasks" />${t("page_tasks")}</a>
           ${hasFeature("history") && html`<a class="btn" href=${address(["types"], { queue: name })}><${Icon} name="types" />${t("page_types")}</a>`}
@@ -215,9 +213,7 @@ const columns = () => [
   },
   names("queue", t("queue"), { kind: "soft" }),
   numbers("size", t("waiting"), number, { isLabelled: true }),
-  acts((one) =>
-      actionsOf(one).length > 0 &&
-      html`<${Menu} label=${t("actions_of", { name: one.group })} actions=${actionsOf(one)} />`),
+  menus((one) => one.group, actionsOf),
 ];
 
 const NoGroups = () =>

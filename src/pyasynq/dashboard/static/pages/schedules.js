@@ -4,8 +4,8 @@ import { isOld, may, useResource } from "../api.js";
 import { Time, duration, full, moment, now, number, t, zone } from "../i18n.js";
 import { actOnEach, secondsOf } from "../jobs.js";
 import { taskAt, tasksAt, useKeys } from "../route.js";
-import { Table, acts, currentKey, numbers, useListKeys } from "../table.js";
-import { Empty, Foreign, Menu, Paused, Pending, ask } from "../ui.js";
+import { Named, Table, currentKey, menus, numbers, useListKeys } from "../table.js";
+import { Empty, Foreign, Paused, Pending, ask } from "../ui.js";
 
 // -- cron texts in words, for the common ones; others are shown as they are --
 
@@ -121,7 +121,7 @@ const columns = (reload) => [
     kind: "full type",
     value: (one) => one.type,
     cell: (one) =>
-      html`<a class="mono b cut" href=${tasksAt({ type: one.type })} title=${one.type}><${Foreign} text=${one.type} /></a> ${hasPayload(one) && html`<span class="dim mono cut payload"><${Foreign} text=${one.payload_preview} /></span>`}`,
+      html`<${Named} text=${one.type} href=${tasksAt({ type: one.type })} /> ${hasPayload(one) && html`<span class="dim mono cut payload"><${Foreign} text=${one.payload_preview} /></span>`}`,
   },
   {
     id: "when",
@@ -167,9 +167,10 @@ const columns = (reload) => [
       html`<span title=${optionsOf(one.options)}><${Foreign} text=${optionsOf(one.options)} /></span>`,
   },
   numbers("schedulers", t("schedulers"), number, { hide: "m" }),
-  acts((one) =>
-      actionsOf(one, reload).length > 0 &&
-      html`<${Menu} label=${t("actions_of", { name: one.type })} actions=${actionsOf(one, reload)} />`),
+  menus(
+    (one) => one.type,
+    (one) => actionsOf(one, reload),
+  ),
 ];
 
 export function Schedules() {

@@ -1,10 +1,10 @@
 // Redis or the file of SQLite, and the audit.
 import { html, useEffect, useMemo, useSignal } from "../lib.js";
 import { get, me, sample, useResource } from "../api.js";
-import { Time, bytes, duration, hasText, number, t } from "../i18n.js";
-import { useKeys } from "../route.js";
-import { Table, names, numbers, useListKeys } from "../table.js";
-import { Button, Copy, Empty, Foreign, Meter, Pending, State } from "../ui.js";
+import { Time, bytes, duration, hasText, number, percent, t } from "../i18n.js";
+import { address, useKeys } from "../route.js";
+import { Table, names, numbers, times, useListKeys } from "../table.js";
+import { Button, Copy, Empty, Foreign, Meter, Panel, Pending, State } from "../ui.js";
 
 // -- the broker: what it says about itself, and what is wrong with it --
 
@@ -17,41 +17,14 @@ const STATUSES = {
 const ORDER = ["problem", "warning", "unknown", "ok"];
 const EVERY_MS = 10_000;
 
-const number_of = (text) => number(Number(text));
-const bytes_of = (text) => bytes(Number(text));
-
-// What to show of INFO, in this order, and how.
-const FACTS = [
-  ["redis_version"],
-  ["valkey_version"],
-  ["version"],
-  ["redis_mode"],
-  ["role"],
-  ["path"],
-  ["uptime_in_seconds", (text) => duration(Number(text))],
-  ["connected_clients", number_of],
-  ["blocked_clients", number_of],
-  ["used_memory", bytes_of],
-  ["used_memory_peak", bytes_of],
-  ["maxmemory", bytes_of],
-  ["maxmemory_policy"],
-  ["mem_fragmentation_ratio"],
-  ["instantaneous_ops_per_sec", number_of],
-  ["total_commands_processed", number_of],
-  ["evicted_keys", number_of],
-  ["expired_keys", number_of],
-  ["rejected_connections", number_of],
-  ["aof_enabled"],
-  ["rdb_last_bgsave_status"],
-  ["rdb_changes_since_last_save", number_of],
-  ["connected_slaves", number_of],
-  ["size", bytes_of],
-  ["file_bytes", bytes_of],
-  ["wal_bytes", bytes_of],
-  ["free_bytes", bytes_of],
-  ["cluster_state"],
-  ["cluster_size"],
-];
+// How the value of a fact is shown; other kinds are texts.
+const FORMS = {
+  number: (text) => number(Number(text)),
+  bytes: (text) => bytes(Number(text)),
+  limit: (text) => (Number(text) ? bytes(Number(text)) : t("none")),
+  seconds: (text) => duration(Number(text)),
+  switch: (text) => t(Number(text) ? "on" : "off"),
+};
 
 const Check = ({ check }) => {
   const [state, glyph] = STATUSES[check.status] ?? STATUSES.unknown;
@@ -66,13 +39,12 @@ function Memory({ info }) {
   const [used, most] = [Number(info.used_memory), Number(info.maxmemory)];
   if (!used || !most) return null;
   const part = used / most;
-  return html`<dt>${t("memory")}</dt><dd><${Meter} part=${part} state=${part > 0.8 ? "archived" : "active"} /> ${t("of_bytes", { used: bytes(used), most: bytes(most) })}</dd>`;
+  return html`<dt>${t("memory")}</dt><dd><${Meter} part=${part} state=${part > 0.8 ? "archived" : "active"} /> ${percent(part)}</dd>`;
 }
 
 function Node({ node }) {
   const info = node.info ?? {};
-  const known = FACTS.filter(([name]) => info[name] !== undefined);
-  const named = new Set(known.map(([name]) => name));
+  const named = new Set(node.facts.map(({ name }) => name));
   const others = Object.entries(info)
     .filter(([name]) => !named.has(name))
     .sort();
@@ -85,22 +57,84 @@ function Node({ node }) {
       <${Copy} kind="ic ghost sm" text=${text} label=${t("copy")} />
     </header>
     <div class="in"><dl class="kv wide"><${Memory} info=${info} />
-      ${known.map(([name, form]) => html`<dt>${hasText(`info_${name}`) ? t(`info_${name}`) : name}</dt><dd>${form ? form(info[name]) : html`<${Foreign} text=${info[name]} />`}</dd>`)}
-      ${!known.length && !others.length && html`<dt>${t("node")}</dt><dd>${t("no_answer")}</dd>`}
+      ${node.facts.map(({ name, value, kind }) => html`<dt>${hasText(`info_${name}`) ? t(`info_${name}`) : name}</dt><dd>${FORMS[kind]?.(value) ?? html`<${Foreign} text=${value} />`}</dd>`)}
+      ${!node.info && html`<dt>${t("node")}</dt><dd>${t("not_permitted")}</dd>`}
     </dl></div>
     ${others.length > 0 && html`<details class="all"><summary class="tw">${t("all_values", { n: others.length })}</summary><dl class="kv wide mono">${others.map(([name, value]) => html`<dt>${name}</dt><dd><${Foreign} text=${value} /></dd>`)}</dl></details>`}
   </section>`;
 }
 
+// -- commands that took long, and where a cluster keeps queues --
+
+const slowColumns = (isCluster) =>
+  [
+    times("at", t("at"), {
+      num: false,
+      kind: "dim nw",
+      cell: ({ at }) => html`<${Time} at=${at} absolute />`,
+    }),
+    numbers("duration", t("took"), duration, { isLabelled: true }),
+    names("command", t("command"), { kind: "mono b two3" }),
+    names("key", t("key"), { kind: "mono grow cut full" }),
+    names("client", t("client"), { kind: "mono dim nw", hide: "m" }),
+    isCluster && names("address", t("node"), { kind: "mono dim nw", isLabelled: true }),
+  ].filter(Boolean);
+
+// What a server says about its slow log, if it says anything but commands.
+function noteOf({ address, limit, commands }) {
+  const where = address ? `${address}: ` : "";
+  if (!commands) return where + t("not_permitted");
+  if (limit < 0) return where + t("slow_off");
+  return limit == null ? "" : where + t("slow_limit", { span: duration(limit) });
+}
+
+function SlowLogs({ logs }) {
+  const isCluster = logs.length > 1;
+  const columns = useMemo(() => slowColumns(isCluster), [isCluster, t("at")]);
+  const rows = logs.flatMap(({ address, commands }) =>
+    (commands ?? []).map((command, at) => ({ ...command, address, id: `${address} ${command.at} ${at}` })),
+  );
+  const notes = logs.map(noteOf).filter(Boolean);
+  return html`<${Panel} name=${t("slow_log")} note=${notes.join(" · ")} kind="scroll">
+    ${rows.length ? html`<${Table} label=${t("slow_log")} columns=${columns} rows=${rows} keyOf=${(row) => row.id} sortName="slow" initial="-at" />` : html`<p class="in dim">${logs.length ? t("slow_none") : t("slow_never", { broker: me.value.broker.name })}</p>`}
+  <//>`;
+}
+
+const addresses = (nodes) => nodes.map(({ address }) => address).join(", ");
+
+const placeColumns = () => [
+  {
+    ...names("queue", t("queue"), { kind: "b two3" }),
+    cell: ({ queue }) => html`<a href=${address(["queue", queue])}><${Foreign} text=${queue} /></a>`,
+  },
+  numbers("slot", t("slot"), number, { isLabelled: true }),
+  names("primary", t("primary"), { kind: "mono", isLabelled: true }),
+  names("replicas", t("replicas"), { kind: "mono dim grow cut", isLabelled: true }),
+];
+
+function Places({ places }) {
+  const columns = useMemo(placeColumns, [t("queue")]);
+  const rows = places.map(({ nodes: [primary, ...replicas], ...place }) => ({
+    ...place,
+    primary: primary?.address ?? t("no_answer"),
+    replicas: addresses(replicas) || "–",
+  }));
+  return html`<${Panel} name=${t("places")} note=${number(rows.length)}>
+    <${Table} label=${t("places")} columns=${columns} rows=${rows} keyOf=${(row) => row.queue} sortName="places" initial="queue" />
+  <//>`;
+}
+
 export function Broker() {
+  useListKeys();
   const { data, problem, reload } = useResource("broker", {}, { every_ms: EVERY_MS });
   if (!data) return html`<${Pending} problem=${problem} reload=${reload} />`;
   const checks = [...data.checks].sort((a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status));
-  return html`    <section class="panel" aria-label=${t("checks")}>
-      <header><h2>${t("checks")}</h2><span class="dim">${t("checks_note")}</span></header>
+  return html`<${Panel} name=${t("checks")} note=${t("checks_note")}>
       <table class="tbl stack" aria-label=${t("checks")}><tbody>${checks.map((check) => html`<${Check} check=${check} />`)}</tbody></table>
-    </section>
-    <div class=${data.nodes.length > 1 ? "two" : "one"}>${data.nodes.map((node) => html`<${Node} key=${node.address} node=${node} />`)}</div>`;
+    <//>
+    <div class=${data.nodes.length > 1 ? "two" : "one"}>${data.nodes.map((node) => html`<${Node} key=${node.address} node=${node} />`)}</div>
+    ${data.places.length > 0 && html`<${Places} places=${data.places} />`}
+    <${SlowLogs} logs=${data.slow_logs} />`;
 }
 
 // -- who did that? --
@@ -184,13 +218,12 @@ export function Audit() {
   const columns = useMemo(auditColumns, [t("at")]);
   useKeys({ m: { group: t("keys_list"), text: t("look_further"), off: !cursor, act: more } });
   if (!items) return html`<${Pending} problem=${problem} reload=${reload} />`;
-  return html`<section class="panel scroll" aria-label=${t("page_audit")}>
-    <header><h2>${t("page_audit")}</h2><span class="dim">${t("audit_note")}</span></header>
+  return html`<${Panel} name=${t("page_audit")} note=${t("audit_note")} kind="scroll">
     ${
       items.length
         ? html`<${Table} label=${t("page_audit")} columns=${columns} rows=${items} keyOf=${(entry) => entry.id} />`
         : html`<${Empty} icon="audit" title=${t("nobody_did")}>${t("nobody_did_text")}<//>`
     }
     ${cursor && html`<footer><${Button} kind="sm" shortcut="m" onClick=${more}>${t("look_further")}<//></footer>`}
-  </section>`;
+  <//>`;
 }

@@ -4,7 +4,7 @@ import { isOld, send, useResource } from "../api.js";
 import { Time, bytes, clock, duration, hasText, moment, now, parts, relative, span, t } from "../i18n.js";
 import { actOn, actionText, attempt, prepare } from "../jobs.js";
 import { Key, address, areOn, go, open, taskAt, tasksAt, useKeys } from "../route.js";
-import { Button, Copy, Empty, Foreign, Glyph, Pending, State, ask, copy, say } from "../ui.js";
+import { Button, Copy, Empty, Facts, Foreign, Glyph, Panel, Pending, State, ask, copy, say } from "../ui.js";
 import { Timeline } from "../charts.js";
 import { listed } from "./tasks.js";
 
@@ -170,11 +170,11 @@ const Try = ({ attempt: one, isOpen }) =>
 function Tries({ task }) {
   const tries = [...task.attempts].reverse();
   if (!tries.length && !task.last_error) return null;
-  return html`<section class="panel" aria-label=${t("tries")}>
-    <header><h2>${t("tries")}</h2><span class="dim">${t("failed_of", { n: task.retried + (task.state === "archived" ? 1 : 0), most: task.max_retry + 1 })}</span></header>
+  const note = { n: task.retried + (task.state === "archived"), most: task.max_retry + 1 };
+  return html`<${Panel} name=${t("tries")} note=${t("failed_of", note)}>
     ${tries.map((one, at) => html`<${Try} key=${one.retried} attempt=${one} isOpen=${at === 0} />`)}
     ${!tries.length && html`<pre class="tb lone" tabindex="0" aria-label=${t("error")}><span class="e"><${Foreign} text=${task.last_error} /></span></pre>`}
-  </section>`;
+  <//>`;
 }
 
 // -- payload, result, facts --
@@ -238,7 +238,7 @@ const rows = (hex) => hex.replace(/((?:\S+ ){16})/g, "$1\n");
 
 const HIDDEN = "pyasynq:part_of"; // the header that says so
 
-function Facts({ task, part }) {
+function TaskFacts({ task, part }) {
   const facts = [
     [
       t("queue"),
@@ -274,10 +274,9 @@ function Facts({ task, part }) {
     [t("fact_sealed"), task.sealed],
   ];
   const headers = Object.entries(task.headers ?? {}).filter(([name]) => name !== HIDDEN);
-  return html`<section class="panel" aria-label=${t("facts")}><header><h2>${t("facts")}</h2></header><div class="in"><dl class="kv">
-    ${facts.filter((fact) => fact?.[1]).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}
+  return html`<${Facts} facts=${facts}>
     ${headers.map(([name, value]) => html`<dt>${t("header")}</dt><dd class="mono"><${Foreign} text=${name} />: <${Foreign} text=${value} /></dd>`)}
-  </dl></div></section>`;
+  <//>`;
 }
 
 const Gone = ({ queue }) =>
@@ -309,7 +308,7 @@ export function Task({ parts: [queue, id] }) {
       <div class="col">
         <${Why} waiting=${data.waiting} worker=${data.worker} task=${task} />
         ${!isNew && payload}
-        <${Facts} task=${task} part=${data.part_of} />
+        <${TaskFacts} task=${task} part=${data.part_of} />
       </div>
     </div>`;
 }

@@ -1,10 +1,10 @@
 // Which tasks? One search line; what is found can be acted on, one by one or all that match.
 import { cls, html, signal, useEffect, useId, useLayoutEffect, useMemo, useRef, useSignal } from "../lib.js";
 import { get, isOld, may } from "../api.js";
-import { Time, number, parts, t } from "../i18n.js";
+import { number, parts, t } from "../i18n.js";
 import { actOn, actOnAll, actionText, prepare } from "../jobs.js";
 import { EVERYTHING, change, route, taskAt, useKeys } from "../route.js";
-import { Table, currentKey, names, useListKeys } from "../table.js";
+import { Named, Table, currentKey, names, times, useListKeys } from "../table.js";
 import { Button, Copy, Empty, Foreign, Icon, Pending, STATES, State } from "../ui.js";
 
 const REFRESH_MS = 3000;
@@ -196,8 +196,7 @@ const columns = (mark) => [
     head: t("type"),
     kind: "two3 type",
     value: (task) => task.type,
-    cell: (task) =>
-      html`<a class="mono b cut" title=${task.type} href=${taskAt(task)}><${Foreign} text=${task.type} /></a>`,
+    cell: (task) => html`<${Named} text=${task.type} href=${taskAt(task)} />`,
   },
   {
     id: "id",
@@ -225,14 +224,7 @@ const columns = (mark) => [
     value: (task) => task.last_error ?? "",
     cell: (task) => html`<${About} task=${task} mark=${mark} />`,
   },
-  {
-    id: "when",
-    head: t("when"),
-    num: true,
-    isLabelled: true,
-    value: (task) => Date.parse(whenOf(task)) || null,
-    cell: (task) => html`<${Time} at=${whenOf(task)} />`,
-  },
+  times("when", t("when"), { at: whenOf }),
 ];
 
 const About = ({ task, mark }) =>
@@ -240,10 +232,10 @@ const About = ({ task, mark }) =>
     ? html`<span title=${task.last_error}><${Foreign} text=${task.last_error} mark=${mark} /></span>`
     : html`<span class="dim mono"><${Foreign} text=${task.payload_preview} mark=${mark} /></span>`;
 
-const whenOf = (task) => {
+function whenOf(task) {
   if (task.state === "scheduled" || task.state === "retry") return task.next_process_at;
   return task.state === "completed" ? task.completed_at : task.last_failed_at;
-};
+}
 
 // -- actions --
 
@@ -303,7 +295,7 @@ function Results({ q, found, select, isBusy, more }) {
   const mark = markOf(found.terms);
   const made = useMemo(() => columns(mark), [mark, t("state")]);
   if (!found.items.length && !found.cursor)
-    return html`<div class="panel"><${Empty} icon="search" title=${t("no_task_matches")}>${t("looked_at_all_text", { n: found.looked_at })}<//></div>`;
+    return html`<div class="panel"><${Empty} icon="search" title=${t(q ? "no_task_matches" : "no_tasks")}>${q && t("looked_at_all_text", { n: found.looked_at })}<//></div>`;
   return html`<${Summary} q=${q} found=${found} isBusy=${isBusy} more=${more} />
     <section class=${cls("panel", isOld.value && "old")} aria-label=${t("page_tasks")}>
       <${Table} label=${t("page_tasks")} columns=${made} rows=${found.items} keyOf=${keyOf} select=${select} />

@@ -1,7 +1,7 @@
 // What is slow, and what fails?
 import { cls, html, useMemo } from "../lib.js";
 import { sample, useResource } from "../api.js";
-import { Chart } from "../charts.js";
+import { Chart, histogram, timeAxis } from "../charts.js";
 import { duration, number, percent, rate, t, zone } from "../i18n.js";
 import { change, go, route, tasksAt, useKeys } from "../route.js";
 import { QueueChoice, Table, currentKey, numbers, useListKeys } from "../table.js";
@@ -35,6 +35,12 @@ function Whisker({ stats }) {
 const failureTone = ({ failure_rate: part }) =>
   part > 0.2 ? "bad b" : part > 0.02 ? "warn" : !part && "dim";
 
+// The charts are at the top, also where there is no room beside the list.
+function choose(type) {
+  change({ type });
+  scrollTo(0, 0);
+}
+
 const columns = () => [
   {
     id: "type",
@@ -42,7 +48,7 @@ const columns = () => [
     kind: "full nw",
     value: (one) => one.type,
     cell: (one) =>
-      html`<button type="button" class="link-like mono b cut" title=${one.type} aria-pressed=${route.value.query.type === one.type} onClick=${() => change({ type: one.type })}><${Foreign} text=${one.type} /></button>`,
+      html`<button type="button" class="link-like mono b cut" title=${one.type} aria-pressed=${route.value.query.type === one.type} onClick=${() => choose(one.type)}><${Foreign} text=${one.type} /></button>`,
   },
   numbers("per_s", t("runs_per_s"), rate, { isLabelled: true }),
   numbers("failure_rate", t("failed"), percent, { isLabelled: true, tone: failureTone }),
@@ -77,7 +83,14 @@ function spread(items, last) {
   return { times, spans: times.map((at) => known.get(at)) };
 }
 
-function Charts({ type, queue, last }) {
+// How many runs took how long.
+function RunTimes({ counts, limits }) {
+  const { axis, values } = histogram(counts, limits);
+  const line = { name: t("runs"), kind: "l1", values, isBar: true };
+  return html`<${Chart} label=${t("run_times")} axis=${axis} format=${number} lines=${[line]} />`;
+}
+
+function Charts({ type, queue, last, stats, limits }) {
   const { data, problem, reload } = useResource(
     "types/history",
     { type, queue, last },
@@ -86,26 +99,29 @@ function Charts({ type, queue, last }) {
   if (problem && !data) return html`<${Failed} problem=${problem} onRetry=${reload} />`;
   if (!data) return html`<${Skeleton} rows=${6} />`;
   const { times, spans } = spread(data.items, last);
+  const axis = timeAxis(times);
   const values = (name) => spans.map((span) => span?.[name] ?? null);
   const counts = (name) => spans.map((span) => span?.[name] ?? 0);
   return html`<div class="in col">
     ${
       type &&
-      html`<${Chart} label=${t("run_time")} times=${times} format=${duration} isLog lines=${[
+      html`<${Chart} label=${t("run_time")} axis=${axis} format=${duration} isLog lines=${[
         { name: "p50", kind: "l1", values: values("run_p50") },
         { name: "p95", kind: "l2", values: values("run_p95") },
         { name: "p99", kind: "l3", values: values("run_p99") },
       ]} />`
     }
-    <${Chart} label=${t("runs")} times=${times} format=${number} lines=${[
+    ${stats && html`<${RunTimes} counts=${stats.run_histogram} limits=${limits} />`}
+    <${Chart} label=${t("runs")} axis=${axis} format=${number} lines=${[
       { name: t("runs"), kind: "l1", values: counts("runs"), isBar: true },
       { name: t("failed"), kind: "fail", values: counts("failed"), isBar: true },
     ]} />
     ${
       type &&
-      html`<${Chart} label=${t("wait")} times=${times} format=${duration} isLog lines=${[
+      html`<${Chart} label=${t("wait")} axis=${axis} format=${duration} isLog lines=${[
         { name: "p50", kind: "l1", values: values("wait_p50") },
         { name: "p95", kind: "l2", values: values("wait_p95") },
+        { name: "p99", kind: "l3", values: values("wait_p99") },
       ]} />`
     }
   </div>`;
@@ -131,7 +147,7 @@ export function Types() {
       <span class="sp"></span>
       <span class="dim m-hide">${t("types_note", { zone: zone() })}</span>
     </div>
-    <div class="split types">
+    <div class=${cls("split types", type && "one-type")}>
       <section class="panel scroll" aria-label=${t("page_types")} tabindex="-1">
         ${problem && !data ? html`<${Failed} problem=${problem} onRetry=${reload} />` : !data ? html`<${Skeleton} rows=${8} />` : data.items.length ? html`<${Table} kind="tight" label=${t("page_types")} columns=${made} rows=${data.items} keyOf=${(one) => one.type} initial="-failure_rate" />` : html`<${Empty} icon="types" title=${t("no_runs")}>${t("no_runs_text")}<//>`}
       </section>
@@ -141,7 +157,8 @@ export function Types() {
           <span class="sp"></span>
           ${type && html`<button type="button" class="btn sm ghost" onClick=${() => change({ type: "" })}>${t("all_types")}</button><a class="btn sm" href=${tasksAt({ type, queue, state: "retry,archived" })}>${t("show_failed")}</a>`}
         </header>
-        <${Charts} key=${`${type} ${queue} ${last}`} type=${type} queue=${queue} last=${Number(last)} />
+        <${Charts} key=${`${type} ${queue} ${last}`} type=${type} queue=${queue} last=${Number(last)}
+          stats=${data?.items.find((one) => one.type === type)} limits=${data?.run_limits} />
       </section>
     </div>`;
 }

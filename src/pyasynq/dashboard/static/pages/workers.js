@@ -4,8 +4,8 @@ import { hasFeature, isOld, may, send, useResource } from "../api.js";
 import { now, number, span, t } from "../i18n.js";
 import { actOn, actionText, attempt, confirm, prepare } from "../jobs.js";
 import { address, taskAt, useKeys } from "../route.js";
-import { Table, acts, currentKey, names, useListKeys } from "../table.js";
-import { Button, Empty, Foreign, Menu, Meter, Pending, State, ask, say } from "../ui.js";
+import { Named, Table, acts, currentKey, names, useListKeys } from "../table.js";
+import { Button, Empty, Foreign, Menu, Meter, Panel, Pending, State, ask, say } from "../ui.js";
 
 const MOST_SLOTS = 64;
 const LATE = 0.5;
@@ -67,10 +67,7 @@ function Control({ target }) {
     danger: action === "stop",
     act: () => control(action, target),
   }));
-  return (
-    actions.length > 0 &&
-    html`<${Menu} label=${t("actions_of", { name: target.name })} actions=${actions} />`
-  );
+  return html`<${Menu} label=${t("actions_of", { name: target.name })} actions=${actions} />`;
 }
 
 const wantedOf = ({ state, concurrency, queues }) =>
@@ -216,8 +213,7 @@ const runColumns = () => [
     head: t("type"),
     kind: "two3 type",
     value: (run) => run.task_type,
-    cell: (run) =>
-      html`<a class="mono b cut" href=${taskAt(run)} title=${run.task_type}><${Foreign} text=${run.task_type} /></a>`,
+    cell: (run) => html`<${Named} text=${run.task_type} href=${taskAt(run)} />`,
   },
   names("queue", t("queue"), { hide: "m", kind: "soft" }),
   names("worker", t("worker"), { kind: "soft mono nw", hide: "m" }),
@@ -267,7 +263,7 @@ export function Workers() {
   const servers = data.items.map((one) => ({ ...one, wanted: known.get(one.id) }));
   const targets = hasFeature("control") && html`<${Targets} servers=${servers} known=${known} />`;
   if (!servers.length)
-    return html`<div class="panel"><${Empty} icon="workers" title=${t("no_servers")} command="pyasynq worker module:app">${t("no_servers_text")}<//></div><div class="row">${targets}</div>`;
+    return html`<div class="panel"><${Empty} icon="workers" title=${t("no_servers")} command="pyasynq worker module:app">${t("no_servers_text")}<//></div>${known.size > 0 && html`<div class="row">${targets}</div>`}`;
   const hosts = new Set(servers.map((server) => server.host));
   const sum = (name) => servers.reduce((total, server) => total + server[name], 0);
   return html`<div class="row">
@@ -279,8 +275,7 @@ export function Workers() {
       <${Table} label=${t("page_workers")} columns=${made[0]} rows=${servers} keyOf=${(server) => server.id} initial="process" />
       <footer><span class="slots k"><i></i></span>${t("busy")}<span class="slots k"><b></b></span>${t("late")}<span class="slots k"><u></u></span>${t("free")}</footer>
     </section>
-    <section class="panel" aria-label=${t("running_now")}>
-      <header><h2>${t("running_now")}</h2><span class="dim">${number(runs.length)}</span></header>
+    <${Panel} name=${t("running_now")} note=${number(runs.length)}>
       ${runs.length ? html`<${Table} label=${t("running_now")} columns=${made[1]} rows=${runs} keyOf=${runKey} sortName="runs" initial="-for" />` : html`<p class="in dim">${t("nothing_runs")}</p>`}
-    </section>`;
+    <//>`;
 }

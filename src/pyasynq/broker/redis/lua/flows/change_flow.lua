@@ -44,7 +44,7 @@ for i = 1, #each, stride do
   end
 end
 if state == "running" and flow.state ~= "running" then
-  redis.call("HDEL", flow.key, "ended_s")
+  redis.call("HDEL", flow.key, "ended_s", "reason")
   redis.call("PERSIST", flow.key)
   redis.call("ZREM", flows_ended, id)
 end
