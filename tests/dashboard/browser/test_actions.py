@@ -210,7 +210,7 @@ async def test_all_shown_tasks_are_selected_and_deleted(
     await page.get_by_role("checkbox", name="Select all shown").check()
     await page.get_by_label("Selection").get_by_role("button", name="Delete").click()
     await page.get_by_role("button", name="Delete 3").click()
-    await expect(page.get_by_role("heading", name="No task matches")).to_be_visible()
+    await expect(page.get_by_role("heading", name="There is no task")).to_be_visible()
     assert await states(inspector) == {}
 
 
