@@ -143,6 +143,20 @@ async def test_files_are_compressed_and_sent_once(http: httpx.AsyncClient) -> No
     assert ("content-encoding" in plain.headers, plain.content) == (False, first.content)
 
 
+@pytest.mark.parametrize("form", ["W/{}", '"other", {}'])
+async def test_files_are_sent_once_also_behind_proxies(http: httpx.AsyncClient, form: str) -> None:
+    tag = (await http.get("/static/app.js")).headers["etag"]
+    again = await http.get("/static/app.js", headers={"If-None-Match": form.format(tag)})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "name", [f"{'x' * 300}.js", f"{'x/' * 3000}x.js", "a%00.js", "%2e%2e/a.py"]
+)
+async def test_a_name_that_no_file_has_is_not_found(http: httpx.AsyncClient, name: str) -> None:
+    assert (await http.get(f"/static/{name}")).status_code == 404
+
+
 # -- OpenAPI ---------------------------------------------------------------------------------------
 
 

@@ -43,7 +43,7 @@ from tests.support.factories import (
     settle,
     take,
 )
-from tests.support.flows import a_flow, end_step, open_flow
+from tests.support.flows import a_flow, damage_flow, end_step, open_flow
 from tests.support.servers import free_port
 
 Pair: TypeAlias = tuple[Broker, Broker]
@@ -226,6 +226,19 @@ async def test_a_flow_that_runs_stays_with_its_tasks(pair: Pair) -> None:
     await end_step(source)
     last = await move_queue(source, target, "q")
     assert (last.left, last.running) == ({}, {})
+
+
+async def test_a_flow_that_cannot_be_read_keeps_its_tasks_and_no_others(pair: Pair) -> None:
+    source, target = pair
+    await open_flow(source, a_flow(("succeeded", ()), ("succeeded", ())))
+    await enqueue(source, a_pending("plain"))
+    await damage_flow(source, "flow")
+    move = await move_queue(source, target, "q")
+    assert [it.id for it in move.staying] == ["flow:0", "flow:1"]
+    assert all(
+        "the record of flow 'flow' of 'q' cannot be read" in it.reason for it in move.staying
+    )
+    assert move.moved == {TaskState.PENDING: 1}
 
 
 async def test_a_batch_that_runs_stays_with_its_members(pair: Pair) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
+from textual.events import AppBlur, AppFocus
 
 from pyasynq import Client, Task
 from pyasynq.broker import Broker
@@ -13,6 +14,7 @@ from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.terminal import TerminalDashboard
 from pyasynq.terminal.app import _no_logs_at_terminal
 from pyasynq.terminal.keys import KeyLine
+from pyasynq.terminal.servers import WorkersPage
 from tests.cli.terminal import Terminal
 from tests.support.factories import a_pending, enqueue
 from tests.support.servers import RedisServer, free_port
@@ -317,3 +319,16 @@ async def _look_at_help(view: View) -> None:
     await view.press("question_mark")
     await view.see("No task matches.")
     await view.pilot.pause()
+
+
+async def test_the_keys_of_a_page_that_opened_in_the_background_are_shown(address: str) -> None:
+    async with dashboard(address) as view:
+        await view.see(PAGES["o"])
+        app = view.app
+        app.post_message(AppBlur())
+        await wait_until(lambda: not app.app_focus)
+        await app.push_screen(WorkersPage(app.desk))
+        await view.see(PAGES["w"])
+        await view.pilot.pause()
+        app.post_message(AppFocus())
+        await wait_until(lambda: app.screen.query_one(KeyLine).children)

@@ -69,7 +69,7 @@ def serve(request: Request, name: str) -> Response:
     changed_ns = max(part.stat().st_mtime_ns for part in parts_of(path))
     file = load(path, changed_ns)
     headers = {"Cache-Control": "no-cache", "ETag": file.tag, "Vary": "Accept-Encoding"}
-    if request.headers.get("if-none-match") == file.tag:
+    if file.tag in request.headers.get("if-none-match", ""):  # proxies mark it as weak
         return Response(status_code=304, headers=headers)
     content = file.content
     if "gzip" in request.headers.get("accept-encoding", ""):
@@ -85,11 +85,12 @@ def find(name: str) -> Path:
         Problem: If there is no such file.
     """
     missing = Problem(404, "not-found", "there is no such file")
-    if "\0" in name:
-        raise missing
-    path = (FOLDER / name).resolve()
-    is_ours = path.is_relative_to(FOLDER.resolve()) and path.suffix in MEDIA_TYPES
-    if not is_ours or not path.is_file():
+    try:
+        path = (FOLDER / name).resolve()
+        is_there = path.is_relative_to(FOLDER.resolve()) and path.is_file()
+    except (OSError, ValueError) as error:  # no file can have the name: it is too long, or has \0
+        raise missing from error
+    if not is_there or path.suffix not in MEDIA_TYPES:
         raise missing
     return path
 

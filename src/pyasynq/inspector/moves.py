@@ -13,7 +13,13 @@ from typing import Final
 import msgspec
 
 from pyasynq.broker import Broker, Container, Progress, Refusal, TaskCopy, Token
-from pyasynq.core.errors import PoisonError, PyasynqError, TaskIDConflictError
+from pyasynq.core.errors import (
+    BrokerError,
+    BrokerUnavailableError,
+    PoisonError,
+    PyasynqError,
+    TaskIDConflictError,
+)
 from pyasynq.core.policy import MAX_TASKS
 from pyasynq.core.report import Kind, place_of
 from pyasynq.core.states import ENDED, Action, TaskState
@@ -204,7 +210,7 @@ class _Mover:
         self._target = target
         self._queue = queue
         self._progress = progress
-        self._runs: dict[tuple[Kind, str, str], bool] = {}
+        self._whys: dict[tuple[Kind, str, str], str | None] = {}
 
     async def move(self, container: Container) -> None:
         """Move the tasks of *container*; those that stay are first in it then."""
@@ -218,10 +224,12 @@ class _Mover:
         state = container.state
         sound: list[TaskCopy] = []
         for copy in copies:
-            if copy is not None and await self._is_part(copy):
-                self.staying.append(StayingTask(id=copy.message.id, state=state, reason=PART))
-            elif copy is not None:
+            if copy is None:
+                continue
+            if (why := await self._why_here(copy)) is None:
                 sound.append(copy)
+            else:
+                self.staying.append(StayingTask(id=copy.message.id, state=state, reason=why))
         refusals = await self._target.transfers.write(container, sound) if sound else []
         there: list[str] = []
         for copy, refusal in zip(sound, refusals, strict=True):
@@ -240,15 +248,23 @@ class _Mover:
             self._progress(sum(self.moved.values()))
         return count
 
-    async def _is_part(self, copy: TaskCopy) -> bool:
-        """Return whether a task is part of a flow or batch that runs."""
+    async def _why_here(self, copy: TaskCopy) -> str | None:
+        """Return why a task stays with its flow or batch; None if it has none that runs."""
         place = place_of(copy.message)
         if place is None:
-            return False
+            return None
         record = place.kind, place.queue, place.id
-        if record not in self._runs:
-            self._runs[record] = await self._is_running(*record)
-        return self._runs[record]
+        if record not in self._whys:
+            self._whys[record] = await self._why_with(*record)
+        return self._whys[record]
+
+    async def _why_with(self, kind: Kind, queue: str, record_id: str) -> str | None:
+        try:
+            return PART if await self._is_running(kind, queue, record_id) else None
+        except BrokerUnavailableError:
+            raise
+        except BrokerError as error:  # a record that cannot be read, which may be of one that runs
+            return str(error)
 
     async def _is_running(self, kind: Kind, queue: str, record_id: str) -> bool:
         match kind:

@@ -30,8 +30,12 @@ class KeyLine(Footer):
         self._shown: list[tuple[str, str, bool]] = []
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
-        """Show the keys of *screen* if it is in front and they differ from those that are shown."""
-        if self.app.screen is screen and (keys := list(_keys_of(screen))) != self._shown:
+        """Show the keys of *screen* if it is in front and they differ from those that are shown.
+
+        Textual shows nothing new while the terminal is not in focus.
+        """
+        is_seen = self.app.app_focus and self.app.screen is screen
+        if is_seen and (keys := list(_keys_of(screen))) != self._shown:
             self._shown = keys
             super().bindings_changed(screen)
 
