@@ -180,7 +180,7 @@ async def _running(source: Broker, queue: str) -> dict[str, int]:
             open_batches = [it for it in batches if it.ended_at is None]
             counts["batches"] += len(open_batches)
             if len(open_batches) < len(batches):
-                break
+                break  # those that have ended come last
     if source.supports("mail"):
         while letters := await source.mail.letters(queue, counts["letters"], PAGE):
             counts["letters"] += len(letters)
@@ -218,9 +218,11 @@ class _Mover:
         state = container.state
         sound: list[TaskCopy] = []
         for copy in copies:
-            if copy is not None and await self._is_part(copy):
+            if copy is None:
+                continue
+            if await self._is_part(copy):
                 self.staying.append(StayingTask(id=copy.message.id, state=state, reason=PART))
-            elif copy is not None:
+            else:
                 sound.append(copy)
         refusals = await self._target.transfers.write(container, sound) if sound else []
         there: list[str] = []
