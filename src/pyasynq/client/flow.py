@@ -89,7 +89,7 @@ class Flow:
         unique_s: Seconds for which no other flow may have its name; 0 for not at all.
         keep_s: Seconds for which it is kept after a success.
         keep_failed_s: Seconds for which it is kept after another end.
-        step: The step of another flow that it is; None for a flow of its own.
+        step: The step of another flow that it is; None if it is no step.
         depth: Number of flows in one another: 1 without steps that are flows.
     """
 

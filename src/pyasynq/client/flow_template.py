@@ -118,7 +118,7 @@ def task_of(flow: Drafted, header: str) -> Task:
     """Return the task that opens *flow*; its *header* says that.
 
     Raises:
-        OptionError: If the flow has no steps, or see `members_once`.
+        OptionError: If the flow has no steps, or the generator of a map was read before.
     """
     if not flow.drafts:
         raise OptionError("steps", 0, "at least one (flow.add)")

@@ -118,8 +118,8 @@ async def move_queue(
 ) -> QueueMove:
     """Move the tasks of *queue* that wait or have ended; the target pauses a queue that is paused.
 
-    Tasks of flows and batches that run stay, because what counts them does: with their tasks gone,
-    these would fail.
+    Tasks of flows and batches that run stay, because the records that count them cannot be moved,
+    and would miss them.
 
     Args:
         source: Where they are; see `check_move`.
