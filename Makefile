@@ -35,7 +35,7 @@ differential: ## run 500 random sequences of operations in Go and in Python, and
 	$(setup) test env PYASYNQ_SEQUENCES=$${PYASYNQ_SEQUENCES:-500} pytest tests/differential --log-cli-level=INFO $(ARGS)
 
 campaign: ## kill the member service at every step, workers whose tasks others follow, are steps of flows or members of batches, and processes while they run a million tasks on SQLite; the tests do part of this
-	$(setup) test env PYASYNQ_CAMPAIGN=1 pytest services/member/tests/faults tests/e2e/test_followers_of_killed_workers.py tests/e2e/test_flows_of_killed_workers.py tests/e2e/test_maps_of_killed_workers.py tests/e2e/test_batches_of_killed_workers.py tests/e2e/sqlite/test_kills.py tests/e2e/sqlite/test_soak.py --log-cli-level=INFO $(ARGS)
+	$(setup) test env PYASYNQ_CAMPAIGN=1 pytest services/member/tests/faults tests/e2e/test_followers_of_killed_workers.py tests/e2e/test_flows_of_killed_workers.py tests/e2e/test_maps_of_killed_workers.py tests/e2e/test_subflows_of_killed_workers.py tests/e2e/test_batches_of_killed_workers.py tests/e2e/sqlite/test_kills.py tests/e2e/sqlite/test_soak.py --log-cli-level=INFO $(ARGS)
 
 lint: ## check the code with every tool: format, style, types, layers, dependencies
 	$(setup) check ruff format --check --quiet

@@ -18,7 +18,6 @@ ROUND_S: Final = 20
 MOST: Final = 4
 """Flows or tasks that one of them changes at a time."""
 
-
 T = TypeVar("T", FlowInfo, TaskInfo)
 
 

@@ -89,7 +89,7 @@ class Flow:
         unique_s: Seconds for which no other flow may have its name; 0 for not at all.
         keep_s: Seconds for which it is kept after a success.
         keep_failed_s: Seconds for which it is kept after another end.
-        step: The step of another flow that it is; None for a flow of its own.
+        step: The step of another flow that it is; None if it is no step.
         depth: Number of flows in one another: 1 without steps that are flows.
     """
 
@@ -176,7 +176,7 @@ class Flow:
 
         Raises:
             OptionError: If the name is taken, a step is of another flow, *when* cannot be, the task
-                has a group or an id, the flow is too large, or the other flow can be no step.
+                has a group or an id, the flow is too large, or the other flow cannot be a step.
         """
         before = {self._number_of(step) for step in _steps(after)}
         if isinstance(task, Flow):
@@ -307,9 +307,9 @@ class Flow:
         """Return a task that opens the flow when it runs, for whatever takes a task.
 
         For an entry of a scheduler, a row of an outbox, `ActiveTask.then`, or a step of another
-        flow, which does not wait for the end of this one, as one does that `add` was given the flow
-        for. Each time it is enqueued is a flow of its own: its id is that of the task. A worker of
-        this version with the flow's home runs it, once or more; the flow is opened once.
+        flow. Such a step does not wait for the end of this flow; give `add` the flow itself for one
+        that does. Each time it is enqueued is a flow of its own: its id is that of the task. A
+        worker of this version with the flow's home runs it, once or more; the flow is opened once.
 
         Raises:
             OptionError: If the flow has no steps, or the generator of a map was read before.
@@ -341,7 +341,7 @@ class Flow:
         return flow.step
 
     def _check_part(self, flow: "Flow") -> None:
-        """Raise an `OptionError` if *flow* can be no step of this one."""
+        """Raise an `OptionError` if *flow* cannot be a step of this one."""
         if flow.step is not None or flow is self:
             raise OptionError("flow", flow, "a flow of its own: make another one for each step")
         if flow.has_own_id:

@@ -1,4 +1,4 @@
-"""Refuse what can be no step of a flow."""
+"""Refuse what cannot be a step of a flow."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -92,8 +92,11 @@ class FlowControl:
         """
 
         async def decide(record: FlowRecord) -> FlowChange:
-            if parent is not None and not -1 < _try_of(record, parent) <= parent.member:
-                raise FlowStateError(queue, flow_id, f"it does not run for the flow {parent.id!r}")
+            if parent is not None:
+                known = _try_of(record, parent)
+                if known is None or known > parent.member:
+                    problem = f"it does not run for the flow {parent.id!r}"
+                    raise FlowStateError(queue, flow_id, problem)
             again = record.state == "cancelled" and RUNNING in record.marks
             if record.state != "running" and not again:
                 raise FlowStateError(queue, flow_id, f"it is {record.state}; it does not run")
@@ -127,7 +130,7 @@ class FlowControl:
         """
         while (record := await self._broker.flows.read(queue, flow_id)) is not None:
             known = _try_of(record, parent)
-            if known < 0:
+            if known is None:
                 raise FlowStateError(queue, flow_id, f"it is no step of the flow {parent.id!r}")
             if known >= parent.member:
                 return
@@ -264,7 +267,7 @@ class FlowControl:
     async def _stop_flow(self, record: FlowRecord, number: int) -> bool:
         """Cancel the flow that a step is; return True unless its task runs.
 
-        The worker of that looks at the step after it has opened the flow, and ends both.
+        The worker that runs it looks at the step again after it has opened the flow, and ends both.
         """
         node, step_id = record.spec.nodes[number], record.task_id(number)
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
@@ -323,16 +326,13 @@ def _number_of(record: FlowRecord, step: str, *, gates: bool) -> int:
     return number
 
 
-def _try_of(record: FlowRecord, parent: Place) -> int:
-    """Return for which try of the step *parent* a flow runs; -1 if it is no such step."""
+def _try_of(record: FlowRecord, parent: Place) -> int | None:
+    """Return for which try of the step *parent* a flow runs; None if it is no such step."""
     known = record.parent
-    if known is None or (known.queue, known.id, known.node) != (
-        parent.queue,
-        parent.id,
-        parent.node,
-    ):
-        return -1
-    return known.member
+    if known is None:
+        return None
+    same = (known.queue, known.id, known.node) == (parent.queue, parent.id, parent.node)
+    return known.member if same else None
 
 
 def _unmoved(record: FlowRecord) -> Moves:

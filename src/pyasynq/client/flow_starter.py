@@ -18,7 +18,7 @@ one from opening the flow again.
 
 
 def flow_in(payload: bytes, flow_id: str) -> Flow:
-    """Return the flow in the *payload* of a task that `Flow.task` has made.
+    """Return the flow in the *payload* of a task that `Flow.task` or `Flow.add` has made.
 
     Args:
         payload: The payload.

@@ -48,10 +48,8 @@ class Draft:
     @property
     def is_flow(self) -> bool:
         """Whether it is a flow, which its task opens."""
-        return self.task is not None and SUBFLOW in {
-            **self.task.headers,
-            **self.task.options.headers,
-        }
+        task = self.task
+        return task is not None and (SUBFLOW in task.headers or SUBFLOW in task.options.headers)
 
 
 class TaskTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -104,7 +102,7 @@ class FlowTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Drafted(Protocol):
-    """What is said of a flow; see `Flow`."""
+    """The part of a `Flow` that its template holds; the class itself imports this module."""
 
     name: str
     queue: str
@@ -120,7 +118,7 @@ def task_of(flow: Drafted, header: str) -> Task:
     """Return the task that opens *flow*; its *header* says that.
 
     Raises:
-        OptionError: If the flow has no steps, or see `members_once`.
+        OptionError: If the flow has no steps, or the generator of a map was read before.
     """
     if not flow.drafts:
         raise OptionError("steps", 0, "at least one (flow.add)")

@@ -54,7 +54,7 @@ class FlowWriter:
     async def enqueue(self, flow: Flow, *, parent: Place | None = None) -> FlowInfo:
         """Store *flow* and start its first steps; see `Client.enqueue_flow`.
 
-        It reports its end to *parent*, the step that it is; None for a flow of its own.
+        It reports its end to *parent*, the step that it is; None if it is no step.
         """
         if not isinstance(flow, Flow):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("flow", flow, "a Flow (for a task there is enqueue)")
@@ -82,7 +82,7 @@ class FlowWriter:
         try:
             await self._hold_maps(flow, maps)
             new = await self._new_flow(flow, maps, parent)
-            await asyncio.sleep(0)  # a cancellation that came before is raised while that is clear
+            await asyncio.sleep(0)  # raise a cancellation that has come while nothing is opened
             is_opening = True
             is_new = await flows.open(new)
         except BaseException as error:
@@ -153,7 +153,7 @@ class FlowWriter:
 def _may_have_opened(error: BaseException) -> bool:
     """Return whether a flow may be stored though its opening raised *error*."""
     if isinstance(error, BrokerFullError):
-        return False  # the flow takes more room, so what is full has not stored it
+        return False  # a flow needs room, so a broker that is full has not stored it
     return isinstance(error, BrokerError | asyncio.CancelledError)
 
 

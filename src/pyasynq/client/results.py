@@ -94,7 +94,7 @@ class Results:
         return open_output(self._codecs, record, number, outputs[0])
 
     async def _record_of(self, flow: Flow) -> FlowRecord:
-        """Return *flow* once it is stored: as a step it may be that later."""
+        """Return the record of *flow*; wait for it if the flow is a step that will open it."""
         while True:
             is_to_come = await self._is_to_come(flow)
             record = await self._broker.flows.read(flow.queue, flow.id)

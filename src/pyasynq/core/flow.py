@@ -45,10 +45,8 @@ MAX_STEPS: Final = 1000
 MAX_EDGES: Final = 20_000
 """Dependencies of a flow, all steps together."""
 
-
 MAX_DEPTH: Final = 5
 """Flows in one another: a flow, a step of it that is a flow, and so on."""
-
 
 MAP_GONE: Final = "its tasks are gone: somebody has deleted their queue, or their batch"
 

@@ -29,7 +29,7 @@ class FlowSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         keep_s: Seconds for which it is kept after it has succeeded.
         keep_failed_s: Seconds for which it is kept after any other end.
         parent: The step of another flow that it is, and how often that step was retried when this
-            was stored; None for a flow of its own.
+            was stored; None if it is no step.
     """
 
     name: str

@@ -56,8 +56,8 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
         archived: Failed runs after which the task was archived.
         run_mean: Mean duration of a run; None without runs. The next three are percentiles.
         run_histogram: Runs by their duration: the first number counts those that took less than the
-            first of `RUN_LIMITS`, each next one those up to the next limit, the last one all
-            others.
+            first of `RUN_LIMITS`, 1.024 ms, each next one those up to the next limit, twice the one
+            before; the last one counts all others.
         wait_mean: Mean time for which tasks were pending; it is measured for the first task that a
             worker takes in each call, and None if none was. The next three are percentiles.
     """

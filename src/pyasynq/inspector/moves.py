@@ -124,8 +124,8 @@ async def move_queue(
 ) -> QueueMove:
     """Move the tasks of *queue* that wait or have ended; the target pauses a queue that is paused.
 
-    Tasks of flows and batches that run stay, because what counts them does: with their tasks gone,
-    these would fail.
+    Tasks of flows and batches that run stay, because the records that count them cannot be moved,
+    and would miss them.
 
     Args:
         source: Where they are; see `check_move`.
@@ -186,7 +186,7 @@ async def _running(source: Broker, queue: str) -> dict[str, int]:
             open_batches = [it for it in batches if it.ended_at is None]
             counts["batches"] += len(open_batches)
             if len(open_batches) < len(batches):
-                break
+                break  # those that have ended come last
     if source.supports("mail"):
         while letters := await source.mail.letters(queue, counts["letters"], PAGE):
             counts["letters"] += len(letters)

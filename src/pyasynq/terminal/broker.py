@@ -70,7 +70,7 @@ def _node(node: NodeReport, name: str) -> Text:
     text = Text.assemble((texts.safe(name), "bold underline"))
     text.append(f"  answers in {texts.span(timedelta(seconds=node.round_trip_s))}", "dim")
     if node.info is None:
-        return text.append("\nit does not permit to read more", "dim")
+        return text.append("\nit does not permit reading more", "dim")
     for fact in facts_of(node):
         text.append(f"\n{fact.name:<28}  ", "dim")
         text.append(texts.safe(FORMS[fact.kind](fact.value)))
@@ -86,10 +86,10 @@ def _slow_log(log: SlowLog) -> Text:
         text.append(f"  from {texts.span(log.limit)} on" if is_kept else "  none is kept", "dim")
     if log.commands is None:
         return text.append(
-            "\nit does not permit to read them; managed services often do not", "dim"
+            "\nit does not permit reading them; managed services often do not", "dim"
         )
     if not log.commands:
-        text.append("\nno command took that long", "dim")
+        text.append("\nno command is listed", "dim")
     for command in log.commands:
         text.append(f"\n{texts.instant(command.at)}  ", "dim")
         text.append(f"{texts.span(command.duration):>7}  ", "bold")

@@ -14,6 +14,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 import pyasynq
+from pyasynq.broker import Broker, open_broker
 from pyasynq.dashboard import Dashboard
 from tests.support.chromium import PATIENCE_MS, Visitor, chromium
 from tests.support.servers import RedisServer
@@ -71,6 +72,14 @@ async def client(redis_url: str) -> AsyncIterator[pyasynq.Client]:
     """A client of an empty Redis."""
     async with pyasynq.Client(redis_url) as client:
         yield client
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[Broker]:
+    """An empty Redis."""
+    broker = open_broker(redis_url)
+    yield broker
+    await broker.aclose()
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from playwright.async_api import Locator, Page, expect
 
 import pyasynq
 from pyasynq import TaskState
-from pyasynq.broker import open_broker
+from pyasynq.broker import Broker, open_broker
 from pyasynq.core.options import Options
 from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
-from tests.support.factories import an_entry
+from tests.support.factories import a_server, an_entry
 
 
 @pytest.fixture
@@ -317,8 +317,9 @@ async def test_a_wrong_weight_of_a_queue_is_said(site: str, visitor: Visitor, sh
 
 
 async def test_all_workers_are_stopped_after_a_question(
-    site: str, visitor: Visitor, redis_url: str, inspector: pyasynq.Inspector
+    site: str, visitor: Visitor, broker: Broker, inspector: pyasynq.Inspector
 ) -> None:
+    await broker.registry.write_server(a_server("s"), ttl_s=3600)  # of Go, by its look
     page = await visitor.open(f"{site}#/workers")
     await choose(page, "all workers", "Stop")
     await (

@@ -1,12 +1,10 @@
 """Flows and batches on their pages: lists, graphs, and what operators do to flows."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import expect
 
 import pyasynq
-from pyasynq.broker import Broker, open_broker
+from pyasynq.broker import Broker
 from pyasynq.dashboard import Dashboard
 from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.test_actions import row, said
@@ -15,13 +13,6 @@ from tests.support.flows import a_flow, end_step, open_flow
 from tests.support.subflows import Crew, nested, open_nested
 
 HOSTILE = '<img src="x" onerror="alert(1)">\u202e${7*7}'
-
-
-@pytest.fixture
-async def broker(redis_url: str) -> AsyncIterator[Broker]:
-    broker = open_broker(redis_url)
-    yield broker
-    await broker.aclose()
 
 
 @pytest.fixture

@@ -141,9 +141,9 @@ def end_if_over(tx: Transaction, queue: str, batch_id: str) -> None:
 
 
 def end_if_possible(tx: Transaction, queue: str, batch_id: str) -> None:
-    """Do the same, but leave the batch of a flow that cannot be read to a repair.
+    """End a batch as `end_if_over` does, or leave it to a repair if its flow cannot be read.
 
-    A broken record must not keep other tasks from ending.
+    A broken record must not keep tasks from ending.
     """
     try:
         end_if_over(tx, queue, batch_id)

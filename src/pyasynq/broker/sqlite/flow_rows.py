@@ -203,14 +203,13 @@ class StoredFlow:
         report = report_to_parent(self.record())
         if report is None:
             return
-        place, is_there, why = report.place, False, "it is gone"
         try:
-            is_there = receive(self._tx, report)
-        except BrokerError as error:  # it keeps no other flow from ending
-            why = str(error)
-        if not is_there:
-            text = "flow %s, a step of flow %s of %r, has ended, but that is not told: %s"
-            log.warning(text, self._id, place.id, place.queue, why)
+            problem = "" if receive(self._tx, report) else "that flow is gone"
+        except BrokerError as error:  # a broken record must not keep this flow from ending
+            problem = str(error)
+        if problem:
+            text = "flow %s has ended, but cannot report it to flow %s of %r, whose step it is: %s"
+            log.warning(text, self._id, report.place.id, report.place.queue, problem)
 
 
 def find_flow(tx: Transaction, queue: str, flow_id: str) -> StoredFlow | None:

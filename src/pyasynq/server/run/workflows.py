@@ -60,7 +60,7 @@ class Workflows:
         return await self._inputs.read(message)
 
     def opener(self, message: TaskMessage) -> AsyncHandler | None:
-        """Return what runs the task of *message* if it holds a flow; None for a handler."""
+        """Return what runs the task of *message* if it holds a flow; else None."""
         if STARTER in message.headers:
             return self.open_flow
         if SUBFLOW not in message.headers or self._subflows is None:

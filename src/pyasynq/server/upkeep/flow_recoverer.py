@@ -150,8 +150,8 @@ class FlowRecoverer(OnCall):
     async def _report_on_flow(self, record: FlowRecord, number: int) -> Report | None:
         """Return the report on a step that is a flow; None unless it has ended, or is gone.
 
-        It has begun, or cannot begin, if the task that opens it waits and runs no more. A flow
-        reports itself; but nobody does for a try whose task somebody has deleted.
+        If the task that opens it neither waits nor runs, it has begun, or never will. A flow
+        reports its end itself, but not for a try whose task somebody has deleted.
         """
         report = await self._report_on(record, number)
         if report is None:
