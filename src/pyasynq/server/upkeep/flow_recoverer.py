@@ -86,9 +86,9 @@ class FlowRecoverer(OnCall):
         self._broken.add(flow_id)
 
     async def _time_out(self, timer: FlowTimer) -> None:
-        self._late[timer] = (
-            None  # a cancelled flow has none, though some of its tasks may still run
-        )
+        # A cancelled flow has no timer any more, though some of its tasks may still run: so this
+        # one is kept until all of it is done.
+        self._late[timer] = None
         with suppress(FlowNotFoundError, FlowStateError):  # it has ended meanwhile
             if timer.node == FLOW:
                 await self._control.cancel(self._queue, timer.id, OUT_OF_TIME)
