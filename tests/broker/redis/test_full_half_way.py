@@ -19,13 +19,14 @@ from pyasynq.broker.redis import RedisBroker, keys, pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.scripts import Call
 from pyasynq.core.batch_errors import BatchStateError
-from pyasynq.core.errors import BrokerError, BrokerFullError
+from pyasynq.core.errors import BrokerFullError
 from pyasynq.core.flow_errors import FlowStateError
 from pyasynq.core.report import place_of
 from pyasynq.core.verdict import DONE, Verdict
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.server.upkeep import flow_recoverer
 from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
+from tests.broker.redis.every_call import replace_runs
 from tests.broker.redis.stored_keys import scored
 from tests.support.factories import settle, take
 from tests.support.flows import deliver_all, ending
@@ -55,16 +56,6 @@ class World:
                 await self._r.config_set("maxmemory", "1")
             self._calls_left -= 1
         return await self._run_call(driver, call)
-
-    async def run_all(self, driver: Driver, calls: Sequence[Call]) -> list[object]:
-        """Run *calls*, in place of `pipeline.run_all`."""
-        return [await self._answer(driver, call) for call in calls]
-
-    async def _answer(self, driver: Driver, call: Call) -> object:
-        try:
-            return await self.run(driver, call)
-        except BrokerError as error:
-            return error
 
     async def try_in_full(self, act: Act, call: int) -> bool:
         """Act while Redis gets full before its script call number *call*; repeat it if it fails.
@@ -283,8 +274,7 @@ async def tell_all(
     while True:
         with monkeypatch.context() as patch:
             world = World(broker, r)
-            patch.setattr(pipeline, "run", world.run)
-            patch.setattr(pipeline, "run_all", world.run_all)
+            replace_runs(patch, world.run)
             ending = await tell(story, world, len(endings))
         await r.flushall()
         if ending is None:

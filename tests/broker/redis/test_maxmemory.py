@@ -4,7 +4,7 @@ Each script is called by a story. Before each of its calls Redis gets full; the 
 refused and change nothing, or do what it does in a Redis with room.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from pyasynq.broker.redis import RedisBroker, pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.scripts import Call
-from pyasynq.core.errors import BrokerError, BrokerFullError
+from pyasynq.core.errors import BrokerFullError
+from tests.broker.redis.every_call import replace_runs
 from tests.broker.redis.script_uses import USE_OF
 from tests.broker.redis.stored_keys import SCRIPTS, everything
 
@@ -42,16 +43,6 @@ class Fullness:
         if call.script.name == self._script:
             await self._meet(driver, call)
         return await self._run(driver, call)
-
-    async def run_all(self, driver: Driver, calls: Sequence[Call]) -> list[object]:
-        """Run *calls*, in place of `pipeline.run_all`."""
-        return [await self._answer(driver, call) for call in calls]
-
-    async def _answer(self, driver: Driver, call: Call) -> object:
-        try:
-            return await self.run(driver, call)
-        except BrokerError as error:
-            return error
 
     async def _meet(self, driver: Driver, call: Call) -> None:
         """Compare what *call* does in a full Redis with what it does in another; undo it."""
@@ -102,8 +93,7 @@ async def fullness(
     request: pytest.FixtureRequest, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Fullness]:
     fullness = Fullness(r, request.getfixturevalue("name"))
-    monkeypatch.setattr(pipeline, "run", fullness.run)
-    monkeypatch.setattr(pipeline, "run_all", fullness.run_all)
+    replace_runs(monkeypatch, fullness.run)
     yield fullness
     await r.flushall()
 
