@@ -91,6 +91,26 @@ async def test_a_retry_gives_no_step_the_id_of_another(broker: Broker) -> None:
     assert [lease.id for lease in await take(broker, 9)] == ["flow:a:2", "flow:a:1:1"]
 
 
+@pytest.mark.parametrize("home", ["q", "r"])
+async def test_a_step_whose_task_has_the_id_of_another_says_so_and_gets_its_own_by_a_retry(
+    broker: Broker, home: str
+) -> None:
+    first, second = Flow("first", id="f", queue="q"), Flow("second", id="f:1", queue=home)
+    first.add(Task("t", queue="q"), name="1:2")
+    second.add(Task("t", queue="q"), name="2")
+    async with Client(broker) as client:
+        await client.enqueue_flow(first)
+        await client.enqueue_flow(second)
+    await deliver_all(broker, "qr")
+    assert (await record_of(broker, "f:1", home)).errors == {
+        0: "its task was refused: another task has its id, f:1:2; a retry of the flow gives it "
+        "another one"
+    }
+    await FlowControl(broker).retry(home, "f:1")
+    await deliver_all(broker, "qr")
+    assert [lease.id for lease in await take(broker, 9)] == ["f:1:2", "f:1:2:1"]
+
+
 async def test_a_step_with_a_unique_lock_is_repeated(broker: Broker) -> None:
     flow = Flow("import", id="flow", queue="q")
     flow.add(Task("t", queue="q", unique=timedelta(hours=1)))

@@ -11,7 +11,7 @@ from pyasynq.client.ids import new_ids
 from pyasynq.core.call import Call, StepResult, inputs_of
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import MAX_DEPTH, MAX_EDGES, MAX_STEPS, When
-from pyasynq.core.flow_record import subflow_id
+from pyasynq.core.flow_record import first_task_id, subflow_id
 from pyasynq.core.options import DEFAULT_QUEUE, check_known, check_name, check_queue
 from pyasynq.core.task import Task
 
@@ -124,7 +124,8 @@ class Flow:
         """Its id, unique in its queue; a flow that becomes a step gets another one."""
         if self.step is None:
             return self._id
-        return subflow_id(self.step.flow.queue, f"{self.step.flow.id}:{self.step.name}")
+        outer = self.step.flow
+        return subflow_id(outer.queue, first_task_id(outer.id, self.step.name))
 
     @overload
     def add(  # type: ignore[overload-overlap]

@@ -19,7 +19,7 @@ from pyasynq.core.compose import Composed, Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError, OptionError
 from pyasynq.core.flow import Node, begin
 from pyasynq.core.flow_info import FlowInfo
-from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow, subflow_id
+from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow, first_task_id, subflow_id
 from pyasynq.core.options import Options
 from pyasynq.core.report import HEADER, Place, header_of
 from pyasynq.core.task import Task
@@ -147,7 +147,7 @@ class FlowWriter:
         if draft.task is None:
             return None
         options = Options(headers=_headers(flow, number, draft.task, maps))
-        return await self._plans.one(draft.task, options, f"{flow.id}:{draft.name}")
+        return await self._plans.one(draft.task, options, first_task_id(flow.id, draft.name))
 
 
 def _may_have_opened(error: BaseException) -> bool:

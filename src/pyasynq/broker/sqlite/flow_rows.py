@@ -15,6 +15,7 @@ from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
 from pyasynq.core.flow import (
     FAILED,
+    LOCK_HELD,
     MAP_GONE,
     RUNNING,
     SKIPPED,
@@ -23,6 +24,7 @@ from pyasynq.core.flow import (
     Moves,
     Node,
     advance,
+    id_taken,
     state_of,
 )
 from pyasynq.core.flow_record import FlowChange, FlowRecord, FlowSpec, report_to_parent
@@ -36,8 +38,6 @@ COLUMNS: Final = "seq, id, spec, state, marks, version, created_s, ended_s, reas
 """What makes a `StoredFlow`, in this order."""
 
 MARKS: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED}
-
-TAKEN: Final = "a task with this id exists"
 
 _Step: TypeAlias = Literal["plan", "output", "error", "times", "due"]
 
@@ -143,11 +143,11 @@ class StoredFlow:
         for start in range(0, len(tasks), MAX_NEW):
             some = tasks[start : start + MAX_NEW]
             answers = create(self._tx, [task for _, task in some])
-            for (number, _), refusal in zip(some, answers, strict=True):
+            for (number, task), refusal in zip(some, answers, strict=True):
                 if refusal is not None:
                     is_lock = isinstance(refusal, DuplicateTaskError)
-                    why = "another task holds its unique lock" if is_lock else TAKEN
-                    self.set_step(number, "error", f"its task was refused: {why}")
+                    problem = LOCK_HELD if is_lock else id_taken(task.plan.message.id)
+                    self.set_step(number, "error", problem)
                     ended[number] = FAILED
         return ended
 
