@@ -51,6 +51,19 @@ def test_instants_are_told_from_now() -> None:
     assert output.format_ago(None, NOON) == "N/A"
 
 
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (0, ("task",), "0 tasks"),
+        (1, ("task",), "1 task"),
+        (2, ("batch", "batches"), "2 batches"),
+        (1, ("has ended", "have ended"), "1 has ended"),
+    ],
+)
+def test_one_thing_is_not_named_as_many(number: int, words: tuple[str, ...], text: str) -> None:
+    assert output.count(number, *words) == text
+
+
 def test_no_run_has_no_error_rate() -> None:
     assert output.format_error_rate(0, 0) == "N/A"
     assert output.format_error_rate(3, 1) == "33.33%"

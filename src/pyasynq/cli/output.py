@@ -151,6 +151,11 @@ def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], title:
 # -- cells -----------------------------------------------------------------------------------------
 
 
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a *number* with what it counts: *one* of that, or *many*, by default with an ``s``."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def format_payload(content: bytes | None) -> str:
     """Return *content* if asynq's tool would print it, too."""
     text = text_of(content or b"")
