@@ -336,6 +336,7 @@ class Flow:
     ) -> Step[None]:
         self._check_part(flow)
         free = check_step_name(self.id, self._free_name(flow.name, name))
+        self._check_room(free, after)  # before the generators of its maps are read
         draft = Draft(name=free, task=task_of(flow, SUBFLOW), when=when, after=after)
         flow.step = self._append(draft)
         self.depth = max(self.depth, flow.depth + 1)
@@ -350,16 +351,20 @@ class Flow:
         if flow.depth == MAX_DEPTH:
             raise OptionError("flow", flow, f"at most {MAX_DEPTH} flows in one another")
 
-    def _append(self, draft: Draft) -> AnyStep:
+    def _check_room(self, name: str, after: tuple[int, ...]) -> None:
+        """Raise an `OptionError` if the flow cannot get another step."""
         if self.step is not None:
             allowed = "added before its flow becomes a step of another"
-            raise OptionError("step", draft.name, allowed)
+            raise OptionError("step", name, allowed)
         if len(self.drafts) == MAX_STEPS:
             raise OptionError("steps", MAX_STEPS + 1, f"at most {MAX_STEPS} in a flow")
-        self._edges += len(draft.after)
-        if self._edges > MAX_EDGES:
+        if (edges := self._edges + len(after)) > MAX_EDGES:
             allowed = f"at most {MAX_EDGES}, all steps together (a step between can join many)"
-            raise OptionError("after", self._edges, allowed)
+            raise OptionError("after", edges, allowed)
+
+    def _append(self, draft: Draft) -> AnyStep:
+        self._check_room(draft.name, draft.after)
+        self._edges += len(draft.after)
         step: AnyStep = Step(self, len(self.drafts), draft.name)
         if draft.members is not None:
             step = cast("AnyStep", Members(self, step.number, draft.name))
