@@ -1,6 +1,7 @@
 """Flows within a transaction: read one, change it, and start its steps."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -42,7 +43,9 @@ MARKS: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED}
 _Step: TypeAlias = Literal["plan", "output", "error", "times", "due"]
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_spec: Final = msgspec.msgpack.Decoder(FlowSpec).decode
+_decode_spec: Final = lru_cache(maxsize=16)(msgspec.msgpack.Decoder(FlowSpec).decode)
+"""Each step of a flow reads its spec, which never changes, and may have a thousand steps."""
+
 _decode_plan: Final = msgspec.msgpack.Decoder(tuple[bytes, str, int, int]).decode
 
 
