@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import click
 
+from pyasynq.cli.output import count
 from pyasynq.runtime.loggers import get_logger
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Limits:
             taken: Number of tasks that the process has taken.
         """
         if self.tasks is not None and taken >= self.tasks:
-            return f"{taken} tasks taken (--max-tasks)"
+            return f"{count(taken, 'task')} taken (--max-tasks)"
         if self.memory is not None and taken and (used := read_memory()) > self.memory:
             return f"{used / MIB:.0f} MiB of memory in use (--max-memory)"
         return None

@@ -238,20 +238,19 @@ class FlowControl:
             raise failure
 
     async def _stop(self, record: FlowRecord, number: int) -> bool:
-        """Stop a step that runs; return True if it has ended, because its task is deleted."""
+        """Stop a step that runs; return True if nothing is left of it that could report its end."""
         node = record.spec.nodes[number]
         if node.is_map:
-            await self._stop_map(record, number)
-        elif node.is_flow:
+            return await self._stop_map(record, number)
+        if node.is_flow:
             return await self._stop_flow(record, number)
-        elif not node.is_gate:
-            return await self._stop_task(record, number)
-        return False
+        return not node.is_gate and await self._stop_task(record, number)
 
     async def _stop_task(self, record: FlowRecord, number: int) -> bool:
         """Cancel the task of a step if it runs; if it waits, delete it and return True.
 
-        A task that moves meanwhile is looked at again.
+        A task that moves meanwhile is looked at again. One that is gone without a report, because
+        an operator or an earlier call has deleted it, is as one that is deleted now.
         """
         node, step_id = record.spec.nodes[number], record.task_id(number)
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
@@ -262,7 +261,8 @@ class FlowControl:
                 return False
             if await self._broker.inspection.apply(Action.DELETE, found.container, [step_id]):
                 return True
-        return False
+        await deliver(self._broker, node.queue)  # its report may be on its way
+        return await is_gone(self._broker, record, number)
 
     async def _stop_flow(self, record: FlowRecord, number: int) -> bool:
         """Cancel the flow that a step is; return True unless its task runs.
@@ -297,9 +297,38 @@ class FlowControl:
             if await self._broker.flows.change(now, change):
                 return
 
-    async def _stop_map(self, record: FlowRecord, number: int) -> None:
+    async def _stop_map(self, record: FlowRecord, number: int) -> bool:
+        """Cancel the batch that a step is, which then reports its end; True if it is gone."""
         node, times = record.spec.nodes[number], record.times.get(number, 0)
-        await BatchControl(self._broker).stop(node.queue, node.batch_id, times=times)
+        control = BatchControl(self._broker)
+        is_stopped = await control.stop(node.queue, node.batch_id, times=times)
+        return not is_stopped and await is_gone(self._broker, record, number)
+
+
+async def is_gone(broker: Broker, record: FlowRecord, number: int) -> bool:
+    """Return whether the task or batch of a step that runs is gone, and no report is on its way.
+
+    The order of the looks matters: a task may be on its way in the mail of the flow's home, and a
+    report in that of the task's queue, also if that is the home. Each letter is written in one step
+    with what it follows.
+
+    Raises:
+        PoisonError: If the task cannot be read.
+        BrokerError: If the broker does not answer.
+    """
+    node = record.spec.nodes[number]
+    if node.is_map:
+        is_there = await broker.batches.read(node.queue, node.batch_id) is not None
+    elif node.queue != record.queue and await _has_mail(broker, record.queue):
+        is_there = True
+    else:
+        task = await broker.inspection.task(node.queue, record.task_id(number))
+        is_there = task is not None
+    return not is_there and not await _has_mail(broker, node.queue)
+
+
+async def _has_mail(broker: Broker, queue: str) -> bool:
+    return broker.supports("mail") and bool(await broker.mail.letters(queue, 0, 1))
 
 
 def home_and_id(flow: object, queue: str | None) -> tuple[str, str]:

@@ -92,10 +92,13 @@ local function mark_for(flow, node)
   return node.lost and "u" or node.skipped and "x" or "r"
 end
 
-local REFUSED = {
-  [0] = "its task was refused: a task with this id exists",
-  [-1] = "its task was refused: another task holds its unique lock",
-}
+-- Return why a step has failed whose task was refused: 0 its id is taken, -1 its lock is held.
+local function refusal(answer, id)
+  if answer == 0 then
+    return "its task was refused: another task has its id, " .. id .. "; a retry of the flow gives it another one"
+  end
+  return "its task was refused: another task holds its unique lock"
+end
 
 -- Create the task of a step, here or by mail. Return nil, or why it has failed.
 local function create_step(place, flow, number, node)
@@ -110,7 +113,7 @@ local function create_step(place, flow, number, node)
   if type(answer) ~= "number" then
     post(flow.id .. "-" .. number, body)
   elseif answer ~= 1 then
-    return REFUSED[answer]
+    return refusal(answer, values[2])
   end
 end
 
