@@ -52,6 +52,8 @@ QUEUE: Final = "q"
 STYLES: Final = """
 Screen { layout: vertical; }
 Page #top { height: 1; background: $panel; }
+KeyLine { dock: bottom; height: auto; max-height: 2; text-wrap: nowrap;
+          color: $footer-foreground; background: $footer-background; }
 #alerts, #figures, #trouble, #problem, #job, #summary { height: auto; display: none; }
 #top, #alerts, #figures { text-wrap: nowrap; text-overflow: ellipsis; }
 Page #figures { margin-bottom: 1; }
