@@ -102,7 +102,7 @@ STAGED = PAGES | {"o": "  q ", "t": "play", "y": "Failing", "w": "stage:7", "s":
 """What each page shows of the stage."""
 
 ACTIONS = [
-    *(("o", key) for key in "pR"),
+    *(("o", key) for key in "pRdD"),
     *(("t", key) for key in "racdRACD"),
     *(("w", key) for key in "pSc"),
     *(("s", key) for key in "rp"),

@@ -74,16 +74,20 @@ class Prompt(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [shortcut("escape", "dismiss", "back")]
 
-    def __init__(self, title: str, value: str = "") -> None:
-        """Ask for what *title* says, and offer *value*."""
+    def __init__(self, title: str, value: str = "", *, more: str = "") -> None:
+        """Ask for what *title* says, with *more* about it, and offer *value*."""
         super().__init__()
         self._heading = title
+        self._more = more
         self._value = value
 
     def compose(self) -> ComposeResult:
         """Make the box."""
+        text = Text(texts.safe(self._heading), "bold")
+        if self._more:
+            text.append(f"\n{texts.safe(self._more, lines=True)}", "not bold")
         with Vertical(classes="dialog"):
-            yield Static(Text(texts.safe(self._heading), "bold"))
+            yield Static(text)
             yield Input(self._value, id="prompt", compact=True)
             yield Static("\n↵ go on   esc back")
 
@@ -106,7 +110,7 @@ class Choice(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Make the box."""
         with Vertical(classes="dialog"):
-            yield Static(_list(self._heading, list(self._choices.items())))
+            yield Static(_list(texts.safe(self._heading), list(self._choices.items())))
 
     def on_key(self, event: events.Key) -> None:
         """Return None for any other key."""

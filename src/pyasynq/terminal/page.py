@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import time
+from collections.abc import Awaitable
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
@@ -248,17 +249,23 @@ class Page(Screen[None], inherit_bindings=False):
             question.dismiss(False)
 
     async def _do_to_matching(self, action: Permission, line: str) -> None:
-        try:
-            job = await self.desk.change(action, line)
-        except PyasynqError as error:
-            self.say(str(error), is_bad=True)
+        if (job := await self.follow(self.desk.change(action, line))) is None:
             return
         self.say(DONE[action].replace("{}", texts.tasks(job.done)))
         if job.refused:
             self.say(f"{job.refused} had moved on meanwhile", is_bad=True)
-        if job.error:
-            self.say(job.error, is_bad=True)
+
+    async def follow(self, job: Awaitable[Job]) -> Job | None:
+        """Wait for the end of *job*, and say why it failed, if it did; None if it did not begin."""
+        try:
+            ended = await job
+        except PyasynqError as error:
+            self.say(str(error), is_bad=True)
+            return None
+        if ended.error:
+            self.say(ended.error, is_bad=True)
         self.read_soon()
+        return ended
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether a key acts: while a line is written, only the one that leaves it does."""
@@ -279,6 +286,9 @@ def _describe(job: Job | None) -> Text:
     """Return how far *job* is."""
     if job is None:
         return Text()
+    if job.action is Permission.QUEUE_DELETE:
+        text = f"delete queue {job.q}: {job.done:,} of {job.total:,} tasks"
+        return Text(texts.safe(text), "reverse")
     verb = job.action.partition(".")[2]
     part = f"{job.done:,} done of {job.matched:,} found, looked at {job.looked_at:,}"
     return Text(texts.safe(f"{verb} {job.q}: {part} of {job.total:,}   . stops it"), "reverse")
