@@ -103,7 +103,7 @@ STAGED = PAGES | {"o": "  q ", "t": "play", "y": "Failing", "w": "stage:7", "s":
 
 ACTIONS = [
     *(("o", key) for key in "pRdD"),
-    *(("t", key) for key in "racdRACD"),
+    *(("t", key) for key in "ratcydRATCD"),
     *(("w", key) for key in "pSc"),
     *(("s", key) for key in "rp"),
 ]
@@ -128,8 +128,9 @@ async def test_a_task_is_read_only_too(address: str, broker: Broker) -> None:
         await view.see("1 task matches")
         await view.press("enter")
         await view.see("Facts")
-        await view.press("d")
+        await view.press("e")
         await view.see("nothing can be changed here")
+        await view.see_no("ctrl+s")
 
 
 # -- sizes, colours, hostile text ------------------------------------------------------------------

@@ -102,15 +102,20 @@ class Desk:
         job, query = new_job(action, line, self.principal.name, dry_run=True), parse(line)
         return await self._run(job, lambda job: self.services.jobs.change(job, query, None))
 
-    async def change(self, action: Permission, line: str) -> Job:
+    async def change(self, action: Permission, line: str, at: datetime | None = None) -> Job:
         """Do *action* to all tasks that match *line*; return when that is done or was stopped.
+
+        Args:
+            action: What is done.
+            line: A search line.
+            at: When the tasks are due; only to reschedule them.
 
         Raises:
             SearchError: If *line* cannot be read.
             TooManyJobsError: If too many jobs run.
         """
         job, query = new_job(action, line, self.principal.name), parse(line)
-        return await self._run(job, lambda job: self.services.jobs.change(job, query, None))
+        return await self._run(job, lambda job: self.services.jobs.change(job, query, at))
 
     async def delete_queue(self, queue: str, size: int) -> Job:
         """Delete *queue*, which is known to have *size* tasks; return when that is done.

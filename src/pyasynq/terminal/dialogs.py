@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input, Static, TextArea
 
 from pyasynq.operations.search import KEYS
 from pyasynq.terminal import texts
@@ -94,6 +94,32 @@ class Prompt(ModalScreen[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the text."""
         self.dismiss(event.value.strip() or None)
+
+
+class Editor(ModalScreen[str | None]):
+    """Lets a text be changed; returns None if it is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        shortcut("ctrl+s", "save", "go on"),
+        shortcut("escape", "dismiss", "back"),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        """Let *text* be changed, which the terminal must be able to show as it is."""
+        super().__init__()
+        self._heading = title
+        self._field = TextArea(text, id="editor", compact=True)
+
+    def compose(self) -> ComposeResult:
+        """Make the box."""
+        with Vertical(classes="dialog wide"):
+            yield Static(Text(texts.safe(self._heading), "bold"))
+            yield self._field
+            yield Static("ctrl+s go on   esc back")
+
+    def action_save(self) -> None:
+        """Return the text."""
+        self.dismiss(self._field.text)
 
 
 class Choice(ModalScreen[str | None]):
