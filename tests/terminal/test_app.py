@@ -104,7 +104,7 @@ STAGED = PAGES | {"o": "  q ", "t": "play", "y": "Failing", "w": "stage:7", "s":
 ACTIONS = [
     *(("o", key) for key in "pRdD"),
     *(("t", key) for key in "ratcydRATCD"),
-    *(("w", key) for key in "pSc"),
+    *(("w", key) for key in "peSac"),
     *(("s", key) for key in "rp"),
 ]
 
