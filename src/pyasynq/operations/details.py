@@ -12,6 +12,7 @@ from pyasynq.broker import Broker, Container
 from pyasynq.client import Client
 from pyasynq.core.info import QueueInfo, ServerInfo, TaskInfo, WorkerInfo
 from pyasynq.core.json_form import text_of
+from pyasynq.core.report import HEADER
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 from pyasynq.core.task import Task
 from pyasynq.inspector import Inspector
@@ -201,14 +202,19 @@ async def duplicate(inspector: Inspector, client: Client, queue: str, task_id: s
 
 
 def as_task(task: TaskInfo) -> Task:
-    """Return a new task like *task*, to run at once."""
+    """Return a new task like *task*, to run at once.
+
+    It is on its own: with the header that names a flow or batch, its end would count as that of
+    *task* there.
+    """
     options: EnqueueOptions = {"queue": task.queue, "max_retry": task.max_retry}
     if task.timeout is not None:
         options["timeout"] = task.timeout
     if task.retention is not None:
         options["retention"] = task.retention
-    if task.headers:
-        options["headers"] = task.headers
+    headers = {name: text for name, text in task.headers.items() if name != HEADER}
+    if headers:
+        options["headers"] = headers
     return Task(task.type, task.payload, **options)
 
 
