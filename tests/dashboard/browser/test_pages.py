@@ -89,6 +89,22 @@ async def test_types_show_percentiles_and_a_chart_of_one(
     await expect(histogram).to_contain_text("Runs 0")
 
 
+async def test_types_show_retries_waits_and_what_is_archived_now(
+    site: str, visitor: Visitor, shop: Shop, inspector: pyasynq.Inspector
+) -> None:
+    await inspector.archive_task("default", shop.failed_id)
+    page = await visitor.open(f"{site}#/types")
+    types = page.get_by_role("table", name="Types")
+    row = types.get_by_role("row").filter(has_text="shop:fail")
+    await expect(row).to_be_visible()
+    heads = await types.get_by_role("columnheader").all_inner_texts()
+    cells = row.get_by_role("cell")
+    await expect(cells.nth(heads.index("Retried"))).to_have_text("1")
+    await expect(cells.nth(heads.index("Archived"))).to_have_text("0")
+    await expect(cells.nth(heads.index("Archived now"))).to_have_text("1")
+    assert {"Wait p50", "Wait p95", "Wait p99"} < set(heads)
+
+
 async def test_a_search_finds_tasks_and_its_address_finds_them_again(
     site: str, visitor: Visitor, shop: Shop
 ) -> None:
