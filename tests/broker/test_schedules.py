@@ -25,7 +25,7 @@ from tests.support.factories import (
     ids,
     take,
 )
-from tests.support.waiting import Lapse
+from tests.support.waiting import Lapse, wait_until
 
 pytestmark = pytest.mark.needs("schedules")
 
@@ -244,6 +244,25 @@ async def test_a_cleared_scheduler_is_shown_no_more(broker: Broker) -> None:
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     await broker.schedules.clear_entries("h:1:s")
     assert await broker.schedules.entries() == []
+
+
+async def test_the_entries_of_a_scheduler_that_has_crashed_are_known(broker: Broker) -> None:
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=1)
+
+    async def is_over() -> bool:
+        return await broker.schedules.entries() == []
+
+    await wait_until(is_over)
+    assert entry_values(await broker.schedules.entries_of("h:1:s")) == entry_values([ENTRY])
+    [heartbeat] = await broker.diagnosis.schedulers()
+    assert (heartbeat.server, heartbeat.left_s < 0) == ("h:1:s", True)
+
+
+async def test_of_a_scheduler_that_has_closed_nothing_is_known(broker: Broker) -> None:
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.clear_entries("h:1:s")
+    assert await broker.schedules.entries_of("h:1:s") == []
+    assert await broker.diagnosis.schedulers() == []
 
 
 async def test_thousands_of_entries_are_shown(broker: Broker) -> None:

@@ -3,6 +3,7 @@
 Those of a SQLite file are in `file_diagnosis`.
 """
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +26,28 @@ LATE_S: Final = 3.0
 
 NEARLY_FULL: Final = 0.8
 
+MINUTE_S: Final = 60
+MOST_NAMED: Final = 3
+"""Schedulers, and types of entries, that a message names."""
+
 SAVES: Final = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
 LOSSES: Final = {"always": "nothing", "everysec": "the last second of writes"}
 """What a crash loses, by the setting ``appendfsync``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerFinding:
+    """A scheduler that runs, or that has ended without clearing its entries.
+
+    Attributes:
+        name: Its host and process id.
+        ended_s: Seconds since it should have shown itself; None while it runs.
+        left: Types of its entries that no running scheduler has; empty while it runs.
+    """
+
+    name: str
+    ended_s: float | None = None
+    left: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +61,7 @@ class Findings:
         forbidden: Commands that pyasynq needs and the user may not call, each with the reason.
         heartbeats: The heartbeats of servers, also of those that have stopped.
         servers: The running servers.
+        schedulers: The running schedulers, and those that have ended lately without closing.
         queues: All queues.
     """
 
@@ -50,6 +71,7 @@ class Findings:
     forbidden: Mapping[str, str] | None
     heartbeats: "Sequence[Heartbeat] | None"
     servers: "Sequence[ServerInfo] | None"
+    schedulers: Sequence[SchedulerFinding] | None
     queues: "Sequence[QueueInfo] | None"
 
 
@@ -59,6 +81,7 @@ def diagnose(found: Findings) -> list[Check]:
         *(_check_sqlite(found) if found.broker == "SQLite" else _check_redis(found)),
         *check_queues(found.queues, found.servers),
         *check_heartbeats(found.heartbeats, found.broker),
+        check_schedulers(found.schedulers),
     ]
 
 
@@ -263,3 +286,31 @@ def check_heartbeats(
         yield warning("workers", message, advice)
     if not late:
         yield ok("workers", f"{len(heartbeats)} running" if heartbeats else "none is running")
+
+
+def check_schedulers(schedulers: Sequence[SchedulerFinding] | None) -> Check:
+    """Check whether a scheduler has crashed, and no other has its entries.
+
+    What a scheduler of Go had is not known; it counts only if no scheduler runs.
+    """
+    if schedulers is None:
+        return unknown("schedulers", "they cannot be read")
+    running = [it for it in schedulers if it.ended_s is None]
+    gone = [it for it in schedulers if it.ended_s is not None and (it.left or not running)]
+    if not gone:
+        return ok("schedulers", f"{len(running)} running" if running else "none is running")
+    names = _format_some([it.name for it in gone])
+    message = f"ended without closing in the last {_minutes(gone)} min: {names}"
+    if left := sorted({type for it in gone for type in it.left}):
+        message += f"; no running one enqueues {_format_some(left)}"
+    advice = "start it again: pyasynq scheduler module:app; its log may say why it ended"
+    return warning("schedulers", message, advice)
+
+
+def _minutes(gone: Sequence[SchedulerFinding]) -> int:
+    """Return the minutes since the first one has *gone*, rounded up."""
+    return math.ceil(max(it.ended_s or 0 for it in gone) / MINUTE_S)
+
+
+def _format_some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:MOST_NAMED], *(["…"] if len(names) > MOST_NAMED else [])])

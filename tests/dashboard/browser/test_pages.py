@@ -10,13 +10,16 @@ from playwright.async_api import expect
 from redis.asyncio import Redis
 
 import pyasynq
+from pyasynq.broker import Broker
 from pyasynq.dashboard import Dashboard
 from tests.cli.processes import command
 from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
 from tests.support.clusters import queue_of_cluster
+from tests.support.factories import an_entry
 from tests.support.servers import RedisCluster
+from tests.support.waiting import wait_until
 
 __all__ = ["queue_of_cluster"]
 
@@ -51,6 +54,20 @@ async def test_the_overview_shows_queues_figures_and_what_is_wrong(
         "mails: 1 task waits and no worker serves the queue"
     )
     await expect(page.get_by_label("Figures")).to_contain_text("Waiting1")
+
+
+async def test_the_overview_says_that_a_scheduler_has_crashed(
+    site: str, visitor: Visitor, client: pyasynq.Client, broker: Broker
+) -> None:
+    await client.enqueue(pyasynq.Task("a", b"{}"), queue="mails")
+    await broker.schedules.write_entries("h:1:s", [an_entry()], ttl_s=1)
+
+    async def is_over() -> bool:
+        return await broker.schedules.entries() == []
+
+    await wait_until(is_over)
+    page = await visitor.open(site)
+    await expect(page.get_by_label("Alerts")).to_contain_text("no running one enqueues t")
 
 
 async def test_the_overview_groups_failures_and_leads_to_them(

@@ -57,7 +57,7 @@ class SchedulePort(Protocol):
     async def write_entries(
         self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
     ) -> None:
-        """Write the *entries* of a scheduler; they expire after *ttl_s* seconds."""
+        """Write the *entries* of a scheduler, which lives for *ttl_s* seconds more."""
         ...
 
     async def clear_entries(self, scheduler_id: str) -> None:
@@ -70,6 +70,13 @@ class SchedulePort(Protocol):
 
     async def entries(self) -> list[SchedulerEntry]:
         """Return the entries of all live schedulers."""
+        ...
+
+    async def entries_of(self, scheduler_id: str) -> list[SchedulerEntry]:
+        """Return the entries of one scheduler.
+
+        Those of one that has ended without clearing them are known for `ENDED_S` seconds.
+        """
         ...
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:

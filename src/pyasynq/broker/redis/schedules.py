@@ -22,6 +22,7 @@ from pyasynq.core.info import SchedulerEntry, SchedulerEvent
 from pyasynq.core.policy import (
     CREDIBLE_S,
     EARLY_S,
+    ENDED_S,
     FORGOTTEN_S,
     HISTORY_S,
     MAX_BULK,
@@ -84,13 +85,15 @@ class RedisSchedules:
     async def write_entries(
         self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
     ) -> None:
-        """Write the *entries* of a scheduler; they expire after *ttl_s* seconds.
+        """Write the *entries* of a scheduler, which lives for *ttl_s* seconds more.
 
         Source:
             Protocol section 3.20 (asynq v0.26.0 ``RDB.WriteSchedulerEntries``).
 
         Differs:
-            The TTL has no fraction: with one, Go's script fails, and its list stays (D50).
+            The TTL has no fraction: with one, Go's script fails, and its list stays (D50). It is
+            longer by `ENDED_S`, so that the entries of a scheduler that has crashed are known;
+            who lists entries asks the index which schedulers live.
         """
         key = shared_keys.scheduler(scheduler_id)
         records = [entry_record(entry).SerializeToString() for entry in entries]
@@ -100,12 +103,14 @@ class RedisSchedules:
                 [blob(records[index]) for index in part],
                 entries=key,
                 coming=shared_keys.next_entries(scheduler_id),
-                ttl_s=ttl_s,
+                ttl_s=ttl_s + ENDED_S,
                 first=int(number == 1),
                 final=int(number >= len(parts)),
             )
             await pipeline.run(self._driver, call)
-        list_scheduler = registry.add_to_index(index=shared_keys.SCHEDULERS, name=key, ttl_s=ttl_s)
+        list_scheduler = registry.add_to_index(
+            index=shared_keys.SCHEDULERS, name=key, ttl_s=ttl_s, kept_s=ENDED_S
+        )
         await pipeline.run(self._driver, list_scheduler)
 
     async def clear_entries(self, scheduler_id: str) -> None:
@@ -125,9 +130,14 @@ class RedisSchedules:
         Source:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
         """
-        live_keys = registry.live_keys(index=shared_keys.SCHEDULERS)
+        live_keys = registry.live_keys(index=shared_keys.SCHEDULERS, kept_s=ENDED_S)
         found = cast("list[bytes]", await pipeline.run(self._driver, live_keys))
         records = [record for key in found for record in await self._entry_records(key)]
+        return list(entry_infos(read_records(wire.SchedulerEntry, records)))
+
+    async def entries_of(self, scheduler_id: str) -> list[SchedulerEntry]:
+        """Return the entries of one scheduler, also if it has ended without clearing them."""
+        records = await self._entry_records(shared_keys.scheduler(scheduler_id))
         return list(entry_infos(read_records(wire.SchedulerEntry, records)))
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
@@ -144,7 +154,7 @@ class RedisSchedules:
         found = cast("list[bytes]", await execute(self._driver, *command))
         return [event_info(event) for event in read_records(wire.SchedulerEnqueueEvent, found)]
 
-    async def _entry_records(self, key: bytes) -> list[bytes]:
+    async def _entry_records(self, key: str | bytes) -> list[bytes]:
         """Return the records of one scheduler; it may replace them while they are read."""
         found: list[bytes] = []
         while True:
