@@ -13,6 +13,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.info import SchedulerEvent
 from pyasynq.core.policy import EARLY_S
+from pyasynq.core.states import TaskState
 from tests.support.factories import (
     LOCK,
     PAST_S,
@@ -23,6 +24,8 @@ from tests.support.factories import (
     enqueue,
     entry_values,
     ids,
+    many_pending,
+    one_of_each,
     take,
 )
 from tests.support.waiting import Lapse, wait_until
@@ -274,6 +277,19 @@ async def test_events_are_returned_newest_first(broker: Broker) -> None:
     await broker.schedules.record([("e", an_event(n)) for n in range(3)])
     events = await broker.schedules.events("e", page=1, size=10)
     assert events == [an_event(2), an_event(1), an_event(0)]
+
+
+async def test_the_states_of_tasks_are_read_together(broker: Broker) -> None:
+    await one_of_each(broker)
+    names = [*TaskState, "none"]
+    found = await broker.schedules.states([*(("q", name) for name in names), ("other", "pending")])
+    assert found == [*TaskState, None, None]
+
+
+async def test_hundreds_of_states_are_read(broker: Broker) -> None:
+    await enqueue(broker, *many_pending(300))
+    found = await broker.schedules.states([("q", str(n)) for n in range(300)])
+    assert found == [TaskState.PENDING] * 300
 
 
 async def test_events_come_in_pages(broker: Broker) -> None:

@@ -1,8 +1,9 @@
 """Every page shows what there is."""
 
+import re
 import shlex
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ from redis.asyncio import Redis
 
 import pyasynq
 from pyasynq.broker import Broker
+from pyasynq.core.info import SchedulerEvent
+from pyasynq.core.message import instant
+from pyasynq.core.options import Options
 from pyasynq.dashboard import Dashboard
+from pyasynq.scheduler.entry import tick_task_id
 from tests.cli.processes import command
 from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.shop import Shop
@@ -208,6 +213,36 @@ async def test_schedules_show_entries_in_words(site: str, visitor: Visitor, shop
     )
     await expect(row).to_contain_text("weekdays at 09:30")
     await expect(row).to_contain_text("30 9 * * 1-5")
+
+
+async def test_schedules_show_what_happened_to_the_last_runs(
+    site: str, visitor: Visitor, shop: Shop, broker: Broker
+) -> None:
+    await broker.schedules.write_entries("a", [an_entry(options=Options())], ttl_s=600)
+    for at_s, task_id in enumerate([shop.done_id, shop.failed_id, shop.running_id, "deleted"], 1):
+        event = SchedulerEvent(task_id=task_id, enqueued_at=instant(at_s))
+        await broker.schedules.record([("e", event)])
+    page = await visitor.open(f"{site}#/schedules")
+    entries = page.get_by_role("table", name="Schedules").get_by_role("row")
+    dots = entries.filter(has_text="@every 1m").locator(".dots > *")
+    starts = ("succeeded, Jan 1", "failed, Jan 1", "running, Jan 1", "not kept, Jan 1")
+    await expect(dots).to_have_text([re.compile(f"^{start}") for start in starts])
+    await dots.nth(1).click()
+    await expect(page.get_by_label("Traceback")).to_contain_text("raise ShopError")
+
+
+async def test_schedules_say_at_which_ticks_nothing_was_enqueued(
+    site: str, visitor: Visitor, broker: Broker
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    entry = an_entry(prev=now - timedelta(minutes=3))
+    await broker.schedules.write_entries("a", [entry], ttl_s=600)
+    for at in (now - timedelta(minutes=5), now - timedelta(minutes=3)):
+        event = SchedulerEvent(task_id=tick_task_id("e", at), enqueued_at=at)
+        await broker.schedules.record([("e", event)])
+    page = await visitor.open(f"{site}#/schedules")
+    row = page.get_by_role("table", name="Schedules").get_by_role("row").last
+    await expect(row.get_by_text("ticks without a task")).to_be_visible()
 
 
 async def test_groups_show_how_many_tasks_wait(

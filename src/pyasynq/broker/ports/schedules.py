@@ -7,6 +7,7 @@ import msgspec
 
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import SchedulerEntry, SchedulerEvent
+from pyasynq.core.states import TaskState
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,4 +82,8 @@ class SchedulePort(Protocol):
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
         """Return a page of an entry's enqueue events, newest first; the first page is 1."""
+        ...
+
+    async def states(self, tasks: Sequence[tuple[str, str]]) -> list[TaskState | None]:
+        """Return the states of tasks, each with its queue and id; None if there is no such task."""
         ...

@@ -1,8 +1,8 @@
 """Schedulers: their entries, last ticks and histories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import cast
+from typing import Final, cast
 
 from pyasynq.broker.ports.schedules import EntryStart, Position
 from pyasynq.broker.protobuf_records import (
@@ -13,7 +13,7 @@ from pyasynq.broker.protobuf_records import (
 )
 from pyasynq.broker.records import read_records
 from pyasynq.broker.redis import keys, pipeline, shared_keys
-from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.connection import Driver, execute, execute_all
 from pyasynq.broker.redis.lua import registry
 from pyasynq.broker.redis.lua import schedules as scripts
 from pyasynq.broker.redis.scripts import Call, blob
@@ -30,7 +30,10 @@ from pyasynq.core.policy import (
     MAX_EVENTS,
     MAX_TASKS,
 )
+from pyasynq.core.states import TaskState
 from pyasynq.proto import asynq_pb2 as wire
+
+_STATES: Final[Mapping[bytes | None, TaskState]] = {it.value.encode(): it for it in TaskState}
 
 
 class RedisSchedules:
@@ -153,6 +156,15 @@ class RedisSchedules:
         command = ("ZREVRANGE", shared_keys.history(entry_id), first, first + size - 1)
         found = cast("list[bytes]", await execute(self._driver, *command))
         return [event_info(event) for event in read_records(wire.SchedulerEnqueueEvent, found)]
+
+    async def states(self, tasks: Sequence[tuple[str, str]]) -> list[TaskState | None]:
+        """Return the states of tasks, each with its queue and id; None if there is no such task."""
+        found: list[object] = []
+        for at in range(0, len(tasks), MAX_BULK):
+            some = tasks[at : at + MAX_BULK]
+            commands = [("HGET", keys.task(queue, task_id), "state") for queue, task_id in some]
+            found += await execute_all(self._driver, commands)
+        return [_STATES.get(cast("bytes | None", state)) for state in found]
 
     async def _entry_records(self, key: str | bytes) -> list[bytes]:
         """Return the records of one scheduler; it may replace them while they are read."""

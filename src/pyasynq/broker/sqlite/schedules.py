@@ -1,6 +1,7 @@
 """Schedulers: their entries, last ticks and histories."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -8,7 +9,7 @@ from pyasynq.broker.ports.schedules import EntryStart, Position
 from pyasynq.broker.protobuf_records import entry_infos, entry_record, event_info, event_record
 from pyasynq.broker.records import read_records
 from pyasynq.broker.sqlite.creation import last_tick, store_tick
-from pyasynq.broker.sqlite.schema import SCHEDULER
+from pyasynq.broker.sqlite.schema import SCHEDULER, STATES
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.tasks import MICROS
 from pyasynq.core.errors import BrokerError
@@ -19,7 +20,9 @@ from pyasynq.core.policy import (
     FORGOTTEN_S,
     HISTORY_S,
     MAX_EVENTS,
+    MAX_TASKS,
 )
+from pyasynq.core.states import TaskState
 from pyasynq.proto import asynq_pb2 as wire
 
 
@@ -117,6 +120,14 @@ class SqliteSchedules:
         records = read_records(wire.SchedulerEnqueueEvent, [record for (record,) in rows])
         return [event_info(event) for event in records]
 
+    async def states(self, tasks: Sequence[tuple[str, str]]) -> list[TaskState | None]:
+        """Return the states of tasks, each with its queue and id; None if there is no such task."""
+        found: list[TaskState | None] = []
+        for at in range(0, len(tasks), MAX_TASKS):
+            some = tasks[at : at + MAX_TASKS]
+            found += await self._store.read(partial(_states, some))
+        return found
+
 
 def write_report(
     tx: Transaction, kind: str, report_id: str, records: Sequence[bytes], *, ttl_s: int
@@ -138,6 +149,13 @@ def read_reports(tx: Transaction, kind: str) -> list[list[bytes]]:
 
 def _unpack(records: bytes) -> list[bytes]:
     return msgspec.msgpack.decode(records, type=list[bytes])
+
+
+def _states(tasks: Sequence[tuple[str, str]], tx: Transaction) -> list[TaskState | None]:
+    numbers = {queue: tx.queue_id(queue) for queue, _ in tasks}
+    sql = "SELECT state FROM pyasynq_task WHERE queue = ? AND id = ?"
+    rows = [tx.row(sql, numbers[queue], task_id) for queue, task_id in tasks]
+    return [None if row is None else STATES[row[0]] for row in rows]
 
 
 def _begin(tx: Transaction, position: Position) -> EntryStart:
