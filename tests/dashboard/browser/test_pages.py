@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 import pyasynq
 from pyasynq.broker import Broker
-from pyasynq.core.info import SchedulerEvent
+from pyasynq.core.info import ProcessInfo, SchedulerEvent
 from pyasynq.core.message import instant
 from pyasynq.core.options import Options
 from pyasynq.dashboard import Dashboard
@@ -22,7 +22,7 @@ from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
 from tests.support.clusters import queue_of_cluster
-from tests.support.factories import an_entry
+from tests.support.factories import a_server, an_entry
 from tests.support.servers import RedisCluster
 from tests.support.waiting import wait_until
 
@@ -204,6 +204,21 @@ async def test_workers_show_processes_slots_and_running_tasks(
     await expect(page.get_by_text("1 process on 1 host")).to_be_visible()
     await expect(page.get_by_role("table", name="Workers")).to_contain_text("1 / 5")
     await expect(page.get_by_role("table", name="Running now")).to_contain_text("shop:run")
+
+
+async def test_workers_show_what_they_have_measured(
+    site: str, visitor: Visitor, broker: Broker
+) -> None:
+    measured = ProcessInfo(tasks_per_s=7.5, loop_lag=timedelta(seconds=0.25), memory=48_000_000)
+    await broker.registry.write_server(a_server("a", process=measured), ttl_s=600)
+    await broker.registry.write_server(a_server("go", host="z"), ttl_s=600)
+    page = await visitor.open(f"{site}#/workers")
+    rows = page.get_by_role("table", name="Workers").get_by_role("row")
+    values = [rows.nth(1).locator(f'td[data-l="{it}"]') for it in ("Tasks/s", "Loop lag", "Memory")]
+    await expect(values[0]).to_have_text("7.5")
+    await expect(values[1]).to_have_text("250 ms")
+    await expect(values[2]).to_have_text("48.0 MB")
+    await expect(rows.nth(2).locator('td[data-l="Tasks/s"]')).to_have_text("–")
 
 
 async def test_schedules_show_entries_in_words(site: str, visitor: Visitor, shop: Shop) -> None:
