@@ -380,6 +380,7 @@ async def test_chinese_readers_get_chinese_pages(
     page = await visitor.open(site, locale="zh-TW")
     await expect(page.get_by_role("heading", name="總覽")).to_be_visible()
     await expect(page.get_by_label("警示")).to_contain_text("沒有任何工作程序服務此佇列")
+    await expect(page.get_by_label("警示")).to_contain_text("持久化")
     await page.get_by_role("combobox", name="語言").select_option("English")
     await expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
     await page.reload()
