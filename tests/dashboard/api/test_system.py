@@ -36,8 +36,10 @@ async def test_the_broker_says_what_is_wrong(http: httpx.AsyncClient, broker: Br
     found = await get(http, "/broker")
     assert found["name"] == broker.name
     assert found["nodes"][0]["info"]
-    statuses = {check["check"]: check["status"] for check in found["checks"]}
-    assert statuses["queues"] == "warning"
+    found_by = {check["check"]: check for check in found["checks"]}
+    assert found_by["queues"]["status"] == "warning"
+    assert found_by["queues"]["code"] == "queues-unserved"
+    assert found_by["queues"]["values"]["queue"] == "q"
 
 
 async def test_what_was_refused_is_in_the_audit_as_refused(http: httpx.AsyncClient) -> None:

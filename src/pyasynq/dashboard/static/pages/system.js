@@ -1,7 +1,18 @@
 // Redis or the file of SQLite, and the audit.
 import { html, useEffect, useMemo, useSignal } from "../lib.js";
 import { get, me, sample, useResource } from "../api.js";
-import { Time, bytes, duration, hasText, number, percent, t } from "../i18n.js";
+import {
+  Time,
+  adviceOf,
+  bytes,
+  checkName,
+  duration,
+  finding,
+  hasText,
+  number,
+  percent,
+  t,
+} from "../i18n.js";
 import { address, useKeys } from "../route.js";
 import { Table, names, numbers, times, useListKeys } from "../table.js";
 import { Button, Copy, Empty, Foreign, Meter, Panel, Pending, State } from "../ui.js";
@@ -30,8 +41,8 @@ const Check = ({ check }) => {
   const [state, glyph] = STATUSES[check.status] ?? STATUSES.unknown;
   return html`<tr>
     <td class="nw"><${State} name=${state} glyph=${glyph}>${t(`check_${check.status}`)}<//></td>
-    <td class="b two3">${check.check}</td>
-    <td class="full grow"><${Foreign} text=${check.message} />${check.advice && html` <span class="dim"><${Foreign} text=${check.advice} /></span>`}</td>
+    <td class="b two3">${checkName(check.check)}</td>
+    <td class="full grow"><${Foreign} text=${finding(check)} />${check.advice && html` <span class="dim"><${Foreign} text=${adviceOf(check.check, check)} /></span>`}</td>
   </tr>`;
 };
 
