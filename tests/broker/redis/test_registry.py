@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
+from pyasynq.broker import News
 from pyasynq.broker.protobuf_records import server_record, worker_record
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.registry import RedisRegistry
@@ -200,7 +201,7 @@ async def test_silence_is_no_cancelation(protocol: int, redis_url: str) -> None:
     await broker.aclose()
 
 
-async def _until(notices: AsyncIterator[str | None], last: str) -> AsyncIterator[str | None]:
+async def _until(notices: AsyncIterator[News | None], last: str) -> AsyncIterator[News | None]:
     async for notice in notices:
         yield notice
         if notice == last:
