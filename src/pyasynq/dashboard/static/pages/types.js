@@ -89,11 +89,7 @@ const columns = () => [
     numbers(name, name.slice(4), duration, { kind: "o2", isLabelled: true }),
   ),
   ...["p50", "p95", "p99"].map((name) =>
-    numbers(`wait_${name}`, t("wait_at", { name }), duration, {
-      hide: name === "p95" ? "" : "m",
-      kind: "o2",
-      isLabelled: true,
-    }),
+    numbers(`wait_${name}`, t("wait_at", { name }), duration, { kind: "o2", isLabelled: true }),
   ),
 ];
 

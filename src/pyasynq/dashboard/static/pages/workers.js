@@ -173,7 +173,7 @@ const columns = () => [
   {
     id: "queues",
     head: t("queues_weight"),
-    kind: "soft two3 grow",
+    kind: "soft full o2 grow",
     isLabelled: true,
     cell: (one) =>
       html`<${Queues} server=${one} />${one.strict_priority && html` <span class="tag">${t("strict")}</span>`}`,
