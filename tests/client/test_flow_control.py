@@ -12,7 +12,7 @@ from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.core.flow_errors import FlowStateError
 from pyasynq.core.states import Action, TaskState
 from tests.support.brokers import KINDS, broker_of
-from tests.support.factories import settle, take
+from tests.support.factories import completed, settle, take
 from tests.support.flow_model import StepShape
 from tests.support.flows import (
     a_flow,
@@ -167,6 +167,24 @@ async def test_a_step_whose_task_an_operator_has_deleted_does_not_run_in_a_cance
     pending = Container(queue="q", state=TaskState.PENDING)
     await broker.inspection.apply(Action.DELETE, pending, ["flow:0"])
     assert (await FlowControl(broker).cancel("q", "flow", "why")).marks == "xx"
+
+
+async def test_a_step_whose_task_an_operator_has_archived_has_failed_in_a_cancelled_flow(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    pending = Container(queue="q", state=TaskState.PENDING)
+    await broker.inspection.apply(Action.ARCHIVE, pending, ["flow:0"])
+    assert (await FlowControl(broker).cancel("q", "flow", "why")).marks == "fx"
+
+
+async def test_a_step_that_a_worker_without_flows_has_run_has_succeeded_in_a_cancelled_flow(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    (lease,) = await take(broker)
+    await settle(broker, lease, completed(lease))
+    assert (await FlowControl(broker).cancel("q", "flow", "why")).marks == "sx"
 
 
 async def test_a_flow_that_is_retried_while_it_is_cancelled_and_cancelled_again_does_not_run(

@@ -9,8 +9,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pyasynq.broker import Broker, Container
+from pyasynq.broker import Broker, Container, StoredTask
 from pyasynq.client.batch_control import BatchControl, deliver
+from pyasynq.client.flow_tasks import is_gone, report_by_state
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, OptionError, PoisonError, PyasynqError
 from pyasynq.core.flow import (
@@ -249,8 +250,9 @@ class FlowControl:
     async def _stop_task(self, record: FlowRecord, number: int) -> bool:
         """Cancel the task of a step if it runs; if it waits, delete it and return True.
 
-        A task that moves meanwhile is looked at again. One that is gone without a report, because
-        an operator or an earlier call has deleted it, is as one that is deleted now.
+        A task that moves meanwhile is looked at again. One that has ended without a report, because
+        an operator has archived it, is reported; one that is gone without a report, because an
+        operator or an earlier call has deleted it, is as one that is deleted now.
         """
         node, step_id = record.spec.nodes[number], record.task_id(number)
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
@@ -258,11 +260,17 @@ class FlowControl:
                 await self._broker.registry.cancel(step_id)
                 return False
             if found.container.state not in WAITING_TASKS:
+                await self._report_on(record.place(number), found)
                 return False
             if await self._broker.inspection.apply(Action.DELETE, found.container, [step_id]):
                 return True
         await deliver(self._broker, node.queue)  # its report may be on its way
         return await is_gone(self._broker, record, number)
+
+    async def _report_on(self, place: Place, task: StoredTask) -> None:
+        report = report_by_state(place, task)
+        if report is not None:
+            await self._broker.flows.report([report])
 
     async def _stop_flow(self, record: FlowRecord, number: int) -> bool:
         """Cancel the flow that a step is; return True unless its task runs.
@@ -303,32 +311,6 @@ class FlowControl:
         control = BatchControl(self._broker)
         is_stopped = await control.stop(node.queue, node.batch_id, times=times)
         return not is_stopped and await is_gone(self._broker, record, number)
-
-
-async def is_gone(broker: Broker, record: FlowRecord, number: int) -> bool:
-    """Return whether the task or batch of a step that runs is gone, and no report is on its way.
-
-    The order of the looks matters: a task may be on its way in the mail of the flow's home, and a
-    report in that of the task's queue, also if that is the home. Each letter is written in one step
-    with what it follows.
-
-    Raises:
-        PoisonError: If the task cannot be read.
-        BrokerError: If the broker does not answer.
-    """
-    node = record.spec.nodes[number]
-    if node.is_map:
-        is_there = await broker.batches.read(node.queue, node.batch_id) is not None
-    elif node.queue != record.queue and await _has_mail(broker, record.queue):
-        is_there = True
-    else:
-        task = await broker.inspection.task(node.queue, record.task_id(number))
-        is_there = task is not None
-    return not is_there and not await _has_mail(broker, node.queue)
-
-
-async def _has_mail(broker: Broker, queue: str) -> bool:
-    return broker.supports("mail") and bool(await broker.mail.letters(queue, 0, 1))
 
 
 def home_and_id(flow: object, queue: str | None) -> tuple[str, str]:

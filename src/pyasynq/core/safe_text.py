@@ -18,12 +18,12 @@ def safe(text: str, *, lines: bool = False) -> str:
         text: Any text.
         lines: Keep line breaks and tabs.
     """
-    text = text.translate(NO_TEXT)
     if lines:
-        text = text.replace("\r\n", "\n").replace("\t", TAB)
+        each = text.replace("\r\n", "\n").replace("\t", TAB).split("\n")
+        return "\n".join(map(safe, each))
     if text.isprintable():
         return text
-    return "".join(it if is_safe(it) or (lines and it == "\n") else _escape(it) for it in text)
+    return "".join(it if is_safe(it) else _escape(it) for it in text.translate(NO_TEXT))
 
 
 def is_safe(character: str) -> bool:

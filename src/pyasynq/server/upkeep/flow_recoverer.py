@@ -13,17 +13,15 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pyasynq.broker import Broker, FlowTimer, StoredTask
-from pyasynq.client.flow_control import FlowControl, is_gone
-from pyasynq.core.codec import HEADER
+from pyasynq.broker import Broker, FlowTimer
+from pyasynq.client.flow_control import FlowControl
+from pyasynq.client.flow_tasks import is_gone, report_by_state
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PoisonError
 from pyasynq.core.flow import MAP_GONE, RUNNING, Node
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
 from pyasynq.core.flow_record import FLOW, FlowRecord, report_to_parent
-from pyasynq.core.outcome import Event
 from pyasynq.core.policy import FLOW_IDLE_S
-from pyasynq.core.report import Place, Report, pack_output, report_on
-from pyasynq.core.states import TaskState
+from pyasynq.core.report import Report, report_on
 from pyasynq.runtime.actor import OnCall, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
@@ -121,7 +119,7 @@ class FlowRecoverer(OnCall):
         try:
             task = await self._broker.inspection.task(queue, record.task_id(number))
             if task is not None:
-                return _report_by_state(record.place(number), task)
+                return report_by_state(record.place(number), task)
             if not await self._is_gone(record, number):
                 return None
         except PoisonError:
@@ -159,21 +157,3 @@ class FlowRecoverer(OnCall):
             return False
         now = await self._broker.flows.read(record.queue, record.id)
         return now is not None and now.marks[number] == RUNNING and now.times == record.times
-
-
-_EVENTS: Final[dict[TaskState, Event]] = {
-    TaskState.COMPLETED: "succeeded",
-    TaskState.ARCHIVED: "archived",
-}
-
-
-def _report_by_state(place: Place, task: StoredTask) -> Report | None:
-    event = _EVENTS.get(task.container.state)
-    if event is None:
-        return None
-    info = task.info
-    if info is None:
-        return report_on(place, event, error="its message cannot be read")
-    result = info.result
-    output = pack_output(info.headers.get(HEADER, ""), result) if result else b""
-    return report_on(place, event, output=output, error=info.last_error or "")
