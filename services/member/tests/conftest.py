@@ -27,7 +27,6 @@ from member.settings import Settings
 from member.store import database
 from member.store.database import Database
 from member.store.tables import Table
-from member.web.pages import pages
 from services.member.tests.doubles import (
     RULES,
     UNLIMITED,
@@ -36,7 +35,7 @@ from services.member.tests.doubles import (
     TaskList,
 )
 from services.member.tests.scenes import Recordings, Scenes, mailed_alice, mailer_of
-from services.member.tests.sites import serve
+from services.member.tests.sites import pages_of, serve
 from tests.support.chromium import Visitor, chromium
 from tests.support.postgres import PostgresServer
 from tests.support.servers import RedisServer
@@ -252,17 +251,24 @@ def settings(
     return Settings()
 
 
+@pytest.fixture(scope="session")
+def mailboxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mailboxes")
+
+
 @pytest.fixture
-def mailbox(tmp_path: Path) -> Path:
+def mailbox(mailboxes: Path) -> Generator[Path]:
     """The folder that the development inbox shows; it does not exist yet."""
-    return tmp_path / "mailbox"
+    yield mailboxes / "mailbox"
+    shutil.rmtree(mailboxes / "mailbox", ignore_errors=True)
 
 
 @pytest.fixture
 async def site(service: MemberService, mailbox: Path) -> AsyncGenerator[str]:
     """The address of the pages."""
-    async with serve(pages(service, mailbox)) as address:
-        yield address
+    with pages_of(service, mailbox) as app:
+        async with serve(app) as address:
+            yield address
 
 
 @pytest.fixture

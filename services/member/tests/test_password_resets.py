@@ -62,7 +62,7 @@ from services.member.tests.doubles import (
     text_of,
     token_of,
 )
-from services.member.tests.scenes import Scenes, verified_alice
+from services.member.tests.scenes import Scenes, Stage, verified_alice
 from services.member.tests.transports import grpc_channel
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
@@ -81,9 +81,13 @@ async def alice(scenes: Scenes) -> Caller:
 
 
 @pytest.fixture
-async def token(service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder) -> str:
+async def token(scenes: Scenes, alice: Caller) -> str:
     """The token in the mail to Alice."""
-    return await asked_for(service, mailer, outbox)
+    return await scenes.play(_token)
+
+
+async def _token(stage: Stage) -> str:
+    return await asked_for(stage.service, stage.mailer, stage.outbox)
 
 
 async def asked_for(service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
