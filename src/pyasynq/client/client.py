@@ -129,15 +129,17 @@ class Client:
         if self._middleware:
             return await self._enqueue_each(waiting, shared)
         outcomes: list[TaskInfo | PyasynqError] = []
-        writing: asyncio.Task[list[TaskInfo | PyasynqError]] | None = None
+        infos: list[TaskInfo | PyasynqError] = []
+        writing: asyncio.Task[list[PyasynqError | None]] | None = None
         for start in range(0, len(waiting), CHUNK):
             chunk = self._compose_chunk(waiting[start : start + CHUNK], shared)
             if writing is not None:
-                outcomes += await writing
+                outcomes += _outcomes(infos, await writing)
             writing = asyncio.create_task(self._write(chunk))
-            await asyncio.sleep(0)  # sends it; the broker works while the next is composed
+            await asyncio.sleep(0)  # sends it; the broker works while we go on
+            infos = [one.info() if isinstance(one, Composed) else one for one in chunk]
         if writing is not None:
-            outcomes += await writing
+            outcomes += _outcomes(infos, await writing)
         return outcomes
 
     @must_await
@@ -347,15 +349,18 @@ class Client:
                 chunk.append(error)
         return chunk
 
-    async def _write(
-        self, chunk: Sequence[Composed | PyasynqError]
-    ) -> list[TaskInfo | PyasynqError]:
+    async def _write(self, chunk: Sequence[Composed | PyasynqError]) -> list[PyasynqError | None]:
+        """Create the tasks that could be composed; return why one was refused, or None."""
         new = [NewTask(composed.plan) for composed in chunk if isinstance(composed, Composed)]
-        answers = iter(cast("list[PyasynqError | None]", await self._broker.creation.create(new)))
-        return [
-            composed if isinstance(composed, PyasynqError) else next(answers) or composed.info()
-            for composed in chunk
-        ]
+        return cast("list[PyasynqError | None]", await self._broker.creation.create(new))
+
+
+def _outcomes(
+    infos: Sequence[TaskInfo | PyasynqError], answers: Iterable[PyasynqError | None]
+) -> list[TaskInfo | PyasynqError]:
+    """Return *infos* with the broker's *answers*, which are only for the tasks it was sent."""
+    each = iter(answers)
+    return [one if isinstance(one, PyasynqError) else next(each) or one for one in infos]
 
 
 def _check_tasks(tasks: object) -> list[Task]:

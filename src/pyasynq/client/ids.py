@@ -9,9 +9,13 @@ PARTS: Final = 4096
 PART_SHIFT: Final = 8
 """Parts of a millisecond that an id tells apart, each of 256 ns."""
 
-VARIANT: Final = b"\x80" + bytes(7)
-RANDOM: Final = b"\x3f" + b"\xff" * 7
-"""The bits of the second half of an id that mark a UUID, and those that are random."""
+TAIL: Final = 10
+"""Bytes of an id after its millisecond: two with version and part, eight that are mostly random."""
+
+FIXED: Final = b"\x70\x00\x80" + bytes(7)
+RANDOM: Final = b"\x00\x00\x3f" + b"\xff" * 7
+PART: Final = b"\x00\x01" + bytes(8)
+"""In such a tail: the bits that mark a UUID of version 7, those that are random, and one part."""
 
 
 def new_ids(count: int) -> list[str]:
@@ -23,26 +27,25 @@ def new_ids(count: int) -> list[str]:
     part = ns >> PART_SHIFT
     if part + count > PARTS:
         ms, part = ms + 1, 0
-    start = _start_of_ids(ms)
-    return [
-        f"{start}{number:03x}-{half[:4]}-{half[4:]}"
-        for number, half in enumerate(_second_halves(count), part)
-    ]
+    start = f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-"
+    return [f"{start}{tail[:4]}-{tail[4:8]}-{tail[8:]}" for tail in _tails(count, part)]
 
 
-def _second_halves(count: int) -> list[str]:
-    """Return 16 hexadecimal digits for each of *count* ids; all are made as one large number."""
-    variants, random = _masks(count)
-    number = int.from_bytes(os.urandom(8 * count)) & random | variants
-    return number.to_bytes(8 * count).hex(" ", 8).split()
+def _tails(count: int, part: int) -> list[str]:
+    """Return 20 hexadecimal digits for each of *count* ids; all are made as one large number."""
+    fixed, random, parts = _numbers(count)
+    number = fixed + part * parts + (int.from_bytes(os.urandom(TAIL * count)) & random)
+    return number.to_bytes(TAIL * count).hex(" ", TAIL).split()
 
 
 @functools.lru_cache(maxsize=2)
-def _masks(count: int) -> tuple[int, int]:
-    return int.from_bytes(VARIANT * count), int.from_bytes(RANDOM * count)
+def _numbers(count: int) -> tuple[int, int, int]:
+    """Return the large numbers of *count* tails: what is fixed, the random bits, and a part each.
 
-
-@functools.lru_cache(maxsize=1)
-def _start_of_ids(ms: int) -> str:
-    """Return the text with which the ids of a millisecond begin."""
-    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7"
+    Each tail's part is one more than that of the tail before; that is fixed, too.
+    """
+    one_by_one = int.from_bytes(
+        b"".join(number.to_bytes(2) + bytes(TAIL - 2) for number in range(count))
+    )
+    parts = int.from_bytes(PART * count)
+    return int.from_bytes(FIXED * count) + one_by_one, int.from_bytes(RANDOM * count), parts

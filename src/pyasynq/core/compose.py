@@ -5,6 +5,7 @@ Pure: `compose` makes a `Plan` from a task, its options and the time; the broker
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -93,25 +94,24 @@ class Composer:
         return Composed(plan, task, options, now)
 
 
-class Composed:
+class Composed(msgspec.Struct, frozen=True, gc=False):
     """A plan, and what is needed to describe its task after the plan is carried out.
 
     Attributes:
         plan: The plan.
+        task: The task for which it was made.
+        options: The merged options.
+        now: When it was made.
     """
 
-    __slots__ = ("_now", "_options", "_task", "plan")
-
-    def __init__(self, plan: Plan, task: Task, options: Options, now: datetime) -> None:
-        """Keep the *plan* that was made for *task* and *options* at the time *now*."""
-        self.plan: Plan = plan
-        self._task = task
-        self._options = options
-        self._now = now
+    plan: Plan
+    task: Task
+    options: Options
+    now: datetime
 
     def info(self) -> TaskInfo:
         """Return the task as the broker stores it."""
-        return info_of_plan(self.plan, self._task, self._options, now=self._now)
+        return info_of_plan(self.plan, self.task, self.options, now=self.now)
 
 
 def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Plan:
@@ -132,16 +132,16 @@ def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Pla
     if inputs_of(task) and INPUTS not in options.headers:
         allowed = "a step of its flow, because it uses results of other steps (flow.add)"
         raise OptionError("task", task, allowed)
-    message = TaskMessage(
-        type=task.type,
-        payload=task.payload,
-        id=options.task_id or task_id,
-        queue=options.queue or DEFAULT_QUEUE,
-        retry=DEFAULT_MAX_RETRY if options.max_retry is None else options.max_retry,
-        timeout=_timeout_s(options),
-    )
+    retry = DEFAULT_MAX_RETRY if options.max_retry is None else options.max_retry
+    message = TaskMessage()
+    message.CopyFrom(_like(task.type, options.queue or DEFAULT_QUEUE, retry, _timeout_s(options)))
+    message.id = options.task_id or task_id
+    if task.payload is not None:
+        message.payload = task.payload
     if options is not NO_OPTIONS or task.headers:
         _set_rare_fields(message, task, options)
+    if options is NO_OPTIONS:
+        return Pending(message=message, lock=None)
     at = _process_at(options, now)
     lock = (
         None if options.unique is None else _make_lock(task.payload, options.unique, at or now, now)
@@ -216,6 +216,12 @@ def _keep_codecs(message: TaskMessage, copy: TaskMessage) -> None:
     copy.headers.pop(HEADER, None)
     if names := message.headers.get(HEADER):
         copy.headers[HEADER] = names
+
+
+@functools.lru_cache
+def _like(type: str, queue: str, retry: int, timeout_s: int) -> TaskMessage:
+    """Return a message to copy, because a copy takes half the time of a new one."""
+    return TaskMessage(type=type, queue=queue, retry=retry, timeout=timeout_s)
 
 
 def _timeout_s(options: Options) -> int:

@@ -24,6 +24,7 @@ DEFAULT_MAX_RETRY: Final = 25
 DEFAULT_TIMEOUT: Final = timedelta(minutes=30)
 MAX_NAME: Final = 255
 MAX_RETRY: Final = 2**31 - 1
+_NAME: Final = f"non-blank text of at most {MAX_NAME} bytes of UTF-8"
 _STAGED: Final = re.compile(r":[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 SECOND: Final = timedelta(seconds=1)
 LONGEST: Final = timedelta(days=36_500)
@@ -196,11 +197,10 @@ def check_name(option: str, value: object) -> str:
     Raises:
         OptionError: If it is not text, blank, too long, or not encodable as UTF-8.
     """
-    allowed = f"non-blank text of at most {MAX_NAME} bytes of UTF-8"
     if not isinstance(value, str) or not value.strip():
-        raise OptionError(option, value, allowed)
+        raise OptionError(option, value, _NAME)
     if len(value) > MAX_NAME // 4 and len(_encode_utf8(option, value)) > MAX_NAME:
-        raise OptionError(option, value, allowed)
+        raise OptionError(option, value, _NAME)
     if not value.isascii():
         _encode_utf8(option, value)
     return value
