@@ -52,7 +52,7 @@ async def test_the_keys_of_pages_are_listed(address: str) -> None:
 
 
 async def test_all_keys_are_listed(address: str) -> None:
-    async with dashboard(address, size=LARGE) as view:
+    async with dashboard(address, size=(80, 70)) as view:
         await view.press("g", "t", "question_mark")
         await view.see("On this page", "D    delete all that match", "In a list", "Everywhere")
         await view.see("In a search line", "payload:  text that its payload contains")
