@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from pyasynq.broker import Broker
+from pyasynq.core.info import ProcessInfo
 from tests.support.factories import STARTED, a_server, a_worker
 from tests.support.notices import listening, next_notice
 
@@ -17,6 +18,12 @@ async def test_a_server_counts_what_it_runs_and_does_not_show(broker: Broker) ->
     server = a_server("s", a_worker("1"), active_worker_count=7)
     await broker.registry.write_server(server, ttl_s=10)
     assert await broker.registry.servers() == [server]
+
+
+async def test_a_server_shows_what_it_has_measured(broker: Broker) -> None:
+    process = ProcessInfo(tasks_per_s=1.25, loop_lag=timedelta(milliseconds=3.5), memory=None)
+    await broker.registry.write_server(a_server(process=process), ttl_s=10)
+    assert await broker.registry.servers() == [a_server(process=process)]
 
 
 async def test_a_server_without_work_is_shown(broker: Broker) -> None:

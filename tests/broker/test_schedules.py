@@ -13,6 +13,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.info import SchedulerEvent
 from pyasynq.core.policy import EARLY_S
+from pyasynq.core.states import TaskState
 from tests.support.factories import (
     LOCK,
     PAST_S,
@@ -23,9 +24,11 @@ from tests.support.factories import (
     enqueue,
     entry_values,
     ids,
+    many_pending,
+    one_of_each,
     take,
 )
-from tests.support.waiting import Lapse
+from tests.support.waiting import Lapse, wait_until
 
 pytestmark = pytest.mark.needs("schedules")
 
@@ -246,6 +249,25 @@ async def test_a_cleared_scheduler_is_shown_no_more(broker: Broker) -> None:
     assert await broker.schedules.entries() == []
 
 
+async def test_the_entries_of_a_scheduler_that_has_crashed_are_known(broker: Broker) -> None:
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=1)
+
+    async def is_over() -> bool:
+        return await broker.schedules.entries() == []
+
+    await wait_until(is_over)
+    assert entry_values(await broker.schedules.entries_of("h:1:s")) == entry_values([ENTRY])
+    [heartbeat] = await broker.diagnosis.schedulers()
+    assert (heartbeat.server, heartbeat.left_s < 0) == ("h:1:s", True)
+
+
+async def test_of_a_scheduler_that_has_closed_nothing_is_known(broker: Broker) -> None:
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.clear_entries("h:1:s")
+    assert await broker.schedules.entries_of("h:1:s") == []
+    assert await broker.diagnosis.schedulers() == []
+
+
 async def test_thousands_of_entries_are_shown(broker: Broker) -> None:
     await broker.schedules.write_entries("h:1:s", [ENTRY] * 5000, ttl_s=20)
     assert len(await broker.schedules.entries()) == 5000
@@ -255,6 +277,19 @@ async def test_events_are_returned_newest_first(broker: Broker) -> None:
     await broker.schedules.record([("e", an_event(n)) for n in range(3)])
     events = await broker.schedules.events("e", page=1, size=10)
     assert events == [an_event(2), an_event(1), an_event(0)]
+
+
+async def test_the_states_of_tasks_are_read_together(broker: Broker) -> None:
+    await one_of_each(broker)
+    names = [*TaskState, "none"]
+    found = await broker.schedules.states([*(("q", name) for name in names), ("other", "pending")])
+    assert found == [*TaskState, None, None]
+
+
+async def test_hundreds_of_states_are_read(broker: Broker) -> None:
+    await enqueue(broker, *many_pending(300))
+    found = await broker.schedules.states([("q", str(n)) for n in range(300)])
+    assert found == [TaskState.PENDING] * 300
 
 
 async def test_events_come_in_pages(broker: Broker) -> None:

@@ -1,6 +1,7 @@
 """The checks of ``pyasynq doctor`` decide what is wrong."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from pyasynq import QueueInfo, ServerInfo
 from pyasynq.broker import Heartbeat, NodeReport
 from pyasynq.diagnosis import diagnosis
-from pyasynq.diagnosis.diagnosis import Check
+from pyasynq.diagnosis.diagnosis import Check, SchedulerFinding
 from tests.support.factories import a_server
 
 SERVER = ServerInfo(
@@ -222,6 +223,31 @@ def test_a_worker_whose_heartbeat_is_late_is_a_warning(left_s: float, status: st
     assert check.status == status
 
 
+RUNS = SchedulerFinding(name="h:1")
+GONE = SchedulerFinding(name="h:2", ended_s=130.0, left=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("schedulers", "status", "message"),
+    [
+        ([], "ok", "none is running"),
+        ([RUNS, RUNS], "ok", "2 running"),
+        ([RUNS, replace(GONE, left=[])], "ok", "1 running"),
+        ([replace(GONE, left=[])], "warning", "ended without closing in the last 3 min: h:2"),
+        (
+            [RUNS, GONE, replace(GONE, name="h:3", ended_s=9.4, left=["a", "c", "d"])],
+            "warning",
+            "ended without closing in the last 3 min: h:2, h:3; no running one enqueues a, b, c, …",
+        ),
+    ],
+)
+def test_a_scheduler_that_has_crashed_is_a_warning_unless_another_has_its_entries(
+    schedulers: list[SchedulerFinding], status: str, message: str
+) -> None:
+    check = diagnosis.check_schedulers(schedulers)
+    assert (check.status, check.message) == (status, message)
+
+
 @pytest.mark.parametrize(
     ("about", "statuses"),
     [
@@ -248,6 +274,7 @@ def test_each_primary_of_a_cluster_is_named() -> None:
         forbidden={},
         heartbeats=[],
         servers=[],
+        schedulers=[],
         queues=[],
     )
     messages = [check.message for check in diagnosis.diagnose(found) if check.check == "memory"]
@@ -258,5 +285,6 @@ def test_what_cannot_be_read_is_unknown() -> None:
     checks: list[Check] = [
         *diagnosis.check_queues(None, None),
         *diagnosis.check_heartbeats(None),
+        diagnosis.check_schedulers(None),
     ]
-    assert [check.status for check in checks] == ["unknown", "unknown"]
+    assert [check.status for check in checks] == ["unknown"] * 3

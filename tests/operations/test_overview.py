@@ -159,7 +159,7 @@ def test_checks_of_the_broker_that_fail_are_alerts() -> None:
     checks = [
         ok("redis", "Redis 7"),
         unknown("role"),
-        warning("clock", "it is late", "synchronize"),
+        warning("clock", "it is late", "synchronize", "clock-late", seconds="3"),
         problem("memory", "it is full", "raise it"),
         warning("queues", "no worker", "start one"),  # the overview sees that each second
     ]
@@ -171,6 +171,8 @@ def test_checks_of_the_broker_that_fail_are_alerts() -> None:
         queue=None,
         message="it is late",
         advice="synchronize",
+        code="clock-late",
+        values={"seconds": "3"},
     )
     assert (memory.id, memory.level) == ("check:memory", "problem")
 

@@ -136,7 +136,7 @@ def fulfil(order: int) -> pyasynq.Flow:
 
 
 @app.periodic("@every 90s", queue="low")
-@app.task("fx:rates")
+@app.task("fx:rates", retention=timedelta(hours=1))
 async def rates() -> None:
     """Fetch the rates of currencies."""
     await work(0.1, 1)
@@ -157,7 +157,7 @@ async def remind() -> None:
 
 
 @app.periodic("*/5 * * * *", queue="low")
-@app.task("cart:expire", queue="low")
+@app.task("cart:expire", queue="low", retention=timedelta(hours=1))
 async def expire() -> None:
     """Forget old carts."""
     await work(0.01, 0.05)

@@ -13,7 +13,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq.core import option_texts
 from pyasynq.core.errors import OptionError
-from pyasynq.core.info import SchedulerEntry, SchedulerEvent, ServerInfo, WorkerInfo
+from pyasynq.core.info import (
+    ProcessInfo,
+    SchedulerEntry,
+    SchedulerEvent,
+    ServerInfo,
+    WorkerInfo,
+)
 from pyasynq.core.message import instant
 from pyasynq.core.task import Task
 from pyasynq.proto import asynq_pb2 as wire
@@ -78,12 +84,21 @@ def worker_record(server: ServerInfo, worker: WorkerInfo) -> wire.WorkerInfo:
     )
 
 
+class _Process(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server has measured."""
+
+    tasks_per_s: float
+    loop_lag_s: float
+    memory: int | None = None
+
+
 class _Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the record of a server has no field for."""
 
     version: str | None = None
     deployment: str | None = None
     not_applied: dict[str, str] = {}
+    process: _Process | None = None
 
 
 def server_details(server: ServerInfo) -> bytes:
@@ -92,8 +107,25 @@ def server_details(server: ServerInfo) -> bytes:
         version=server.version,
         deployment=server.deployment,
         not_applied=dict(server.not_applied),
+        process=None if server.process is None else _process_record(server.process),
     )
     return b"" if details == _Details() else msgspec.json.encode(details)
+
+
+def _process_record(process: ProcessInfo) -> _Process:
+    return _Process(
+        tasks_per_s=process.tasks_per_s,
+        loop_lag_s=process.loop_lag.total_seconds(),
+        memory=process.memory,
+    )
+
+
+def _process_info(record: _Process) -> ProcessInfo:
+    return ProcessInfo(
+        tasks_per_s=record.tasks_per_s,
+        loop_lag=timedelta(seconds=record.loop_lag_s),
+        memory=record.memory,
+    )
 
 
 def server_info(
@@ -117,6 +149,7 @@ def server_info(
         version=more.version,
         deployment=more.deployment,
         not_applied=more.not_applied,
+        process=None if more.process is None else _process_info(more.process),
     )
 
 

@@ -1,17 +1,17 @@
 """Replace a worker process that has run many tasks, or that uses much memory."""
 
 import asyncio
-import os
 import random
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import click
 
+from pyasynq.cli.output import count
 from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.memory import read_memory
 
 if TYPE_CHECKING:
     from pyasynq.server import Server
@@ -25,7 +25,6 @@ JITTER: Final = 0.1
 """Part of the tasks by which processes differ: those that started together do not end together."""
 
 MIB: Final = 2**20
-STATM: Final = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class Limits:
             taken: Number of tasks that the process has taken.
         """
         if self.tasks is not None and taken >= self.tasks:
-            return f"{taken} tasks taken (--max-tasks)"
+            return f"{count(taken, 'task')} taken (--max-tasks)"
         if self.memory is not None and taken and (used := read_memory()) > self.memory:
             return f"{used / MIB:.0f} MiB of memory in use (--max-memory)"
         return None
@@ -78,20 +77,6 @@ def check_memory(max_memory: int) -> None:
             "uses before its first task"
         )
         raise click.UsageError(msg)
-
-
-def read_memory() -> int:
-    """Return the bytes of memory that this process has resident.
-
-    They include pages that it shares with others, such as libraries, but not its child processes.
-    On macOS, which does not tell the current number, this is the highest so far.
-    """
-    if STATM.exists():
-        resident = int(STATM.read_text().split()[1])
-        return resident * os.sysconf("SC_PAGE_SIZE")
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 class Recycler:

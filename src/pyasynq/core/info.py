@@ -178,6 +178,22 @@ class WorkerInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProcessInfo:
+    """What a server has measured about its process, over the last seconds.
+
+    Attributes:
+        tasks_per_s: Tasks that it took, per second.
+        loop_lag: How much later than due its event loop ran a timer, at worst.
+        memory: Bytes that the process has resident, without those of its child processes; None if
+            the system does not say.
+    """
+
+    tasks_per_s: float
+    loop_lag: timedelta
+    memory: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServerInfo:
     """One server that has reported itself in the last seconds.
 
@@ -196,6 +212,7 @@ class ServerInfo:
             operators cannot control.
         deployment: Name that it shares with others, so that operators can control them together.
         not_applied: Settings that operators want but that it could not apply, with the reason.
+        process: What it has measured; None for Go's servers and those of earlier versions.
     """
 
     id: str
@@ -211,6 +228,7 @@ class ServerInfo:
     version: str | None = None
     deployment: str | None = None
     not_applied: Mapping[str, str] = field(default_factory=dict[str, str])
+    process: ProcessInfo | None = None
 
     @property
     def takes_tasks(self) -> bool:

@@ -39,6 +39,9 @@ FORGOTTEN_S: Final = 60
 A scheduler that still has the entry and is up to this late does not repeat the tick.
 """
 
+ENDED_S: Final = 3600
+"""Seconds for which it is known that a scheduler has ended without clearing its entries."""
+
 UNKEPT_S: Final = 86_400
 """Seconds for which the task and the pause of a removed entry are kept.
 

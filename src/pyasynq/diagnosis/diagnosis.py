@@ -3,6 +3,7 @@
 Those of a SQLite file are in `file_diagnosis`.
 """
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +26,28 @@ LATE_S: Final = 3.0
 
 NEARLY_FULL: Final = 0.8
 
+MINUTE_S: Final = 60
+MOST_NAMED: Final = 3
+"""Schedulers, and types of entries, that a message names."""
+
 SAVES: Final = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
 LOSSES: Final = {"always": "nothing", "everysec": "the last second of writes"}
 """What a crash loses, by the setting ``appendfsync``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerFinding:
+    """A scheduler that runs, or that has ended without clearing its entries.
+
+    Attributes:
+        name: Its host and process id.
+        ended_s: Seconds since it should have shown itself; None while it runs.
+        left: Types of its entries that no running scheduler has; empty while it runs.
+    """
+
+    name: str
+    ended_s: float | None = None
+    left: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +61,7 @@ class Findings:
         forbidden: Commands that pyasynq needs and the user may not call, each with the reason.
         heartbeats: The heartbeats of servers, also of those that have stopped.
         servers: The running servers.
+        schedulers: The running schedulers, and those that have ended lately without closing.
         queues: All queues.
     """
 
@@ -50,6 +71,7 @@ class Findings:
     forbidden: Mapping[str, str] | None
     heartbeats: "Sequence[Heartbeat] | None"
     servers: "Sequence[ServerInfo] | None"
+    schedulers: Sequence[SchedulerFinding] | None
     queues: "Sequence[QueueInfo] | None"
 
 
@@ -59,6 +81,7 @@ def diagnose(found: Findings) -> list[Check]:
         *(_check_sqlite(found) if found.broker == "SQLite" else _check_redis(found)),
         *check_queues(found.queues, found.servers),
         *check_heartbeats(found.heartbeats, found.broker),
+        check_schedulers(found.schedulers),
     ]
 
 
@@ -80,13 +103,17 @@ def check_cluster(report: Mapping[str, str]) -> Iterator[Check]:
         return
     state, down = report.get("cluster_state", "unknown"), report.get("cluster_slots_fail", "0")
     if state == "ok" and down == "0":
-        nodes, size = report.get("cluster_known_nodes"), report.get("cluster_size")
-        yield ok("cluster", f"{nodes} nodes, {size} primaries")
+        nodes, size = report.get("cluster_known_nodes", "?"), report.get("cluster_size", "?")
+        message = f"{nodes} nodes, {size} primaries"
+        yield ok("cluster", message, "cluster-ok", nodes=nodes, size=size)
     else:
         yield problem(
             "cluster",
             f"its state is {state}, {down} slots cannot be reached",
             "start the primaries that do not answer, or let replicas take over",
+            "cluster-failed",
+            state=state,
+            down=down,
         )
 
 
@@ -95,7 +122,7 @@ def _check_node(node: "NodeReport") -> Iterator[Check]:
     where = f"{node.address}: " if node.address else ""
     for check in (check_version, check_role, check_clock, check_memory, check_persistence):
         result = check(node)
-        yield replace(result, message=f"{where}{result.message}")
+        yield replace(result, message=f"{where}{result.message}", node=node.address)
 
 
 def check_version(node: "NodeReport") -> Check:
@@ -110,7 +137,7 @@ def check_version(node: "NodeReport") -> Check:
     if numbers >= OLDEST_REDIS:
         return ok("redis", name)
     advice = "upgrade Redis: 6.2 is the oldest that pyasynq supports"
-    return problem("redis", f"{name} is too old", advice)
+    return problem("redis", f"{name} is too old", advice, "redis-old", name=name)
 
 
 def check_role(node: "NodeReport") -> Check:
@@ -118,24 +145,32 @@ def check_role(node: "NodeReport") -> Check:
     if node.info is None:
         return unknown("role")
     if node.info.get("role") != "slave":
-        return ok("role", "a primary: it takes writes")
+        return ok("role", "a primary: it takes writes", "role-primary")
     host, port = node.info.get("master_host"), node.info.get("master_port")
     advice = f"use the address of the primary, {host}:{port}, or a redis-sentinel:// URL"
-    return problem("role", "a replica: it takes no writes", advice)
+    return problem(
+        "role",
+        "a replica: it takes no writes",
+        advice,
+        "role-replica",
+        address=f"{host}:{port}",
+    )
 
 
 def check_clock(node: "NodeReport") -> Check:
     """Check whether the clock of Redis agrees with the clock of this machine."""
     if node.offset_s is None:
-        return unknown("clock", "TIME is not permitted")
+        return unknown("clock", "TIME is not permitted", "unknown-time")
     offset_s = abs(node.offset_s)
     if offset_s <= LARGEST_SKEW_S + node.round_trip_s:
-        return ok("clock", "Redis and this machine agree")
+        return ok("clock", "Redis and this machine agree", "clock-ok")
     direction = "ahead of" if node.offset_s > 0 else "behind"
     return warning(
         "clock",
         f"the clock of Redis is {offset_s:.1f} s {direction} that of this machine",
         "synchronize both (NTP): delayed tasks and ticks come early or late",
+        "clock-ahead" if node.offset_s > 0 else "clock-behind",
+        seconds=f"{offset_s:.1f}",
     )
 
 
@@ -152,13 +187,19 @@ def check_memory(node: "NodeReport") -> Check:
             "memory",
             message,
             "CONFIG SET maxmemory-policy noeviction, and write it into redis.conf",
+            "memory-evicts",
+            policy=policy,
         )
     if limit and used >= NEARLY_FULL * limit:
         message = f"{used / limit:.0%} of maxmemory is used; a full Redis takes no more tasks"
+        advice = "raise maxmemory, or delete completed and archived tasks"
         report = problem if used >= limit else warning
-        return report("memory", message, "raise maxmemory, or delete completed and archived tasks")
-    part = f"{used / limit:.0%} of maxmemory is used" if limit else "no maxmemory is set"
-    return ok("memory", f"Redis evicts nothing; {part}")
+        return report("memory", message, advice, "memory-full", part=f"{used / limit:.0%}")
+    if not limit:
+        return ok("memory", "Redis evicts nothing; no maxmemory is set", "memory-unlimited")
+    part = f"{used / limit:.0%}"
+    message = f"Redis evicts nothing; {part} of maxmemory is used"
+    return ok("memory", message, "memory-ok", part=part)
 
 
 def check_persistence(node: "NodeReport") -> Check:
@@ -166,27 +207,40 @@ def check_persistence(node: "NodeReport") -> Check:
     if node.info is None:
         return unknown("persistence")
     if failed := [name for name in SAVES if node.info.get(name, "ok") != "ok"]:
-        message = f"Redis could not save: {failed[0]} is {node.info[failed[0]]}"
-        return problem("persistence", message, "see the log of Redis: perhaps its disk is full")
+        name, value = failed[0], node.info[failed[0]]
+        return problem(
+            "persistence",
+            f"Redis could not save: {name} is {value}",
+            "see the log of Redis: perhaps its disk is full",
+            "persistence-failed",
+            name=name,
+            value=value,
+        )
     if node.info.get("aof_enabled") == "1":
-        lost = LOSSES.get(node.settings.get("appendfsync", ""), "at most some seconds of writes")
-        return ok("persistence", f"append-only file; a crash loses {lost}")
-    saves = node.settings.get("save")
-    if saves is None:  # CONFIG is not permitted
+        setting = node.settings.get("appendfsync", "")
+        lost = LOSSES.get(setting, "at most some seconds of writes")
+        code = f"persistence-{setting if setting in LOSSES else 'no'}"
+        return ok("persistence", f"append-only file; a crash loses {lost}", code)
+    code, message = _without_log(node.settings.get("save"))
+    advice = "CONFIG SET appendonly yes, and write it into redis.conf"
+    return warning("persistence", message, advice, code)
+
+
+def _without_log(saves: str | None) -> tuple[str, str]:
+    """Return what a crash loses without an append-only file; *saves* is None if not permitted."""
+    if saves is None:
         message = "no append-only file: a crash loses all writes since the last snapshot, if any"
-    elif not saves:
-        message = "Redis saves nothing: a restart loses all tasks"
-    else:
-        message = "snapshots only: a crash loses all writes since the last one"
-    return warning(
-        "persistence", message, "CONFIG SET appendonly yes, and write it into redis.conf"
-    )
+        return "persistence-unknown", message
+    if not saves:
+        return "persistence-off", "Redis saves nothing: a restart loses all tasks"
+    message = "snapshots only: a crash loses all writes since the last one"
+    return "persistence-snapshots", message
 
 
 def check_permissions(forbidden: Mapping[str, str] | None) -> Check:
     """Check whether the user may call all commands that pyasynq needs."""
     if forbidden is None:
-        return unknown("permissions", "the commands could not be tried")
+        return unknown("permissions", "the commands could not be tried", "")
     if not forbidden:
         return ok("permissions", "all commands and scripts are permitted")
     commands: dict[str, list[str]] = {}
@@ -202,27 +256,28 @@ def check_queues(
 ) -> Iterator[Check]:
     """Check whether a worker serves each queue that has tasks, and whether a queue is paused."""
     if queues is None or servers is None:
-        yield unknown("queues", "they cannot be read")
+        yield unknown("queues", "they cannot be read", "unknown-read")
         return
     waiting = {it.queue: it.pending + it.scheduled + it.retry + it.aggregating for it in queues}
     paused = [it.queue for it in queues if it.paused]
     idle = [
-        warning("queues", *found)
+        found
         for queue, count in waiting.items()
-        if count and (found := _why_idle(queue, count, servers))
+        if count and (found := _check_idle(queue, count, servers))
     ]
     yield from idle
     for queue in paused:
-        yield warning(
-            "queues", f"{queue!r} is paused", f"pyasynq queue resume {shlex.quote(queue)}"
-        )
+        command = f"pyasynq queue resume {shlex.quote(queue)}"
+        message = f"{queue!r} is paused"
+        yield warning("queues", message, command, "queues-paused", queue=queue, command=command)
     if not idle and not paused:
-        total = _format_tasks(sum(waiting.values()))
-        yield ok("queues", f"{len(queues)} known, with {total} to run")
+        count = sum(waiting.values())
+        message = f"{len(queues)} known, with {_format_tasks(count)} to run"
+        yield ok("queues", message, "queues-ok", queues=len(queues), n=count)
 
 
-def _why_idle(queue: str, waiting: int, servers: "Sequence[ServerInfo]") -> tuple[str, str] | None:
-    """Return why no server takes tasks of *queue*, and what to do; None if one does."""
+def _check_idle(queue: str, waiting: int, servers: "Sequence[ServerInfo]") -> Check | None:
+    """Return a warning if no server takes tasks of *queue*; None if one does."""
     of_queue = [server for server in servers if queue in server.queues]
     if any(server.takes_tasks for server in of_queue):
         return None
@@ -231,10 +286,19 @@ def _why_idle(queue: str, waiting: int, servers: "Sequence[ServerInfo]") -> tupl
             f"the workers of {queue!r}, which holds {_format_tasks(waiting)}, take no tasks: they "
             "are quiet, or stop"
         )
-        return message, resume_advice(of_queue)
+        advice = resume_advice(of_queue)
+        return warning("queues", message, advice, "queues-quiet", queue=queue, n=waiting)
     message = f"no worker serves {queue!r}, which holds {_format_tasks(waiting)}"
-    advice = f"start a worker with this queue: pyasynq worker module:app -Q {shlex.quote(queue)}"
-    return message, advice
+    command = f"pyasynq worker module:app -Q {shlex.quote(queue)}"
+    return warning(
+        "queues",
+        message,
+        f"start a worker with this queue: {command}",
+        "queues-unserved",
+        queue=queue,
+        n=waiting,
+        command=command,
+    )
 
 
 def resume_advice(servers: "Sequence[ServerInfo]") -> str:
@@ -254,12 +318,60 @@ def check_heartbeats(
 ) -> Iterator[Check]:
     """Check whether the servers of workers have sent their heartbeats in time."""
     if heartbeats is None:
-        yield unknown("workers", "they cannot be read")
+        yield unknown("workers", "they cannot be read", "unknown-read")
         return
     late = [it for it in heartbeats if it.left_s < LATE_S]
     for it in late:
-        message = f"the heartbeat of {it.server} {'has stopped' if it.left_s < 0 else 'is late'}"
-        advice = f"it has crashed, hangs, or does not reach {broker}: see its log"
-        yield warning("workers", message, advice)
+        code, state = ("stopped", "has stopped") if it.left_s < 0 else ("late", "is late")
+        yield warning(
+            "workers",
+            f"the heartbeat of {it.server} {state}",
+            f"it has crashed, hangs, or does not reach {broker}: see its log",
+            f"workers-{code}",
+            name=it.server,
+            broker=broker,
+        )
     if not late:
-        yield ok("workers", f"{len(heartbeats)} running" if heartbeats else "none is running")
+        yield _running("workers", len(heartbeats))
+
+
+def _running(check: str, count: int) -> Check:
+    if not count:
+        return ok(check, "none is running", "none-running")
+    return ok(check, f"{count} running", "running", n=count)
+
+
+def check_schedulers(schedulers: Sequence[SchedulerFinding] | None) -> Check:
+    """Check whether a scheduler has crashed, and no other has its entries.
+
+    What a scheduler of Go had is not known; it counts only if no scheduler runs.
+    """
+    if schedulers is None:
+        return unknown("schedulers", "they cannot be read", "unknown-read")
+    running = [it for it in schedulers if it.ended_s is None]
+    gone = [it for it in schedulers if it.ended_s is not None and (it.left or not running)]
+    if not gone:
+        return _running("schedulers", len(running))
+    names, minutes = _format_some([it.name for it in gone]), _minutes(gone)
+    message, code = f"ended without closing in the last {minutes} min: {names}", "schedulers-gone"
+    left = _format_some(sorted({type for it in gone for type in it.left}))
+    if left:
+        message, code = f"{message}; no running one enqueues {left}", "schedulers-left"
+    return warning(
+        "schedulers",
+        message,
+        "start it again: pyasynq scheduler module:app; its log may say why it ended",
+        code,
+        names=names,
+        minutes=minutes,
+        types=left,
+    )
+
+
+def _minutes(gone: Sequence[SchedulerFinding]) -> int:
+    """Return the minutes since the first one has *gone*, rounded up."""
+    return math.ceil(max(it.ended_s or 0 for it in gone) / MINUTE_S)
+
+
+def _format_some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:MOST_NAMED], *(["…"] if len(names) > MOST_NAMED else [])])

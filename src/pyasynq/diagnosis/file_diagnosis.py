@@ -31,11 +31,13 @@ def check_file(report: "NodeReport") -> Iterator[Check]:
     """Check the version of SQLite, the file, the log beside it, and the disk."""
     info = report.info or {}
     yield check_version(info["sqlite_version"])
-    yield ok("file", f"{format_bytes(int(info['size']))}, {format_bytes(int(info['free']))} unused")
+    size, free = format_bytes(int(info["size"])), format_bytes(int(info["free"]))
+    yield ok("file", f"{size}, {free} unused", "file-ok", size=size, free=free)
     yield check_rights(info)
     yield check_disk(info)
     yield check_log(info)
-    yield ok("persistence", LOSSES[report.settings["synchronous"]])
+    setting = report.settings["synchronous"]
+    yield ok("persistence", LOSSES[setting], f"persistence-file-{setting}")
 
 
 def check_version(version: str) -> Check:
@@ -45,7 +47,7 @@ def check_version(version: str) -> Check:
     if numbers >= fixed or any(it <= numbers < (*it[:2], 100) for it in backports):
         return ok("sqlite", f"SQLite {version}")
     message = "pyasynq avoids its WAL-reset bug (fixed in 3.51.3); other writers may not"
-    return ok("sqlite", f"SQLite {version}; {message}")
+    return ok("sqlite", f"SQLite {version}; {message}", "sqlite-bug", version=version)
 
 
 def check_rights(info: Mapping[str, str]) -> Check:
@@ -53,33 +55,35 @@ def check_rights(info: Mapping[str, str]) -> Check:
     mode = info["mode"]
     if info["writable"] == "no":
         advice = "let this user write the file and its folder, or run as the file's owner"
-        return problem("rights", f"mode {mode}: this user may not write the file", advice)
+        message = f"mode {mode}: this user may not write the file"
+        return problem("rights", message, advice, "rights-denied", mode=mode)
     if int(mode[-1], 8):
         message = f"mode {mode}: every user of this machine may read or write the tasks"
-        return warning("rights", message, "chmod o= FILE")
-    return ok("rights", f"mode {mode}, and this user may write")
+        return warning("rights", message, "chmod o= FILE", "rights-open", mode=mode)
+    return ok("rights", f"mode {mode}, and this user may write", "rights-ok", mode=mode)
 
 
 def check_disk(info: Mapping[str, str]) -> Check:
     """Check the file system, and whether the disk has room for new tasks."""
     if kind := info["network_filesystem"]:
         message = f"the file is on {kind}, whose locks may not work between machines"
-        return warning("disk", message, "use a local disk, or Redis for several machines")
+        advice = "use a local disk, or Redis for several machines"
+        return warning("disk", message, advice, "disk-network", kind=kind)
     free, reserve = int(info["disk_free"]), int(info["disk_reserve"])
-    message = f"{format_bytes(free)} are free"
-    advice = f"make room: with less than {format_bytes(reserve)} no new task is accepted"
-    if free < reserve:
-        return problem("disk", message, advice)
-    if free < LITTLE_SPACE * reserve:
-        return warning("disk", message, advice)
-    return ok("disk", message)
+    values = {"free": format_bytes(free), "reserve": format_bytes(reserve)}
+    message = f"{values['free']} are free"
+    if free >= LITTLE_SPACE * reserve:
+        return ok("disk", message, "disk-ok", **values)
+    advice = f"make room: with less than {values['reserve']} no new task is accepted"
+    report = problem if free < reserve else warning
+    return report("disk", message, advice, "disk-full", **values)
 
 
 def check_log(info: Mapping[str, str]) -> Check:
     """Check whether the write-ahead log is copied into the file from time to time."""
-    size = int(info["log_size"])
-    message = f"the write-ahead log has {format_bytes(size)}"
-    if size < LARGE_LOG:
-        return ok("log", message)
+    size = format_bytes(int(info["log_size"]))
+    message = f"the write-ahead log has {size}"
+    if int(info["log_size"]) < LARGE_LOG:
+        return ok("log", message, "log-ok", size=size)
     advice = "a program reads for a long time and keeps the log from being emptied: end it"
-    return warning("log", message, advice)
+    return warning("log", message, advice, "log-large", size=size)

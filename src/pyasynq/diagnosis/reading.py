@@ -1,15 +1,22 @@
 """Read what the checks need."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from pyasynq.broker import Broker
+from pyasynq.broker import Broker, Heartbeat
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.info import QueueInfo
-from pyasynq.diagnosis.diagnosis import Findings
+from pyasynq.core.policy import ENDED_S
+from pyasynq.diagnosis.diagnosis import Findings, SchedulerFinding
 from pyasynq.inspector import Inspector
 
 T = TypeVar("T")
+
+MOST_ENDED: Final = 20
+"""Ended schedulers whose entries are read."""
+
+LATE_S: Final = -1.0
+"""A scheduler runs up to the end of the second in which its record expires."""
 
 
 async def read_findings(
@@ -38,8 +45,27 @@ async def read_findings(
         forbidden=await try_to(broker.diagnosis.forbidden()) if permissions else {},
         heartbeats=heartbeats,
         servers=await try_to(inspector.servers()),
+        schedulers=await try_to(_read_schedulers(broker)),
         queues=await _read_queues(inspector) if queues is None else queues,
     )
+
+
+async def _read_schedulers(broker: Broker) -> list[SchedulerFinding]:
+    """Return the schedulers; entries are read only if one has ended."""
+    heartbeats = await broker.diagnosis.schedulers()
+    findings = [SchedulerFinding(name=_name(it)) for it in heartbeats if it.left_s >= LATE_S]
+    ended = [it for it in heartbeats if -ENDED_S < it.left_s < LATE_S][-MOST_ENDED:]
+    running = {entry.id for entry in await broker.schedules.entries()} if ended else set[str]()
+    for it in ended:
+        entries = await broker.schedules.entries_of(it.server)
+        left = {entry.task.type for entry in entries if entry.id not in running}
+        findings.append(SchedulerFinding(name=_name(it), ended_s=-it.left_s, left=sorted(left)))
+    return findings
+
+
+def _name(scheduler: Heartbeat) -> str:
+    """Return its host and process id, without the id of this start."""
+    return scheduler.server.rpartition(":")[0]
 
 
 async def _read_queues(inspector: Inspector) -> Sequence[QueueInfo] | None:

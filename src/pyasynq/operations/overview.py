@@ -11,7 +11,7 @@ import msgspec
 from pyasynq.core.info import QueueInfo, ServerInfo
 from pyasynq.core.json_form import fields
 from pyasynq.core.states import TaskState
-from pyasynq.diagnosis.checks import Check
+from pyasynq.diagnosis.checks import Check, Value
 from pyasynq.diagnosis.diagnosis import resume_advice
 
 WAITING: Final = ("pending", "active", "scheduled", "retry", "aggregating")
@@ -50,6 +50,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         queue: The queue that it is about, if it is one.
         message: What is wrong.
         advice: What to do; empty if there is nothing to do.
+        code: Names what is wrong, for translations; empty if only *message* says it.
+        values: What *message* and *advice* say beside the words that belong to *code*, by name.
+        node: Address of the node of a cluster that it is about, with which *message* begins.
     """
 
     id: str
@@ -58,6 +61,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     queue: str | None
     message: str
     advice: str = ""
+    code: str = ""
+    values: Mapping[str, Value] = {}
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +192,9 @@ def broker_alerts(checks: Sequence[Check]) -> list[Alert]:
             queue=None,
             message=check.message,
             advice=check.advice,
+            code=check.code,
+            values=check.values,
+            node=check.node,
         )
         for check in checks
         if check.status in {"problem", "warning"} and check.check != "queues"

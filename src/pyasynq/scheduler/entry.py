@@ -119,8 +119,7 @@ class Entry:
 
     def task_id(self, tick: datetime) -> str:
         """Return the id of the task of *tick*, which is the same in every process."""
-        digest = hashlib.sha256(f"{self.id} {int(tick.timestamp())}".encode())
-        return _format_uuid(digest.hexdigest())
+        return tick_task_id(self.id, tick)
 
     def ttl_s(self, tick: datetime) -> int:
         """Return the seconds for which Redis must keep *tick* as the last tick."""
@@ -158,6 +157,12 @@ class Entry:
             else:
                 late = middle
         return latest
+
+
+def tick_task_id(entry_id: str, tick: datetime) -> str:
+    """Return the id of the task of an entry's *tick*, unless the options of the task give one."""
+    digest = hashlib.sha256(f"{entry_id} {int(tick.timestamp())}".encode())
+    return _format_uuid(digest.hexdigest())
 
 
 def check(definition: PeriodicTask) -> None:

@@ -30,6 +30,7 @@ from pyasynq.server.upkeep.controller import Controller
 from pyasynq.server.upkeep.health import HealthChecker
 from pyasynq.server.upkeep.heartbeater import Heartbeater
 from pyasynq.server.upkeep.historian import Historian
+from pyasynq.server.upkeep.meter import Meter
 from pyasynq.server.upkeep.subscriber import Subscriber
 
 log: Final = get_logger("pyasynq.server")
@@ -83,6 +84,8 @@ class ServerActors:
             self.runner, broker.work, self.completer, config, self._outages
         )
         self.heartbeater: Heartbeater = self._heartbeater(broker)
+        self.meter: Meter = Meter(lambda: self.processor.taken, clock=config.clock)
+        self.heartbeater.meter = self.meter
         self.notifier: Notifier = Notifier(config.hooks)
         self._followed = 0
         self.queues: QueueCrew = self._queues(broker)
@@ -145,6 +148,7 @@ class ServerActors:
         """Return all actors, in the order in which they start."""
         return [
             self.heartbeater,
+            self.meter,
             self.completer,
             self.notifier,
             self.controller,

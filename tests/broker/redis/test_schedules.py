@@ -9,7 +9,7 @@ from pyasynq.broker.protobuf_records import entry_record, event_record
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core import info
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.policy import HISTORY_S, MAX_BYTES
+from pyasynq.core.policy import ENDED_S, HISTORY_S, MAX_BYTES
 from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
 from tests.broker.redis.stored_keys import (
     GROUP,
@@ -133,7 +133,11 @@ async def test_entries_are_listed_by_the_second_they_end(
     index = await scored(r, "asynq:schedulers")
     assert index.keys() == {ENTRIES}
     assert index[ENTRIES] - 20 in lapse
-    assert 0 < await r.ttl(ENTRIES) <= 20
+
+
+async def test_entries_are_known_for_some_time_after_a_crash(broker: RedisBroker, r: Redis) -> None:
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    assert ENDED_S < await r.ttl(ENTRIES) <= 20 + ENDED_S
 
 
 async def test_entries_are_stored_in_reverse(broker: RedisBroker, r: Redis) -> None:
@@ -152,7 +156,7 @@ async def test_thousands_of_entries_take_the_place_of_those_before(
     records = cast("list[bytes]", await r.lrange(ENTRIES, 0, -1))
     shown = [SchedulerEntry.FromString(record) for record in reversed(records)]
     assert shown == [entry_record(entry) for entry in entries]
-    assert 0 < await r.ttl(ENTRIES) <= 20
+    assert ENDED_S < await r.ttl(ENTRIES) <= 20 + ENDED_S
 
 
 async def test_large_entries_are_shown_in_bounded_calls(
@@ -187,6 +191,18 @@ async def test_names_of_dead_schedulers_are_dropped(broker: RedisBroker, r: Redi
     await r.zadd("asynq:schedulers", {"asynq:schedulers:{dead:1:s}": 1})
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     assert (await scored(r, "asynq:schedulers")).keys() == {ENTRIES}
+
+
+async def test_the_name_of_a_scheduler_stays_for_some_time_after_a_crash(
+    broker: RedisBroker, r: Redis
+) -> None:
+    now_s, _ = await r.time()
+    for name, ended_s in (("dead", ENDED_S - 30), ("old", ENDED_S + 30)):
+        await r.zadd("asynq:schedulers", {f"asynq:schedulers:{{{name}:1:s}}": now_s - ended_s})
+    assert await broker.schedules.entries() == []
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    index = await scored(r, "asynq:schedulers")
+    assert index.keys() == {"asynq:schedulers:{dead:1:s}", ENTRIES}
 
 
 async def test_a_dead_scheduler_is_not_shown(broker: RedisBroker, r: Redis) -> None:

@@ -5,7 +5,9 @@ from typing import cast
 from pyasynq.broker.sqlite import SqliteBroker, in_memory
 from pyasynq.core.entry_task import EntryTask
 from pyasynq.core.options import NO_OPTIONS
+from pyasynq.core.policy import ENDED_S
 from tests.support.clocks import SteeredClock
+from tests.support.factories import a_server, an_entry, entry_values
 
 TTL_S = 1000
 TASK = EntryTask(
@@ -31,4 +33,20 @@ async def test_what_is_over_is_not_returned_and_then_deleted() -> None:
     assert await stored(broker) == ["e", "e"]
     await broker.upkeep.trim("q", limit=10)
     assert await stored(broker) == []
+    await broker.aclose()
+
+
+async def test_the_entries_of_a_scheduler_that_ended_are_known_for_a_while() -> None:
+    clock = SteeredClock()
+    broker = in_memory(clock)
+    await broker.schedules.write_entries("h:1:s", [an_entry()], ttl_s=20)
+    await broker.registry.write_server(a_server(), ttl_s=20)
+    clock.advance(seconds=20 + ENDED_S - 1)
+    await broker.upkeep.trim("q", limit=10)
+    assert await broker.schedules.entries() == []
+    assert entry_values(await broker.schedules.entries_of("h:1:s")) == entry_values([an_entry()])
+    assert await broker.diagnosis.heartbeats() == []
+    clock.advance(seconds=1)
+    await broker.upkeep.trim("q", limit=10)
+    assert await broker.diagnosis.schedulers() == []
     await broker.aclose()

@@ -1,6 +1,7 @@
 """``pyasynq doctor`` looks for what may be wrong."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -48,7 +49,7 @@ def test_each_check_is_a_line(run_cli: CommandRunner, own_redis: RedisServer) ->
         ["ok", check]
         for check in (
             *("pyasynq", "address", "connection", "redis", "role", "clock", "memory"),
-            *("persistence", "permissions", "queues", "workers"),
+            *("persistence", "permissions", "queues", "workers", "schedulers"),
         )
     ]
 
@@ -120,6 +121,7 @@ def test_a_user_with_other_keys_is_told_all_that_can_be_known(
         "permissions": "problem",
         "queues": "unknown",
         "workers": "unknown",
+        "schedulers": "unknown",
     }
 
 
@@ -159,6 +161,16 @@ def test_a_worker_that_has_vanished_is_a_warning(
     send_command(redis_server, "ZADD", "asynq:servers", "1", "asynq:servers:{h:1:s}")
     result = run_cli("doctor", "-o", "json")
     assert read_message(result, "workers") == "the heartbeat of h:1:s has stopped"
+
+
+def test_a_scheduler_that_has_vanished_is_a_warning(
+    run_cli: CommandRunner, redis_server: RedisServer
+) -> None:
+    ended_s = str(int(time.time()) - 300)
+    send_command(redis_server, "ZADD", "asynq:schedulers", ended_s, "asynq:schedulers:{h:1:s}")
+    result = run_cli("doctor", "-o", "json")
+    assert (result.code, read_statuses(result)["schedulers"]) == (0, "warning")
+    assert read_message(result, "schedulers").endswith(" min: h:1")
 
 
 def test_every_primary_of_a_cluster_is_looked_at(

@@ -63,7 +63,7 @@ def test_each_check_of_a_file_is_a_line(run: CommandRunner) -> None:
     assert [line[1] for line in result.lines if line[0] in {"ok", "warning", "problem"}] == [
         *("pyasynq", "address", "connection"),
         *("sqlite", "file", "rights", "disk", "log", "persistence"),
-        *("queues", "workers"),
+        *("queues", "workers", "schedulers"),
     ]
 
 

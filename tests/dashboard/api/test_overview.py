@@ -104,6 +104,27 @@ async def test_what_ran_is_shown_by_type_and_by_minute(
     assert (await http.get("/api/v1/types/history", params={"type": "x"})).json()["items"] == []
 
 
+async def test_failed_runs_are_divided_by_what_followed_them(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    async def fail(task: object) -> None:
+        raise ValueError
+
+    async def archived_now() -> list[tuple[str, int]]:
+        found = (await http.get("/api/v1/errors", params={"state": "archived"})).json()
+        return [(group["type"], group["count"]) for group in found["items"]]
+
+    async def ended() -> bool:
+        return await archived_now() == [("t", 1)]
+
+    async with Client(broker) as client:
+        await client.enqueue(Task("t", queue="q", max_retry=2))
+    async with Server(broker, queues={"q": 1}, retry_delay=lambda *_: timedelta(0)).running(fail):
+        await wait_until(ended)
+    [one] = (await http.get("/api/v1/types")).json()["items"]
+    assert (one["runs"], one["failed"], one["retried"], one["archived"]) == (3, 3, 2, 1)
+
+
 @pytest.mark.parametrize("last", ["0", "-1", "259201", "x"])
 async def test_a_time_that_cannot_be_looked_back_is_refused(
     last: str, http: httpx.AsyncClient

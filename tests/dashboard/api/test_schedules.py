@@ -7,8 +7,10 @@ import pytest
 
 from pyasynq import Scheduler, Task
 from pyasynq.broker import Broker
+from pyasynq.core.info import SchedulerEvent
+from pyasynq.core.message import instant
 from pyasynq.core.options import Options
-from tests.support.factories import an_entry
+from tests.support.factories import an_entry, one_of_each
 from tests.support.waiting import wait_until
 
 API = "/api/v1"
@@ -52,6 +54,23 @@ async def test_entries_are_listed_once_with_their_last_runs(
     assert (entry["id"], entry["schedulers"], entry["last"]) == ("e", 2, [])
     assert (entry["payload_preview"], "payload" in entry) == ("p", False)
     assert (await get(http, "/schedules/events", id="e"))["items"] == []
+
+
+async def test_the_last_runs_of_an_entry_have_outcomes(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    await one_of_each(broker)
+    await broker.schedules.write_entries("a", [an_entry(options=Options(queue="q"))], ttl_s=60)
+    for at_s, task_id in enumerate(["archived", "completed", "deleted"]):
+        event = SchedulerEvent(task_id=task_id, enqueued_at=instant(at_s))
+        await broker.schedules.record([("e", event)])
+    [entry] = (await get(http, "/schedules"))["items"]
+    assert (entry["queue"], entry["without_task"]) == ("q", None)
+    assert [(it["task_id"], it["outcome"]) for it in entry["last"]] == [
+        ("deleted", "not_kept"),
+        ("completed", "succeeded"),
+        ("archived", "failed"),
+    ]
 
 
 async def test_an_entry_that_is_not_there_is_not_found(http: httpx.AsyncClient) -> None:

@@ -1,11 +1,12 @@
 """Servers are shown, and operators change them."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from pyasynq import Inspector
+from pyasynq import Inspector, ProcessInfo
 from pyasynq.broker import Broker
 from tests.support.factories import a_server, a_worker
 
@@ -49,6 +50,15 @@ async def test_servers_are_listed_with_their_running_tasks(
     assert (worker["task_id"], worker["payload_preview"]) == ("1", "p")
     assert "task_payload" not in worker
     assert found["controls"] == []
+
+
+async def test_servers_show_what_they_have_measured(
+    http: httpx.AsyncClient, broker: Broker
+) -> None:
+    measured = ProcessInfo(tasks_per_s=2.5, loop_lag=timedelta(milliseconds=1.5), memory=3_000)
+    await broker.registry.write_server(a_server("s", process=measured), ttl_s=60)
+    [server] = (await get(http, "/servers"))["items"]
+    assert server["process"] == {"tasks_per_s": 2.5, "loop_lag": 0.0015, "memory": 3_000}
 
 
 @pytest.mark.parametrize(

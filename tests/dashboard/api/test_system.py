@@ -36,8 +36,10 @@ async def test_the_broker_says_what_is_wrong(http: httpx.AsyncClient, broker: Br
     found = await get(http, "/broker")
     assert found["name"] == broker.name
     assert found["nodes"][0]["info"]
-    statuses = {check["check"]: check["status"] for check in found["checks"]}
-    assert statuses["queues"] == "warning"
+    found_by = {check["check"]: check for check in found["checks"]}
+    assert found_by["queues"]["status"] == "warning"
+    assert found_by["queues"]["code"] == "queues-unserved"
+    assert found_by["queues"]["values"]["queue"] == "q"
 
 
 async def test_what_was_refused_is_in_the_audit_as_refused(http: httpx.AsyncClient) -> None:
@@ -87,5 +89,5 @@ async def test_the_broker_shows_facts_and_its_slow_commands(
     facts = {fact["name"]: fact["kind"] for fact in found["nodes"][0]["facts"]}
     name, slow_logs = {"Redis": ("used_memory", 1), "SQLite": ("size", 0)}[broker.name]
     assert facts[name] == "bytes"
-    assert len(found["slow_logs"]) == slow_logs
+    assert (len(found["slow_logs"]), found["most_slow"]) == (slow_logs, 50)
     assert found["places"] == []

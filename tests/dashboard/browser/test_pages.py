@@ -1,8 +1,9 @@
 """Every page shows what there is."""
 
+import re
 import shlex
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,20 @@ from playwright.async_api import expect
 from redis.asyncio import Redis
 
 import pyasynq
+from pyasynq.broker import Broker
+from pyasynq.core.info import ProcessInfo, SchedulerEvent
+from pyasynq.core.message import instant
+from pyasynq.core.options import Options
 from pyasynq.dashboard import Dashboard
+from pyasynq.scheduler.entry import tick_task_id
 from tests.cli.processes import command
 from tests.dashboard.browser.conftest import Serve
 from tests.dashboard.browser.shop import Shop
 from tests.support.chromium import Visitor
 from tests.support.clusters import queue_of_cluster
+from tests.support.factories import a_server, an_entry
 from tests.support.servers import RedisCluster
+from tests.support.waiting import wait_until
 
 __all__ = ["queue_of_cluster"]
 
@@ -53,6 +61,20 @@ async def test_the_overview_shows_queues_figures_and_what_is_wrong(
     await expect(page.get_by_label("Figures")).to_contain_text("Waiting1")
 
 
+async def test_the_overview_says_that_a_scheduler_has_crashed(
+    site: str, visitor: Visitor, client: pyasynq.Client, broker: Broker
+) -> None:
+    await client.enqueue(pyasynq.Task("a", b"{}"), queue="mails")
+    await broker.schedules.write_entries("h:1:s", [an_entry()], ttl_s=1)
+
+    async def is_over() -> bool:
+        return await broker.schedules.entries() == []
+
+    await wait_until(is_over)
+    page = await visitor.open(site)
+    await expect(page.get_by_label("Alerts")).to_contain_text("no running one enqueues t")
+
+
 async def test_the_overview_groups_failures_and_leads_to_them(
     site: str, visitor: Visitor, shop: Shop
 ) -> None:
@@ -87,6 +109,22 @@ async def test_types_show_percentiles_and_a_chart_of_one(
     await expect(histogram.locator("path.bar").first).to_be_visible()
     await histogram.get_by_role("group").press("ArrowLeft")
     await expect(histogram).to_contain_text("Runs 0")
+
+
+async def test_types_show_retries_waits_and_what_is_archived_now(
+    site: str, visitor: Visitor, shop: Shop, inspector: pyasynq.Inspector
+) -> None:
+    await inspector.archive_task("default", shop.failed_id)
+    page = await visitor.open(f"{site}#/types")
+    types = page.get_by_role("table", name="Types")
+    row = types.get_by_role("row").filter(has_text="shop:fail")
+    await expect(row).to_be_visible()
+    heads = await types.get_by_role("columnheader").all_inner_texts()
+    cells = row.get_by_role("cell")
+    await expect(cells.nth(heads.index("Retried"))).to_have_text("1")
+    await expect(cells.nth(heads.index("Archived"))).to_have_text("0")
+    await expect(cells.nth(heads.index("Archived now"))).to_have_text("1")
+    assert {"Wait p50", "Wait p95", "Wait p99"} < set(heads)
 
 
 async def test_a_search_finds_tasks_and_its_address_finds_them_again(
@@ -168,6 +206,21 @@ async def test_workers_show_processes_slots_and_running_tasks(
     await expect(page.get_by_role("table", name="Running now")).to_contain_text("shop:run")
 
 
+async def test_workers_show_what_they_have_measured(
+    site: str, visitor: Visitor, broker: Broker
+) -> None:
+    measured = ProcessInfo(tasks_per_s=7.5, loop_lag=timedelta(seconds=0.25), memory=48_000_000)
+    await broker.registry.write_server(a_server("a", process=measured), ttl_s=600)
+    await broker.registry.write_server(a_server("go", host="z"), ttl_s=600)
+    page = await visitor.open(f"{site}#/workers")
+    rows = page.get_by_role("table", name="Workers").get_by_role("row")
+    values = [rows.nth(1).locator(f'td[data-l="{it}"]') for it in ("Tasks/s", "Loop lag", "Memory")]
+    await expect(values[0]).to_have_text("7.5")
+    await expect(values[1]).to_have_text("250 ms")
+    await expect(values[2]).to_have_text("48.0 MB")
+    await expect(rows.nth(2).locator('td[data-l="Tasks/s"]')).to_have_text("–")
+
+
 async def test_schedules_show_entries_in_words(site: str, visitor: Visitor, shop: Shop) -> None:
     page = await visitor.open(f"{site}#/schedules")
     row = (
@@ -175,6 +228,36 @@ async def test_schedules_show_entries_in_words(site: str, visitor: Visitor, shop
     )
     await expect(row).to_contain_text("weekdays at 09:30")
     await expect(row).to_contain_text("30 9 * * 1-5")
+
+
+async def test_schedules_show_what_happened_to_the_last_runs(
+    site: str, visitor: Visitor, shop: Shop, broker: Broker
+) -> None:
+    await broker.schedules.write_entries("a", [an_entry(options=Options())], ttl_s=600)
+    for at_s, task_id in enumerate([shop.done_id, shop.failed_id, shop.running_id, "deleted"], 1):
+        event = SchedulerEvent(task_id=task_id, enqueued_at=instant(at_s))
+        await broker.schedules.record([("e", event)])
+    page = await visitor.open(f"{site}#/schedules")
+    entries = page.get_by_role("table", name="Schedules").get_by_role("row")
+    dots = entries.filter(has_text="@every 1m").locator(".dots > *")
+    starts = ("succeeded, Jan 1", "failed, Jan 1", "running, Jan 1", "not kept, Jan 1")
+    await expect(dots).to_have_text([re.compile(f"^{start}") for start in starts])
+    await dots.nth(1).click()
+    await expect(page.get_by_label("Traceback")).to_contain_text("raise ShopError")
+
+
+async def test_schedules_say_at_which_ticks_nothing_was_enqueued(
+    site: str, visitor: Visitor, broker: Broker
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    entry = an_entry(prev=now - timedelta(minutes=3))
+    await broker.schedules.write_entries("a", [entry], ttl_s=600)
+    for at in (now - timedelta(minutes=5), now - timedelta(minutes=3)):
+        event = SchedulerEvent(task_id=tick_task_id("e", at), enqueued_at=at)
+        await broker.schedules.record([("e", event)])
+    page = await visitor.open(f"{site}#/schedules")
+    row = page.get_by_role("table", name="Schedules").get_by_role("row").last
+    await expect(row.get_by_text("ticks without a task")).to_be_visible()
 
 
 async def test_groups_show_how_many_tasks_wait(
@@ -192,7 +275,9 @@ async def test_the_page_of_redis_shows_checks_and_values(site: str, visitor: Vis
     await expect(page.get_by_role("heading", name="Redis", exact=True)).to_be_visible()
     await expect(page.get_by_role("table", name="Checks")).to_contain_text("persistence")
     await expect(page.get_by_text("noeviction")).to_be_visible()
-    await expect(page.get_by_role("region", name="Slow commands")).to_contain_text("10 ms")
+    await expect(page.get_by_role("region", name="Slow commands")).to_contain_text(
+        "from 10 ms on, the newest 50"
+    )
 
 
 async def test_slow_commands_are_listed(
@@ -297,6 +382,7 @@ async def test_chinese_readers_get_chinese_pages(
     page = await visitor.open(site, locale="zh-TW")
     await expect(page.get_by_role("heading", name="總覽")).to_be_visible()
     await expect(page.get_by_label("警示")).to_contain_text("沒有任何工作程序服務此佇列")
+    await expect(page.get_by_label("警示")).to_contain_text("持久化")
     await page.get_by_role("combobox", name="語言").select_option("English")
     await expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
     await page.reload()

@@ -64,7 +64,7 @@ class SlowLog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of a server that runs tasks.
+    """The record of a server that runs tasks, or of a scheduler.
 
     Attributes:
         server: Its host, process id and id, joined by colons.
@@ -98,4 +98,12 @@ class DiagnosisPort(Protocol):
 
     async def heartbeats(self) -> Sequence[Heartbeat]:
         """Return the records of all servers, in the order in which they expire."""
+        ...
+
+    async def schedulers(self) -> Sequence[Heartbeat]:
+        """Return the records of all schedulers, in the order in which they expire.
+
+        That of one that has ended without clearing its entries stays for `ENDED_S` seconds, unless
+        an inspector of Go removes it.
+        """
         ...

@@ -7,6 +7,7 @@ import msgspec
 
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import SchedulerEntry, SchedulerEvent
+from pyasynq.core.states import TaskState
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ class SchedulePort(Protocol):
     async def write_entries(
         self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
     ) -> None:
-        """Write the *entries* of a scheduler; they expire after *ttl_s* seconds."""
+        """Write the *entries* of a scheduler, which lives for *ttl_s* seconds more."""
         ...
 
     async def clear_entries(self, scheduler_id: str) -> None:
@@ -72,6 +73,17 @@ class SchedulePort(Protocol):
         """Return the entries of all live schedulers."""
         ...
 
+    async def entries_of(self, scheduler_id: str) -> list[SchedulerEntry]:
+        """Return the entries of one scheduler.
+
+        Those of one that has ended without clearing them are known for `ENDED_S` seconds.
+        """
+        ...
+
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
         """Return a page of an entry's enqueue events, newest first; the first page is 1."""
+        ...
+
+    async def states(self, tasks: Sequence[tuple[str, str]]) -> list[TaskState | None]:
+        """Return the states of tasks, each with its queue and id; None if there is no such task."""
         ...

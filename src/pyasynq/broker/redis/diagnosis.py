@@ -208,8 +208,15 @@ class RedisDiagnosis:
 
     async def heartbeats(self) -> Sequence[Heartbeat]:
         """Return the records of all servers, in the order in which they expire."""
+        return await self._heartbeats(shared_keys.SERVERS)
+
+    async def schedulers(self) -> Sequence[Heartbeat]:
+        """Return the records of all schedulers, in the order in which they expire."""
+        return await self._heartbeats(shared_keys.SCHEDULERS)
+
+    async def _heartbeats(self, index: str) -> Sequence[Heartbeat]:
         time = cast("tuple[object, object]", await execute(self._driver, "TIME"))
-        records = await execute(self._driver, "ZRANGE", shared_keys.SERVERS, 0, -1, "WITHSCORES")
+        records = await execute(self._driver, "ZRANGE", index, 0, -1, "WITHSCORES")
         now_s, pairs = _unix_s(time), _scores(records)
         return [
             Heartbeat(

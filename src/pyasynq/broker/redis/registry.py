@@ -88,8 +88,10 @@ class RedisRegistry:
                 record=record,
                 more=server_details(server),
             ),
-            scripts.add_to_index(index=shared_keys.SERVERS, name=server_key, ttl_s=ttl_s),
-            scripts.add_to_index(index=shared_keys.WORKERS, name=workers_key, ttl_s=ttl_s),
+            scripts.add_to_index(index=shared_keys.SERVERS, name=server_key, ttl_s=ttl_s, kept_s=0),
+            scripts.add_to_index(
+                index=shared_keys.WORKERS, name=workers_key, ttl_s=ttl_s, kept_s=0
+            ),
         ]
         pipeline.raise_first(await pipeline.run_all(self._driver, calls))
 
@@ -159,7 +161,7 @@ class RedisRegistry:
         await execute(self._driver, "DEL", server_key, workers_key, details_key)
 
     async def _live_keys(self, index: str) -> list[str]:
-        names = await pipeline.run(self._driver, scripts.live_keys(index=index))
+        names = await pipeline.run(self._driver, scripts.live_keys(index=index, kept_s=0))
         return [decode_name(name) for name in cast("list[bytes]", names)]
 
     async def _records(self, names: Sequence[str]) -> list[bytes | None]:

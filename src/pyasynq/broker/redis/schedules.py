@@ -1,8 +1,8 @@
 """Schedulers: their entries, last ticks and histories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import cast
+from typing import Final, cast
 
 from pyasynq.broker.ports.schedules import EntryStart, Position
 from pyasynq.broker.protobuf_records import (
@@ -13,7 +13,7 @@ from pyasynq.broker.protobuf_records import (
 )
 from pyasynq.broker.records import read_records
 from pyasynq.broker.redis import keys, pipeline, shared_keys
-from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.connection import Driver, execute, execute_all
 from pyasynq.broker.redis.lua import registry
 from pyasynq.broker.redis.lua import schedules as scripts
 from pyasynq.broker.redis.scripts import Call, blob
@@ -22,6 +22,7 @@ from pyasynq.core.info import SchedulerEntry, SchedulerEvent
 from pyasynq.core.policy import (
     CREDIBLE_S,
     EARLY_S,
+    ENDED_S,
     FORGOTTEN_S,
     HISTORY_S,
     MAX_BULK,
@@ -29,7 +30,10 @@ from pyasynq.core.policy import (
     MAX_EVENTS,
     MAX_TASKS,
 )
+from pyasynq.core.states import TaskState
 from pyasynq.proto import asynq_pb2 as wire
+
+_STATES: Final[Mapping[bytes | None, TaskState]] = {it.value.encode(): it for it in TaskState}
 
 
 class RedisSchedules:
@@ -84,13 +88,15 @@ class RedisSchedules:
     async def write_entries(
         self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
     ) -> None:
-        """Write the *entries* of a scheduler; they expire after *ttl_s* seconds.
+        """Write the *entries* of a scheduler, which lives for *ttl_s* seconds more.
 
         Source:
             Protocol section 3.20 (asynq v0.26.0 ``RDB.WriteSchedulerEntries``).
 
         Differs:
-            The TTL has no fraction: with one, Go's script fails, and its list stays (D50).
+            The TTL has no fraction: with one, Go's script fails, and its list stays (D50). It is
+            longer by `ENDED_S`, so that the entries of a scheduler that has crashed are known;
+            who lists entries asks the index which schedulers live.
         """
         key = shared_keys.scheduler(scheduler_id)
         records = [entry_record(entry).SerializeToString() for entry in entries]
@@ -100,12 +106,14 @@ class RedisSchedules:
                 [blob(records[index]) for index in part],
                 entries=key,
                 coming=shared_keys.next_entries(scheduler_id),
-                ttl_s=ttl_s,
+                ttl_s=ttl_s + ENDED_S,
                 first=int(number == 1),
                 final=int(number >= len(parts)),
             )
             await pipeline.run(self._driver, call)
-        list_scheduler = registry.add_to_index(index=shared_keys.SCHEDULERS, name=key, ttl_s=ttl_s)
+        list_scheduler = registry.add_to_index(
+            index=shared_keys.SCHEDULERS, name=key, ttl_s=ttl_s, kept_s=ENDED_S
+        )
         await pipeline.run(self._driver, list_scheduler)
 
     async def clear_entries(self, scheduler_id: str) -> None:
@@ -125,9 +133,14 @@ class RedisSchedules:
         Source:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
         """
-        live_keys = registry.live_keys(index=shared_keys.SCHEDULERS)
+        live_keys = registry.live_keys(index=shared_keys.SCHEDULERS, kept_s=ENDED_S)
         found = cast("list[bytes]", await pipeline.run(self._driver, live_keys))
         records = [record for key in found for record in await self._entry_records(key)]
+        return list(entry_infos(read_records(wire.SchedulerEntry, records)))
+
+    async def entries_of(self, scheduler_id: str) -> list[SchedulerEntry]:
+        """Return the entries of one scheduler, also if it has ended without clearing them."""
+        records = await self._entry_records(shared_keys.scheduler(scheduler_id))
         return list(entry_infos(read_records(wire.SchedulerEntry, records)))
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
@@ -144,7 +157,16 @@ class RedisSchedules:
         found = cast("list[bytes]", await execute(self._driver, *command))
         return [event_info(event) for event in read_records(wire.SchedulerEnqueueEvent, found)]
 
-    async def _entry_records(self, key: bytes) -> list[bytes]:
+    async def states(self, tasks: Sequence[tuple[str, str]]) -> list[TaskState | None]:
+        """Return the states of tasks, each with its queue and id; None if there is no such task."""
+        found: list[object] = []
+        for at in range(0, len(tasks), MAX_BULK):
+            some = tasks[at : at + MAX_BULK]
+            commands = [("HGET", keys.task(queue, task_id), "state") for queue, task_id in some]
+            found += await execute_all(self._driver, commands)
+        return [_STATES.get(cast("bytes | None", state)) for state in found]
+
+    async def _entry_records(self, key: str | bytes) -> list[bytes]:
         """Return the records of one scheduler; it may replace them while they are read."""
         found: list[bytes] = []
         while True:

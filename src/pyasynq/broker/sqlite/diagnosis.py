@@ -10,7 +10,7 @@ from stat import S_IMODE
 from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport, SlowLog
 from pyasynq.broker.sqlite.connection import free_bytes, name_of, network_filesystem
 from pyasynq.broker.sqlite.files import log_of
-from pyasynq.broker.sqlite.registry import KIND
+from pyasynq.broker.sqlite.schema import SCHEDULER, SERVER
 from pyasynq.broker.sqlite.store import RESERVE_BYTES, Store, Transaction
 from pyasynq.broker.sqlite.tasks import MICROS
 from pyasynq.broker.sqlite_url import SqliteAddress
@@ -59,12 +59,19 @@ class SqliteDiagnosis:
 
     async def heartbeats(self) -> Sequence[Heartbeat]:
         """Return the records of all servers, in the order in which they expire."""
+        return await self._heartbeats(SERVER)
+
+    async def schedulers(self) -> Sequence[Heartbeat]:
+        """Return the records of all schedulers, in the order in which they expire."""
+        return await self._heartbeats(SCHEDULER)
+
+    async def _heartbeats(self, kind: str) -> Sequence[Heartbeat]:
         sql = "SELECT id, ends FROM pyasynq_report WHERE kind = ? ORDER BY ends"
 
         def read(tx: Transaction) -> list[Heartbeat]:
             return [
                 Heartbeat(server=name, left_s=(ends - tx.now_us) / MICROS)
-                for name, ends in tx.rows(sql, KIND)
+                for name, ends in tx.rows(sql, kind)
             ]
 
         return await self._store.read(read)

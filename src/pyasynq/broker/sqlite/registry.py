@@ -14,12 +14,11 @@ from pyasynq.broker.protobuf_records import (
     worker_record,
 )
 from pyasynq.broker.sqlite.schedules import read_reports, write_report
+from pyasynq.broker.sqlite.schema import SERVER
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.wake import CANCEL_TOPIC, CONTROL_TOPIC, wait_for
 from pyasynq.core.info import ServerInfo
 from pyasynq.proto import asynq_pb2 as wire
-
-KIND: Final = "server"
 
 LISTEN_S: Final = 2.0
 """Time after which `cancelations` yields None if there is no cancelation."""
@@ -49,7 +48,9 @@ class SqliteRegistry:
         ]
 
         def write(tx: Transaction) -> None:
-            write_report(tx, KIND, f"{server.host}:{server.pid}:{server.id}", records, ttl_s=ttl_s)
+            write_report(
+                tx, SERVER, f"{server.host}:{server.pid}:{server.id}", records, ttl_s=ttl_s
+            )
             if ttl_s:
                 for queue in [queue for queue in server.queues if queue not in found]:
                     tx.register(queue)
@@ -58,7 +59,7 @@ class SqliteRegistry:
 
     async def servers(self) -> list[ServerInfo]:
         """Return the servers whose record has not expired, ordered by start."""
-        reports = await self._store.read(lambda tx: read_reports(tx, KIND))
+        reports = await self._store.read(lambda tx: read_reports(tx, SERVER))
         latest = datetime.max.replace(tzinfo=UTC)
         return sorted(
             (_server(*report) for report in reports),

@@ -1,6 +1,7 @@
 """Schedulers: their entries, last ticks and histories."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -8,6 +9,7 @@ from pyasynq.broker.ports.schedules import EntryStart, Position
 from pyasynq.broker.protobuf_records import entry_infos, entry_record, event_info, event_record
 from pyasynq.broker.records import read_records
 from pyasynq.broker.sqlite.creation import last_tick, store_tick
+from pyasynq.broker.sqlite.schema import SCHEDULER, STATES
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.tasks import MICROS
 from pyasynq.core.errors import BrokerError
@@ -18,10 +20,10 @@ from pyasynq.core.policy import (
     FORGOTTEN_S,
     HISTORY_S,
     MAX_EVENTS,
+    MAX_TASKS,
 )
+from pyasynq.core.states import TaskState
 from pyasynq.proto import asynq_pb2 as wire
-
-KIND = "scheduler"
 
 
 class SqliteSchedules:
@@ -74,15 +76,15 @@ class SqliteSchedules:
     async def write_entries(
         self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
     ) -> None:
-        """Write the *entries* of a scheduler; they expire after *ttl_s* seconds."""
+        """Write the *entries* of a scheduler, which lives for *ttl_s* seconds more."""
         records = [entry_record(entry).SerializeToString() for entry in entries]
         await self._store.write(
-            lambda tx: write_report(tx, KIND, scheduler_id, records, ttl_s=ttl_s)
+            lambda tx: write_report(tx, SCHEDULER, scheduler_id, records, ttl_s=ttl_s)
         )
 
     async def clear_entries(self, scheduler_id: str) -> None:
         """Delete the written entries of a scheduler."""
-        await self._store.write(lambda tx: write_report(tx, KIND, scheduler_id, [], ttl_s=0))
+        await self._store.write(lambda tx: write_report(tx, SCHEDULER, scheduler_id, [], ttl_s=0))
 
     async def forget(self, entry_id: str, queue: str) -> None:
         """Delete an entry's history, and let its last tick expire after `FORGOTTEN_S`."""
@@ -97,8 +99,15 @@ class SqliteSchedules:
 
     async def entries(self) -> list[SchedulerEntry]:
         """Return the entries of all live schedulers, without those that cannot be decoded."""
-        reports = await self._store.read(lambda tx: read_reports(tx, KIND))
+        reports = await self._store.read(lambda tx: read_reports(tx, SCHEDULER))
         records = [record for report in reports for record in report]
+        return list(entry_infos(read_records(wire.SchedulerEntry, records)))
+
+    async def entries_of(self, scheduler_id: str) -> list[SchedulerEntry]:
+        """Return the entries of one scheduler, also if it has ended without clearing them."""
+        sql = "SELECT records FROM pyasynq_report WHERE kind = ? AND id = ?"
+        rows = await self._store.read(lambda tx: tx.rows(sql, SCHEDULER, scheduler_id))
+        records = [record for (packed,) in rows for record in _unpack(packed)]
         return list(entry_infos(read_records(wire.SchedulerEntry, records)))
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
@@ -110,6 +119,14 @@ class SqliteSchedules:
         )
         records = read_records(wire.SchedulerEnqueueEvent, [record for (record,) in rows])
         return [event_info(event) for event in records]
+
+    async def states(self, tasks: Sequence[tuple[str, str]]) -> list[TaskState | None]:
+        """Return the states of tasks, each with its queue and id; None if there is no such task."""
+        found: list[TaskState | None] = []
+        for at in range(0, len(tasks), MAX_TASKS):
+            some = tasks[at : at + MAX_TASKS]
+            found += await self._store.read(partial(_states, some))
+        return found
 
 
 def write_report(
@@ -127,7 +144,18 @@ def read_reports(tx: Transaction, kind: str) -> list[list[bytes]]:
     """Return the records of each report that has not expired."""
     sql = "SELECT records FROM pyasynq_report WHERE kind = ? AND ends > ? ORDER BY id"
     rows = tx.rows(sql, kind, tx.now_us)
-    return [msgspec.msgpack.decode(records, type=list[bytes]) for (records,) in rows]
+    return [_unpack(records) for (records,) in rows]
+
+
+def _unpack(records: bytes) -> list[bytes]:
+    return msgspec.msgpack.decode(records, type=list[bytes])
+
+
+def _states(tasks: Sequence[tuple[str, str]], tx: Transaction) -> list[TaskState | None]:
+    numbers = {queue: tx.queue_id(queue) for queue, _ in tasks}
+    sql = "SELECT state FROM pyasynq_task WHERE queue = ? AND id = ?"
+    rows = [tx.row(sql, numbers[queue], task_id) for queue, task_id in tasks]
+    return [None if row is None else STATES[row[0]] for row in rows]
 
 
 def _begin(tx: Transaction, position: Position) -> EntryStart:

@@ -49,6 +49,10 @@ STATES: Final = {
 IS_WAITING: Final = "state NOT IN (2, 3)"
 """A condition of queries by state and time: without it SQLite does not take the index."""
 
+SERVER: Final = "server"
+SCHEDULER: Final = "scheduler"
+"""Kinds of reports."""
+
 NUMBERS: Final = {state: number for number, state in reversed(STATES.items())}
 
 TABLES: Final = (

@@ -6,7 +6,15 @@ from pyasynq.broker.ports.upkeep import ForwardResult, Job, Look
 from pyasynq.broker.ports.work import DequeueResult
 from pyasynq.broker.sqlite.batch_members import forget_batch
 from pyasynq.broker.sqlite.flows import delete_flows
-from pyasynq.broker.sqlite.schema import AGGREGATING, COMPLETED, IS_WAITING, RETRY, SCHEDULED
+from pyasynq.broker.sqlite.schema import (
+    AGGREGATING,
+    COMPLETED,
+    IS_WAITING,
+    RETRY,
+    SCHEDULED,
+    SCHEDULER,
+    SERVER,
+)
 from pyasynq.broker.sqlite.store import Store, Transaction
 from pyasynq.broker.sqlite.tasks import (
     LEASE_COLUMNS,
@@ -18,7 +26,7 @@ from pyasynq.broker.sqlite.tasks import (
     read_lease,
     trim_archive,
 )
-from pyasynq.core.policy import MAX_BYTES, MAX_TASKS, STATISTICS_S
+from pyasynq.core.policy import ENDED_S, MAX_BYTES, MAX_TASKS, STATISTICS_S
 
 RECOVERER = ""
 """The owner token of recoverers, which hold every task whose lease is over."""
@@ -162,8 +170,11 @@ def _delete_outdated(tx: Transaction, limit: int) -> None:
         sql = f"SELECT queue, {key} FROM pyasynq_{table} WHERE ends <= ? LIMIT ?"
         rows = tx.rows(sql, tx.now_us, limit)
         tx.executemany(f"DELETE FROM pyasynq_{table} WHERE queue = ? AND {key} = ?", rows)
-    for table in ("tick", "report", "event", "entry", "pause"):
+    for table in ("tick", "event", "entry", "pause"):
         tx.execute(f"DELETE FROM pyasynq_{table} WHERE ends <= ?", (tx.now_us,))
+    for kind, kept_s in ((SERVER, 0), (SCHEDULER, ENDED_S)):
+        sql = "DELETE FROM pyasynq_report WHERE kind = ? AND ends <= ?"
+        tx.execute(sql, (kind, tx.now_us - kept_s * MICROS))
     oldest_us = tx.now_us - KEEP_CANCELATIONS_S * MICROS
     tx.execute("DELETE FROM pyasynq_cancel WHERE at < ?", (oldest_us,))
     tx.execute("DELETE FROM pyasynq_day WHERE day < ?", (day_of(tx.now_s - STATISTICS_S),))

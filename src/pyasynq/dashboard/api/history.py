@@ -39,11 +39,13 @@ async def list_types(call: Call, given: LastInput) -> object:
 
 
 def _row(stats: TypeStats, seconds: float) -> dict[str, object]:
+    """Return the members of a type; *retried* are failed runs after which it was to run again."""
     runs = stats.succeeded + stats.failed
     return {
         **fields(stats),
         "runs": runs,
         "per_s": runs / seconds,
+        "retried": stats.failed - stats.archived,
         "failure_rate": stats.failed / runs if runs else None,
     }
 

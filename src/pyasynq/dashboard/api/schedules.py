@@ -1,6 +1,5 @@
 """Routes about the entries of schedulers, and what they enqueued."""
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,15 +12,12 @@ from pyasynq.dashboard.api.inputs import MAX_LIMIT, Page
 from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.cursors import not_a_cursor
 from pyasynq.dashboard.routes import Call, Handler, Nothing, acts_on, reads
-from pyasynq.operations.concurrency import gather
 from pyasynq.operations.payloads import preview
 from pyasynq.operations.permissions import Permission
+from pyasynq.operations.schedules import EntryRuns, read_runs
 
 if TYPE_CHECKING:
     from pyasynq.core.options import EnqueueOptions
-
-LAST_RUNS: Final = 10
-"""Runs of an entry that the list of entries shows."""
 
 
 class EventsInput(Page, frozen=True, kw_only=True):
@@ -50,19 +46,22 @@ async def list_schedules(call: Call, _given: Nothing) -> object:
     for entry in await call.services.inspector.scheduler_entries():
         entries.setdefault(entry.id, []).append(entry)
     same = list(entries.values())
-    return {"items": await gather(same, functools.partial(_entry, call))}
+    runs = await read_runs(call.services.broker, [it[0] for it in same])
+    return {"items": [_entry(call, *it) for it in zip(same, runs, strict=True)]}
 
 
-async def _entry(call: Call, same: list[SchedulerEntry]) -> dict[str, object]:
-    services, entry = call.services, same[0]
-    payload = services.payloads.visible(entry.task.type, entry.task.payload or b"")
+def _entry(call: Call, same: list[SchedulerEntry], runs: EntryRuns) -> dict[str, object]:
+    entry = same[0]
+    payload = call.services.payloads.visible(entry.task.type, entry.task.payload or b"")
     members = entry_members(entry)
     del members["payload"]
     return {
         **members,
         "payload_preview": preview(payload),
         "schedulers": len(same),
-        "last": await services.inspector.scheduler_events(entry.id, size=LAST_RUNS),
+        "queue": runs.queue,
+        "last": runs.runs,
+        "without_task": runs.without_task,
     }
 
 

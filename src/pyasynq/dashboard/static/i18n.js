@@ -87,6 +87,22 @@ function fill(value, one, several) {
   return typeof value === "number" ? number(value) : (value ?? "");
 }
 
+// What a check of the broker found, and what to do: in words of ours, or else in the server's.
+export function finding({ code, values, node, message }) {
+  const key = `doctor_${code}`;
+  return hasText(key) ? (node ? `${node}: ` : "") + t(key, values) : message;
+}
+
+export function adviceOf(check, { code, values, advice }) {
+  const key = code && [`advice_${code}`, `advice_${check}`].find(hasText);
+  return advice && key ? t(key, values) : advice;
+}
+
+export const checkName = (check) => {
+  const key = `checkname_${check}`;
+  return hasText(key) ? t(key) : check;
+};
+
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 export const number = (value) => (value == null ? "–" : WHOLE.format(value));

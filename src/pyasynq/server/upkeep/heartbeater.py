@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from pyasynq.broker import Lease, RegistryPort, WorkPort
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
-from pyasynq.core.info import ServerInfo, WorkerInfo
+from pyasynq.core.info import ProcessInfo, ServerInfo, WorkerInfo
 from pyasynq.core.message import instant
 from pyasynq.core.queue_weights import names_in
 from pyasynq.runtime.actor import OutageLog, Wakeable
@@ -61,11 +61,20 @@ class Runner(LeaseHolder, Protocol):
         ...
 
 
+class ProcessMeter(Protocol):
+    """Measures the process of the server."""
+
+    def measure(self) -> ProcessInfo:
+        """Return what was measured since the last call."""
+        ...
+
+
 class Heartbeater(Wakeable):
     """Extends leases and writes the server's record, every 5 s or a sixth of a shorter lease.
 
     Attributes:
         info: The server, without its running tasks.
+        meter: Measures its process; None until one does.
     """
 
     name = "heartbeater"
@@ -101,6 +110,7 @@ class Heartbeater(Wakeable):
             version=_version(),
             deployment=config.deployment,
         )
+        self.meter: ProcessMeter | None = None
         self._found: Collection[str] = ()
 
     async def step(self) -> float:
@@ -175,7 +185,12 @@ class Heartbeater(Wakeable):
 
     async def _write_server(self) -> BrokerError | None:
         runs = self._runner.runs
-        info = replace(self.info, active_workers=_workers(runs), active_worker_count=len(runs))
+        info = replace(
+            self.info,
+            active_workers=_workers(runs),
+            active_worker_count=len(runs),
+            process=None if self.meter is None else self.meter.measure(),
+        )
         try:
             async with self._limit_slot():
                 await self._registry.write_server(info, ttl_s=TTL_S, found=self._found)

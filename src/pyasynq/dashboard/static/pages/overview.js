@@ -1,7 +1,18 @@
 // Is everything all right?
 import { cls, html, useMemo } from "../lib.js";
 import { hasFeature, isOld, me, sample, trail, useResource } from "../api.js";
-import { Time, duration, hasText, number, parts, rate, t } from "../i18n.js";
+import {
+  Time,
+  adviceOf,
+  checkName,
+  duration,
+  finding,
+  hasText,
+  number,
+  parts,
+  rate,
+  t,
+} from "../i18n.js";
 import { Key, address, areOn, change, open, route, taskAt, tasksAt, useKeys } from "../route.js";
 import { Table, currentKey, menus, names, numbers, times, useListKeys } from "../table.js";
 import {
@@ -29,7 +40,7 @@ const DENSE_FROM = 40;
 function alertText(alert, queue) {
   const key = `alert_${alert.id.split(":")[0]}`;
   if (!queue || !hasText(key))
-    return html`<b><${Foreign} text=${alert.subject} /></b>: <${Foreign} text=${alert.message} />`;
+    return html`<b><${Foreign} text=${alert.code ? checkName(alert.subject) : alert.subject} /></b>: <${Foreign} text=${finding(alert)} />`;
   const values = { n: queue.pending, wait: duration(queue.latency), archived: queue.archived };
   return parts(key, { ...values, queue: html`<b><${Foreign} text=${queue.queue} /></b>` });
 }
@@ -46,7 +57,7 @@ function Alerts({ alerts, queues }) {
         const queue = queues.find((one) => one.queue === alert.queue);
         return html`<li key=${alert.id}>
           <${State} name=${state} glyph="alert">${t(`level_${alert.level}`)}<//>
-          <span class="t">${alertText(alert, queue)}${alert.advice && html` <span class="dim advice"><${Foreign} text=${alert.advice} /></span>`}</span>
+          <span class="t">${alertText(alert, queue)}${alert.advice && html` <span class="dim advice"><${Foreign} text=${adviceOf(alert.subject, alert)} /></span>`}</span>
           ${alert.queue && html`<a class="btn sm" href=${address(["queue", alert.queue])}>${t("show_queue")}</a>`}
         </li>`;
       })}

@@ -5,7 +5,7 @@ import { Time, duration, full, moment, now, number, t, zone } from "../i18n.js";
 import { actOnEach, secondsOf } from "../jobs.js";
 import { taskAt, tasksAt, useKeys } from "../route.js";
 import { Named, Table, currentKey, menus, numbers, useListKeys } from "../table.js";
-import { Empty, Foreign, Paused, Pending, ask } from "../ui.js";
+import { Empty, Foreign, Paused, Pending, State, ask } from "../ui.js";
 
 // -- cron texts in words, for the common ones; others are shown as they are --
 
@@ -59,13 +59,12 @@ function ofWeekdays(weekday, time) {
 // -- entries --
 
 const DAY_MS = 86_400_000;
+const EVERY_MS = 10_000; // looks up what happened to the last tasks of each entry
 const optionsOf = (options) =>
   Object.entries(options)
     .filter(([, value]) => value != null && value !== "")
     .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)
     .join(" ");
-
-const queueOf = (entry) => entry.options?.queue ?? "default";
 
 // Runs of the last day, the newest right.
 function Past({ entry }) {
@@ -77,15 +76,46 @@ function Past({ entry }) {
   </svg>`;
 }
 
-const LastTasks = ({ entry }) =>
-  entry.last.length
-    ? entry.last
-        .slice(0, 3)
-        .map(
-          ({ task_id: id, enqueued_at: at }, index) =>
-            html`${index > 0 && " · "}<a class="link" href=${taskAt({ queue: queueOf(entry), id })} title=${id}>${moment(at)}</a>`,
-        )
-    : html`<span class="dim">${t("never")}</span>`;
+// What happened to a run: state and glyph.
+const OUTCOMES = {
+  succeeded: ["completed", "dot"],
+  failed: ["archived", "cross"],
+  running: ["active", "active"],
+  waiting: ["pending", "pending"],
+  not_kept: ["waiting", "waiting"],
+};
+
+const Outcome = ({ name, children }) => {
+  const [state, glyph] = OUTCOMES[name];
+  return html`<${State} name=${state} glyph=${glyph}>${children}<//>`;
+};
+
+// One run: a link to its task, unless that is not there any more.
+function Dot({ queue, run: { task_id: id, enqueued_at: at, outcome } }) {
+  const text = `${t(`outcome_${outcome}`)}, ${full(at)}`;
+  const dot = html`<${Outcome} name=${outcome}><span class="vh">${text}</span><//>`;
+  return outcome === "not_kept"
+    ? html`<span title=${text}>${dot}</span>`
+    : html`<a href=${taskAt({ queue, id })} title=${text}>${dot}</a>`;
+}
+
+// The newest run is the right one, and beside it stands when it was.
+function LastRuns({ entry }) {
+  if (!entry.last.length) return html`<span class="dim">${t("never")}</span>`;
+  const known = entry.last.filter(({ outcome }) => outcome).reverse();
+  const { task_id: id, enqueued_at: at, outcome } = entry.last[0];
+  const last =
+    outcome === "not_kept"
+      ? html`<span title=${id}>${moment(at)}</span>`
+      : html`<a class="link" href=${taskAt({ queue: entry.queue, id })} title=${id}>${moment(at)}</a>`;
+  return html`<span class="dots">${known.map((run) => html`<${Dot} key=${run.task_id} queue=${entry.queue} run=${run} />`)}</span> ${last}`;
+}
+
+// Ticks at which nothing was enqueued; the server counts no further than this.
+const MOST_TICKS = 30;
+
+const WithoutTask = ({ n }) =>
+  html`<span class="tag warn" title=${t("without_task_title")}>${t("without_task", { n, count: n < MOST_TICKS ? number(n) : `${n}+` })}</span>`;
 
 const hasPayload = ({ payload_preview: text }) => text && text !== "{}";
 
@@ -121,7 +151,7 @@ const columns = (reload) => [
     kind: "full type",
     value: (one) => one.type,
     cell: (one) =>
-      html`<${Named} text=${one.type} href=${tasksAt({ type: one.type })} /> ${hasPayload(one) && html`<span class="dim mono cut payload"><${Foreign} text=${one.payload_preview} /></span>`}`,
+      html`<${Named} text=${one.type} href=${tasksAt({ type: one.type })} /> ${hasPayload(one) && html`<span class="dim mono cut payload"><${Foreign} text=${one.payload_preview} /></span>`}${one.without_task > 0 && html` <${WithoutTask} n=${one.without_task} />`}`,
   },
   {
     id: "when",
@@ -156,7 +186,7 @@ const columns = (reload) => [
     kind: "full o2 nw",
     isLabelled: true,
     value: (one) => Date.parse(one.prev) || null,
-    cell: (one) => html`<${LastTasks} entry=${one} />`,
+    cell: (one) => html`<${LastRuns} entry=${one} />`,
   },
   {
     id: "options",
@@ -175,7 +205,7 @@ const columns = (reload) => [
 
 export function Schedules() {
   useListKeys();
-  const { data, problem, reload } = useResource("schedules");
+  const { data, problem, reload } = useResource("schedules", {}, { every_ms: EVERY_MS });
   const made = useMemo(() => columns(reload), [t("entry")]);
   const press = (key) => {
     const entry = data.items.find((one) => one.id === currentKey());
@@ -195,5 +225,6 @@ export function Schedules() {
   return html`<div class="row"><span>${t("n_entries", { n: entries.length })}</span><span class="dim">${t("n_schedulers", { n: schedulers })} · ${t("times_in", { zone: zone() })}</span></div>
     <section class=${cls("panel scroll", isOld.value && "old")} aria-label=${t("page_schedules")}>
       <${Table} label=${t("page_schedules")} columns=${made} rows=${entries} keyOf=${(entry) => entry.id} initial="next" />
+      <footer><div class="legend">${Object.keys(OUTCOMES).map((name) => html`<${Outcome} name=${name}>${t(`outcome_${name}`)}<//>`)}</div><span class="m-hide">${t("about_not_kept")}</span></footer>
     </section>`;
 }

@@ -1,7 +1,18 @@
 // Redis or the file of SQLite, and the audit.
 import { html, useEffect, useMemo, useSignal } from "../lib.js";
 import { get, me, sample, useResource } from "../api.js";
-import { Time, bytes, duration, hasText, number, percent, t } from "../i18n.js";
+import {
+  Time,
+  adviceOf,
+  bytes,
+  checkName,
+  duration,
+  finding,
+  hasText,
+  number,
+  percent,
+  t,
+} from "../i18n.js";
 import { address, useKeys } from "../route.js";
 import { Table, names, numbers, times, useListKeys } from "../table.js";
 import { Button, Copy, Empty, Foreign, Meter, Panel, Pending, State } from "../ui.js";
@@ -30,8 +41,8 @@ const Check = ({ check }) => {
   const [state, glyph] = STATUSES[check.status] ?? STATUSES.unknown;
   return html`<tr>
     <td class="nw"><${State} name=${state} glyph=${glyph}>${t(`check_${check.status}`)}<//></td>
-    <td class="b two3">${check.check}</td>
-    <td class="full grow"><${Foreign} text=${check.message} />${check.advice && html` <span class="dim"><${Foreign} text=${check.advice} /></span>`}</td>
+    <td class="b two3">${checkName(check.check)}</td>
+    <td class="full grow"><${Foreign} text=${finding(check)} />${check.advice && html` <span class="dim"><${Foreign} text=${adviceOf(check.check, check)} /></span>`}</td>
   </tr>`;
 };
 
@@ -81,20 +92,20 @@ const slowColumns = (isCluster) =>
   ].filter(Boolean);
 
 // What a server says about its slow log, if it says anything but commands.
-function noteOf({ address, limit, commands }) {
+function noteOf({ address, limit, commands }, most) {
   const where = address ? `${address}: ` : "";
   if (!commands) return where + t("not_permitted");
   if (limit < 0) return where + t("slow_off");
-  return limit == null ? "" : where + t("slow_limit", { span: duration(limit) });
+  return limit == null ? "" : where + t("slow_limit", { span: duration(limit), n: most });
 }
 
-function SlowLogs({ logs }) {
+function SlowLogs({ logs, most }) {
   const isCluster = logs.length > 1;
   const columns = useMemo(() => slowColumns(isCluster), [isCluster, t("at")]);
   const rows = logs.flatMap(({ address, commands }) =>
     (commands ?? []).map((command, at) => ({ ...command, address, id: `${address} ${command.at} ${at}` })),
   );
-  const notes = logs.map(noteOf).filter(Boolean);
+  const notes = logs.map((log) => noteOf(log, most)).filter(Boolean);
   return html`<${Panel} name=${t("slow_log")} note=${notes.join(" · ")} kind="scroll">
     ${rows.length ? html`<${Table} label=${t("slow_log")} columns=${columns} rows=${rows} keyOf=${(row) => row.id} sortName="slow" initial="-at" />` : html`<p class="in dim">${logs.length ? t("slow_none") : t("slow_never", { broker: me.value.broker.name })}</p>`}
   <//>`;
@@ -134,7 +145,7 @@ export function Broker() {
     <//>
     <div class=${data.nodes.length > 1 ? "two" : "one"}>${data.nodes.map((node) => html`<${Node} key=${node.address} node=${node} />`)}</div>
     ${data.places.length > 0 && html`<${Places} places=${data.places} />`}
-    <${SlowLogs} logs=${data.slow_logs} />`;
+    <${SlowLogs} logs=${data.slow_logs} most=${data.most_slow} />`;
 }
 
 // -- who did that? --

@@ -14,6 +14,7 @@ const RANGES = [
   ["259200", 3, "range_d"],
 ];
 const EVERY_MS = 10_000;
+const ARCHIVE_MS = 30_000; // counting the archive looks at up to 10,000 tasks
 
 // From 1 ms to 10 min, logarithmic: a dot at the median, a bar to p95, a tick at p99.
 function Whisker({ stats }) {
@@ -35,6 +36,16 @@ function Whisker({ stats }) {
 const failureTone = ({ failure_rate: part }) =>
   part > 0.2 ? "bad b" : part > 0.02 ? "warn" : !part && "dim";
 
+// How many tasks of each type are archived, as far as they were looked at; null if not known yet.
+function countsOf(archive) {
+  if (!archive) return null;
+  const counts = new Map();
+  for (const { type, count } of archive.items) counts.set(type, (counts.get(type) ?? 0) + count);
+  return counts;
+}
+
+const archiveTone = (name) => (one) => (one[name] ? "bad b" : "dim");
+
 // The charts are at the top, also where there is no room beside the list.
 function choose(type) {
   change({ type });
@@ -52,9 +63,19 @@ const columns = () => [
   },
   numbers("per_s", t("runs_per_s"), rate, { isLabelled: true }),
   numbers("failure_rate", t("failed"), percent, { isLabelled: true, tone: failureTone }),
+  numbers("retried", t("retried"), number, {
+    hide: "m",
+    title: t("retried_title"),
+    tone: (one) => !one.retried && "dim",
+  }),
   numbers("archived", t("archived_in_range"), number, {
     hide: "m",
-    tone: (one) => (one.archived ? "bad b" : "dim"),
+    title: t("archived_in_range_title"),
+    tone: archiveTone("archived"),
+  }),
+  numbers("archived_now", t("archived_now"), number, {
+    isLabelled: true,
+    tone: archiveTone("archived_now"),
   }),
   {
     id: "run",
@@ -67,7 +88,9 @@ const columns = () => [
   ...["run_p50", "run_p95", "run_p99"].map((name) =>
     numbers(name, name.slice(4), duration, { kind: "o2", isLabelled: true }),
   ),
-  numbers("wait_p95", t("wait_p95"), duration, { hide: "m" }),
+  ...["p50", "p95", "p99"].map((name) =>
+    numbers(`wait_${name}`, t("wait_at", { name }), duration, { kind: "o2", isLabelled: true }),
+  ),
 ];
 
 // Times of all spans, with gaps where nothing ran.
@@ -131,7 +154,16 @@ export function Types() {
   useListKeys();
   const { last = RANGES[0][0], queue = "", type = "" } = route.value.query;
   const { data, problem, reload } = useResource("types", { last, queue }, { every_ms: EVERY_MS });
+  const { data: archive } = useResource(
+    "errors",
+    { queue, state: "archived" },
+    { every_ms: ARCHIVE_MS },
+  );
   const made = useMemo(columns, [t("type")]);
+  const rows = useMemo(() => {
+    const counts = countsOf(archive);
+    return data?.items.map((one) => ({ ...one, archived_now: counts && (counts.get(one.type) ?? 0) }));
+  }, [data, archive]);
   useKeys({
     f: {
       group: t("keys_list"),
@@ -149,7 +181,8 @@ export function Types() {
     </div>
     <div class=${cls("split types", type && "one-type")}>
       <section class="panel scroll" aria-label=${t("page_types")} tabindex="-1">
-        ${problem && !data ? html`<${Failed} problem=${problem} onRetry=${reload} />` : !data ? html`<${Skeleton} rows=${8} />` : data.items.length ? html`<${Table} kind="tight" label=${t("page_types")} columns=${made} rows=${data.items} keyOf=${(one) => one.type} initial="-failure_rate" />` : html`<${Empty} icon="types" title=${t("no_runs")}>${t("no_runs_text")}<//>`}
+        ${problem && !data ? html`<${Failed} problem=${problem} onRetry=${reload} />` : !data ? html`<${Skeleton} rows=${8} />` : data.items.length ? html`<${Table} kind="tight" label=${t("page_types")} columns=${made} rows=${rows} keyOf=${(one) => one.type} initial="-failure_rate" />` : html`<${Empty} icon="types" title=${t("no_runs")}>${t("no_runs_text")}<//>`}
+        ${archive && !archive.complete && html`<footer>${t("archived_now_looked_at", { n: archive.looked_at, total: archive.total })}</footer>`}
       </section>
       <section class="panel" aria-label=${t("charts")}>
         <header>

@@ -1,7 +1,7 @@
 // Who works, and on what?
 import { cls, html, useMemo } from "../lib.js";
 import { hasFeature, isOld, may, send, useResource } from "../api.js";
-import { now, number, span, t } from "../i18n.js";
+import { bytes, duration, now, number, rate, span, t } from "../i18n.js";
 import { actOn, actionText, attempt, confirm, prepare } from "../jobs.js";
 import { address, taskAt, useKeys } from "../route.js";
 import { Named, Table, acts, currentKey, names, useListKeys } from "../table.js";
@@ -9,6 +9,7 @@ import { Button, Empty, Foreign, Menu, Meter, Panel, Pending, State, ask, say } 
 
 const MOST_SLOTS = 64;
 const LATE = 0.5;
+const MOST_LAG_S = 0.1;
 
 const age = (at) => (at ? Math.max(0, (now.value - Date.parse(at)) / 1000) : null);
 
@@ -124,6 +125,18 @@ const Queues = ({ server }) =>
         html`${at > 0 && ", "}<a href=${address(["queue", name])}><${Foreign} text=${name} /></a> <span class="dim">${weight}</span>`,
     );
 
+// A column of what pyasynq's servers measure; those of Go measure nothing.
+const measured = (id, form, title, tone = () => "") => ({
+  id,
+  head: t(id),
+  title,
+  num: true,
+  isLabelled: true,
+  value: ({ process }) => process?.[id],
+  cell: ({ process }) => (process?.[id] == null ? html`<span class="dim">–</span>` : form(process[id])),
+  tone: ({ process }) => tone(process?.[id]),
+});
+
 const columns = () => [
   {
     id: "process",
@@ -160,7 +173,7 @@ const columns = () => [
   {
     id: "queues",
     head: t("queues_weight"),
-    kind: "soft two3 grow",
+    kind: "soft full o2 grow",
     isLabelled: true,
     cell: (one) =>
       html`<${Queues} server=${one} />${one.strict_priority && html` <span class="tag">${t("strict")}</span>`}`,
@@ -179,6 +192,9 @@ const columns = () => [
     value: (one) => one.active_worker_count,
     cell: (one) => `${number(one.active_worker_count)} / ${number(one.concurrency)}`,
   },
+  measured("tasks_per_s", rate, t("tasks_per_s_title")),
+  measured("loop_lag", duration, t("loop_lag_title"), (value) => value > MOST_LAG_S && "warn b"),
+  { ...measured("memory", bytes, t("memory_title")), hide: "w" },
   // Servers of Go cannot be controlled.
   acts((one) => one.version && html`<${Control} target=${{ ...one, name: `${one.host}:${one.pid}` }} />`),
 ];
