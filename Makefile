@@ -43,6 +43,7 @@ lint: ## check the code with every tool: format, style, types, layers, dependenc
 	$(setup) check mypy
 	$(setup) check pyright
 	$(setup) check pyright --project services/member
+	$(setup) check python tools/wheel_types.py
 	$(setup) check lint-imports
 	$(setup) check python tools/lua.py
 	$(setup) check python tools/words.py

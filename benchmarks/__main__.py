@@ -98,8 +98,9 @@ def _plan(runs: list[Run], options: argparse.Namespace) -> Iterator[Step]:
             for _ in range(options.rounds):
                 yield run, Drain(SLOTS_OF_LONG_RUN)
                 yield run, Pair()
-        if run.peer.name == PYASYNQ.name:
+                yield run, Pickup()
             yield run, LongRun(large=100_000 if options.quick else 1_000_000, small=10_000)
+            continue
         if run not in rivals:
             yield from _alternate([run], 1)
         yield run, Pickup()

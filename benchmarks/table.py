@@ -33,7 +33,8 @@ payload has 100 bytes.
   last, so a library that prefetches tasks has an advantage. *c* is the concurrency.
 - **pick-up**: from the call of enqueue in one process to the handler in another that has been idle
   for 200 to 600 ms (Go: 200 to 1200 ms, in one process); one clock. With fewer than 100 tasks,
-  p99 is the slowest.
+  p99 is the slowest. pyasynq on Redis: the median of all rounds, because each time that the machine
+  stands still for some milliseconds, as shared ones do, becomes one round's p99.
 - **worker µs/task**: CPU time (user and system) of the worker's process during the drain with
   c=100; other programs on the machine affect this number least.
 - **worker MB**: resident memory of the worker's process after the last task with c=100.

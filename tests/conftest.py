@@ -43,7 +43,6 @@ LASTING = [
     Path(__file__).parents[1] / name
     for name in (
         "services/member/tests/faults/test_kills.py",
-        "tests/test_wheel.py",
         "services/member/tests/test_image.py",
         "services/member/tests/test_demo.py",
         "services/member/tests/test_tutorial.py",

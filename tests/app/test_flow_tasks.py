@@ -99,7 +99,7 @@ async def test_a_flow_is_kept_as_long_as_its_task_may_run_again(app: App, notes:
     flow = app.flow("import", keep=short, keep_failed=short)
     flow.add(fetch.task(1))
     travelled = flow_in(flow.task().payload or b"", "7")
-    assert (travelled.keep_s, travelled.keep_failed_s) == (3600, 3600)
+    assert (travelled.draft.keep_s, travelled.draft.keep_failed_s) == (3600, 3600)
 
 
 async def test_each_task_of_a_flow_is_a_flow_of_its_own(
@@ -123,10 +123,13 @@ async def test_all_that_a_flow_is_travels_in_its_task(
     plain = Task("plain", b"\xff", max_retry=3, headers={"a": "b"}, process_in=timedelta(seconds=5))
     flow.add(plain, after=first, when="failed")
     travelled = flow_in(flow.task().payload or b"", "7")
-    own = [vars_of(draft) for draft in flow.drafts]
-    assert [vars_of(draft) for draft in travelled.drafts] == own
-    assert (travelled.id, travelled.queue, travelled.timeout_s) == ("7", "low", 3600)
-    assert (travelled.keep_s, travelled.keep_failed_s) == (flow.keep_s, flow.keep_failed_s)
+    own = [vars_of(draft) for draft in flow.draft.steps]
+    assert [vars_of(draft) for draft in travelled.draft.steps] == own
+    assert (travelled.id, travelled.queue, travelled.draft.timeout_s) == ("7", "low", 3600)
+    assert (travelled.draft.keep_s, travelled.draft.keep_failed_s) == (
+        flow.draft.keep_s,
+        flow.draft.keep_failed_s,
+    )
 
 
 def vars_of(draft: object) -> list[object]:

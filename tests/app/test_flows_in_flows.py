@@ -248,7 +248,7 @@ def deep(depth: int) -> Flow:
 
 def test_flows_in_one_another_have_a_bound() -> None:
     flow = deep(MAX_DEPTH)
-    assert flow.depth == MAX_DEPTH
+    assert flow.draft.depth == MAX_DEPTH
     with pytest.raises(OptionError, match="at most 5 flows in one another"):
         one().add(flow)
 

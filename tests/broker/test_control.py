@@ -1,15 +1,13 @@
 """Every broker keeps what operators want of servers, and tells the servers when it changes."""
 
 import time
-from contextlib import aclosing
-from typing import Any, cast
 
-import anyio
 import pytest
 
 from pyasynq.broker import Broker, Notice
 from pyasynq.core.wanted_state import Setting
 from tests.support.factories import a_server
+from tests.support.notices import listening, next_notice
 
 pytestmark = pytest.mark.needs("control")
 
@@ -73,15 +71,13 @@ async def test_any_name_can_be_a_target(broker: Broker, target: str) -> None:
 
 
 async def test_listeners_are_told_of_each_change(broker: Broker) -> None:
-    with anyio.fail_after(20):
-        async with aclosing(cast("Any", broker.registry.notices())) as notices:
-            assert [await anext(notices) for _ in range(2)] == [None, None]  # subscribed
-            await broker.control.write("s", {"state": '"quiet"'}, for_server=True)
-            assert await anext(notices) is Notice.CONTROL
-            await broker.registry.cancel("1")
-            assert await anext(notices) == "1"
-            await broker.control.clear("s")
-            assert await anext(notices) is Notice.CONTROL
+    async with listening(broker) as notices:
+        await broker.control.write("s", {"state": '"quiet"'}, for_server=True)
+        assert await next_notice(notices) is Notice.CONTROL
+        await broker.registry.cancel("1")
+        assert await next_notice(notices) == "1"
+        await broker.control.clear("s")
+        assert await next_notice(notices) is Notice.CONTROL
 
 
 async def test_the_deployment_of_a_server_and_what_it_could_not_apply_are_shown(

@@ -2,22 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 
-from pyasynq import Clock
 from pyasynq.broker import Broker, Lease
-from pyasynq.client.flow_control import FlowControl
 from pyasynq.core.errors import QueueNotFoundError
 from pyasynq.core.flow import OPEN, SUCCEEDED, Node, mark_for
 from pyasynq.core.flow_errors import FlowStateError, StepNotFoundError
 from pyasynq.core.flow_record import FlowRecord
 from pyasynq.core.verdict import REQUEUE
-from pyasynq.runtime.actor import OutageLog
 from pyasynq.server.upkeep import flow_recoverer
-from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
+from tests.support.crowds import Act, Crowd
 from tests.support.factories import settle, take
 from tests.support.flow_model import QUEUES, a_graph
 from tests.support.flows import a_flow, deliver_all, ending, record_of
@@ -27,17 +24,11 @@ FLOWS, ROUNDS = 4, 20
 pytestmark = pytest.mark.needs("flows")
 
 
-class Crowd:
+class FlowCrowd(Crowd):
     """Workers and operators who act on the same flows at the same time."""
 
     def __init__(self, broker: Broker, chance: random.Random) -> None:
-        self._broker = broker
-        self._chance = chance
-        self._control = FlowControl(broker)
-        self._recoverers = [
-            FlowRecoverer(broker, queue, clock=Clock(), outages=OutageLog("the broker"))
-            for queue in (*QUEUES, *QUEUES)
-        ]
+        super().__init__(broker, chance, homes=QUEUES, queues=QUEUES)
         graphs = [a_graph(chance, most=8) for _ in range(FLOWS)]
         self._ends = [graph.ends for graph in graphs]
         self.flows = [
@@ -50,18 +41,6 @@ class Crowd:
         """Open each flow twice at once."""
         await asyncio.gather(*(self._broker.flows.open(it) for it in self.flows * 2))
 
-    async def act(self) -> None:
-        """Let some of them act at once, again and again."""
-        acts: Sequence[Callable[[], Awaitable[object]]] = [
-            *[self._work] * 5,
-            *[self._operate] * 2,
-            lambda: self._chance.choice(self._recoverers).step(),
-            lambda: deliver_all(self._broker, [self._chance.choice(QUEUES)]),
-        ]
-        for _ in range(ROUNDS):
-            count = self._chance.randint(1, 6)
-            await asyncio.gather(*(self._chance.choice(acts)() for _ in range(count)))
-
     async def end(self) -> None:
         """Run what is left, and look after the flows."""
         for _ in range(FLOWS * 8):
@@ -69,8 +48,7 @@ class Crowd:
             for queue in QUEUES:
                 for lease in await take(self._broker, 9, queue=queue):
                     await self._end(lease)
-            for recoverer in self._recoverers:
-                await recoverer.step()
+            await self._recover()
 
     async def _work(self) -> None:
         for lease in await take(self._broker, 3, queue=self._chance.choice(QUEUES)):
@@ -88,7 +66,7 @@ class Crowd:
     async def _operate(self) -> None:
         flow = self._chance.choice(self.flows)
         step = self._chance.choice(flow.spec.nodes).name
-        actions: Sequence[Callable[[], Awaitable[object]]] = [
+        actions: Sequence[Act] = [
             lambda: self._control.cancel(flow.queue, flow.id, "why"),
             lambda: self._control.retry(flow.queue, flow.id),
             lambda: self._control.skip(flow.queue, flow.id, step),
@@ -103,9 +81,9 @@ async def test_flows_end_whatever_operators_do(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(flow_recoverer, "FLOW_IDLE_S", -1)
-    crowd = Crowd(broker, random.Random(seed))
+    crowd = FlowCrowd(broker, random.Random(seed))
     await crowd.open()
-    await crowd.act()
+    await crowd.act(ROUNDS)
     await crowd.end()
     records = [await record_of(broker, flow.id, flow.queue) for flow in crowd.flows]
     assert [open_steps(record) for record in records] == [[]] * FLOWS

@@ -9,7 +9,7 @@ import pytest
 
 from pyasynq.broker import Broker, Lease, RemoveResult
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.flow import Moves, advance, cancel, retry
+from pyasynq.core.flow import LOCK_HELD, Moves, advance, cancel, id_taken, retry
 from pyasynq.core.flow_errors import DuplicateFlowError
 from pyasynq.core.flow_record import FLOW, FlowChange, NewFlow
 from pyasynq.core.report import Place, Report, pack_output
@@ -180,7 +180,7 @@ async def test_a_step_whose_id_is_taken_has_failed(broker: Broker, queue: str) -
     await deliver_all(broker, QUEUES)
     record = await record_of(broker)
     assert (record.marks, record.state) == ("sfu", "failed")
-    assert record.errors == {1: "its task was refused: a task with this id exists"}
+    assert record.errors == {1: id_taken("flow:1")}
 
 
 async def test_a_step_whose_lock_is_held_has_failed(broker: Broker) -> None:
@@ -190,7 +190,7 @@ async def test_a_step_whose_lock_is_held_has_failed(broker: Broker) -> None:
     await open_flow(broker, msgspec.structs.replace(flow, plans=[plan, flow.plans[1]]))
     record = await record_of(broker)
     assert record.marks == "fr"
-    assert record.errors == {0: "its task was refused: another task holds its unique lock"}
+    assert record.errors == {0: LOCK_HELD}
 
 
 @pytest.mark.parametrize("queue", ["q", "r"])

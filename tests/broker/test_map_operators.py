@@ -1,24 +1,20 @@
 """Operators act on flows with maps at random while workers run their tasks: each flow ends."""
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 
-from pyasynq import Clock
 from pyasynq.broker import Broker, Delivery
 from pyasynq.client.batch_control import BatchControl
-from pyasynq.client.flow_control import FlowControl
 from pyasynq.core.batch_errors import BatchStateError
 from pyasynq.core.flow import OPEN
 from pyasynq.core.flow_errors import FlowStateError
 from pyasynq.core.report import place_of
 from pyasynq.core.verdict import REQUEUE
-from pyasynq.runtime.actor import OutageLog
 from pyasynq.server.upkeep import flow_recoverer
-from pyasynq.server.upkeep.flow_recoverer import FlowRecoverer
+from tests.support.crowds import Act, Crowd
 from tests.support.factories import settle, take
 from tests.support.flow_model import StepShape
 from tests.support.flows import a_flow, a_map, deliver_all, ending, hold_map, open_flow, record_of
@@ -35,17 +31,11 @@ MAPS = {0: ("m", "q", 5), 1: ("n", "r", 3), 3: ("o", "q", 0)}
 pytestmark = pytest.mark.needs("flows", "batches")
 
 
-class Crowd:
+class MapCrowd(Crowd):
     """Workers and operators who act on one flow at the same time."""
 
     def __init__(self, broker: Broker, chance: random.Random) -> None:
-        self._broker = broker
-        self._chance = chance
-        self._control = FlowControl(broker)
-        self._recoverers = [
-            FlowRecoverer(broker, "q", clock=Clock(), outages=OutageLog("the broker"))
-            for _ in range(2)
-        ]
+        super().__init__(broker, chance, homes="q", queues=QUEUES)
         self.strays: list[str] = []
 
     async def open(self) -> None:
@@ -55,18 +45,6 @@ class Crowd:
         changes = {n: a_map(count, batch_id=it, queue=q) for n, (it, q, count) in MAPS.items()}
         await open_flow(self._broker, a_flow(*STEPS, changes=changes))
 
-    async def act(self) -> None:
-        """Let some of them act at once, again and again."""
-        acts: Sequence[Callable[[], Awaitable[object]]] = [
-            *[self._work] * 5,
-            *[self._operate] * 2,
-            lambda: self._chance.choice(self._recoverers).step(),
-            lambda: deliver_all(self._broker, [self._chance.choice(QUEUES)]),
-        ]
-        for _ in range(20):
-            count = self._chance.randint(1, 6)
-            await asyncio.gather(*(self._chance.choice(acts)() for _ in range(count)))
-
     async def end(self) -> None:
         """Run what is left, and look after the flow."""
         for _ in range(16):
@@ -75,8 +53,7 @@ class Crowd:
             for queue in QUEUES:
                 ran = await self._run(queue, 9, chance_of_failure=0)
                 self.strays += ran if is_cancelled else []
-            for recoverer in self._recoverers:
-                await recoverer.step()
+            await self._recover()
 
     async def _work(self) -> None:
         await self._run(self._chance.choice(QUEUES), 3, chance_of_failure=0.3)
@@ -99,7 +76,7 @@ class Crowd:
 
     async def _operate(self) -> None:
         batch_id, queue, _ = self._chance.choice([*MAPS.values()])
-        actions: Sequence[Callable[[], Awaitable[object]]] = [
+        actions: Sequence[Act] = [
             lambda: self._control.cancel("q", "flow", "why"),
             *[lambda: self._control.retry("q", "flow")] * 3,
             lambda: self._control.skip("q", "flow", self._chance.choice("0123")),
@@ -128,11 +105,11 @@ async def test_flows_with_maps_end_whatever_operators_do(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(flow_recoverer, "FLOW_IDLE_S", -1)
-    crowd = Crowd(broker, random.Random(seed))
+    crowd = MapCrowd(broker, random.Random(seed))
     await crowd.open()
     with monkeypatch.context() as patch:
         let_mail_wait(broker, random.Random(seed), patch)
-        await crowd.act()
+        await crowd.act(20)
     await crowd.end()
     assert crowd.strays == []
     record = await record_of(broker)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 import msgspec
+import pytest
 
 from pyasynq.broker import Broker, Container, Lease
 from pyasynq.core.attempts import Attempt, record_attempt
@@ -385,7 +386,9 @@ async def test_waiting_ends_when_a_task_comes(broker: Broker) -> None:
     assert woken == [True]
 
 
-async def test_waiting_in_vain_ends(broker: Broker) -> None:
+async def test_waiting_in_vain_ends(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyasynq.broker.redis.work.WAIT_S", 0.1)
+    monkeypatch.setattr("pyasynq.broker.sqlite.work.WAIT_S", 0.1)
     assert await broker.work.wait("q") is False
 
 

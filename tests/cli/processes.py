@@ -87,9 +87,26 @@ async def command(
     stdin: int | None = None,
 ) -> AsyncGenerator[WorkerProcess]:
     """Yield ``pyasynq`` with *args*; kill it in the end."""
+    words = ("pyasynq", *args)
+    async with forked(*words, imports=IMPORTS, cwd=cwd, environ=environ, stdin=stdin) as running:
+        yield running
+
+
+@asynccontextmanager
+async def forked(
+    *words: str,
+    imports: tuple[str, ...],
+    cwd: Path = ROOT,
+    environ: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+) -> AsyncGenerator[WorkerProcess]:
+    """Yield a module or a script with arguments, without waiting for *imports*; kill it in the end.
+
+    Its environment is that of this process with *environ*.
+    """
     async with (
         run_forked(
-            ("pyasynq", *args), imports=IMPORTS, variables=environ or {}, folder=cwd, stdin=stdin
+            words, imports=imports, variables=environ or {}, folder=cwd, stdin=stdin
         ) as process,
         _closed(WorkerProcess(process)) as running,
     ):

@@ -38,5 +38,5 @@ def test_the_question_goes_to_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
-    confirm("Delete it", yes=False)
-    assert capsys.readouterr() == ("", "Delete it? [y/N] ")
+    confirm("Delete \u202eit", yes=False)
+    assert capsys.readouterr() == ("", r"Delete \u202eit? [y/N] ")

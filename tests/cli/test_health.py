@@ -21,6 +21,13 @@ from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a worker notice within tenths of a second what it notices within 5 or 10 s."""
+    monkeypatch.setattr("pyasynq.server.upkeep.heartbeater.BEAT_S", 0.1)
+    monkeypatch.setattr("pyasynq.broker.redis.work.WAIT_S", 0.1)
+
+
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """Yield a Redis that a test may stop."""

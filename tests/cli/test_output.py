@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,10 @@ from pyasynq.cli.exit_codes import ExitError
 from tests.cli.terminal import Terminal
 
 NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
+HOSTILE = "\x1b[2J\u202e漢\u2066\u200b\U000e0041"
+"""A name that would clear the screen, turn the line around, and hide a part of itself."""
+
+SAFE = r"\x1b[2J\u202e漢\u2066\u200b\U000e0041"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,19 @@ def test_instants_are_told_from_now() -> None:
     assert output.format_ago(None, NOON) == "N/A"
 
 
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (0, ("task",), "0 tasks"),
+        (1, ("task",), "1 task"),
+        (2, ("batch", "batches"), "2 batches"),
+        (1, ("has ended", "have ended"), "1 has ended"),
+    ],
+)
+def test_one_thing_is_not_named_as_many(number: int, words: tuple[str, ...], text: str) -> None:
+    assert output.count(number, *words) == text
+
+
 def test_no_run_has_no_error_rate() -> None:
     assert output.format_error_rate(0, 0) == "N/A"
     assert output.format_error_rate(3, 1) == "33.33%"
@@ -54,11 +72,39 @@ def test_no_run_has_no_error_rate() -> None:
 def test_json_with_control_characters_can_be_read_and_steers_no_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    name = "".join(map(chr, range(160)))
+    name = "".join(map(chr, range(160))) + HOSTILE
     output.print_json({"name": name})
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"name": name}
     assert printed.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        output.print_data,
+        lambda text: output.print_table([text], [[1]]),
+        lambda text: output.print_table(["ID"], [[text]]),
+        lambda text: output.print_table(["ID"], [[1]], title=text),
+    ],
+    ids=["data", "heading", "cell", "title"],
+)
+def test_what_is_printed_steers_no_terminal(
+    capsys: pytest.CaptureFixture[str], show: Callable[[str], None]
+) -> None:
+    show(HOSTILE)
+    printed = capsys.readouterr().out
+    assert (SAFE in printed, printed.replace("\n", "").isprintable()) == (True, True)
+
+
+def test_messages_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_message(HOSTILE)
+    assert capsys.readouterr() == ("", f"{SAFE}\n")
+
+
+def test_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_data("Traceback:\n\tline 1\r\n")
+    assert capsys.readouterr().out == "Traceback:\n    line 1\n\n"
 
 
 def test_cells_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

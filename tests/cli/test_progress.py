@@ -24,6 +24,13 @@ def test_a_bar_grows_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("50%" in half, "100%" in terminal.getvalue()) == (True, True)
 
 
+def test_the_name_of_a_queue_steers_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    with progress_bar("moving \x1b[2J\u202e", 1):
+        pass
+    assert r"moving \x1b[2J\u202e" in terminal.getvalue()
+
+
 def test_nothing_to_do_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     with progress_bar("tasks deleted", 0):

@@ -58,6 +58,7 @@ def test_the_limit_of_tasks_is_reached_with_the_last() -> None:
     limits = Limits(tasks=3, memory=None)
     assert limits.find_excess(2) is None
     assert limits.find_excess(3) == "3 tasks taken (--max-tasks)"
+    assert Limits(tasks=1, memory=None).find_excess(1) == "1 task taken (--max-tasks)"
 
 
 def test_memory_counts_only_after_the_first_task() -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from pyasynq import Flow, OptionError, Task
+from pyasynq.core.flow import MAX_STEPS
 
 CASES: dict[str, Callable[[], object]] = {
     "braces in the home": lambda: Flow("f", queue="a}{b"),
@@ -33,3 +34,29 @@ def test_the_id_of_a_flow_and_the_names_of_its_steps_may_have_any_text() -> None
     flow = Flow("{a}", id="a}{b:\n")
     steps = [flow.add(Task("t"), name=name) for name in ("a:1", "a", "\x00", "ü" * 40, "{}")]
     assert [step.number for step in steps] == [0, 1, 2, 3, 4]
+
+
+def full() -> Flow:
+    """Return a flow with as many steps as it may have."""
+    flow = Flow("full")
+    _ = [flow.gate(f"{number}") for number in range(MAX_STEPS)]
+    return flow
+
+
+def part() -> Flow:
+    """Return a flow that is a step of another."""
+    flow = Flow("part")
+    flow.gate("approval")
+    Flow("whole").add(flow)
+    return flow
+
+
+@pytest.mark.parametrize("make", [full, part])
+def test_a_flow_that_takes_no_step_leaves_the_generators_of_the_other_flow_unread(
+    make: Callable[[], Flow],
+) -> None:
+    inner, tasks = Flow("inner"), (Task("t") for _ in range(2))
+    inner.map(tasks)
+    with pytest.raises(OptionError):
+        make().add(inner)
+    assert len([*tasks]) == 2

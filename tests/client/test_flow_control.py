@@ -1,23 +1,26 @@
 """Actions on flows count whatever their tasks, and other operators, do at the same time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import pytest
 
-from pyasynq import Client, Clock, Flow, OptionError, Task
-from pyasynq.broker import Broker, Lease, StoredTask
+from pyasynq import Client, Clock, Flow, Inspector, OptionError, Task
+from pyasynq.broker import Broker, Container, Lease, Move, StoredTask
 from pyasynq.client.flow_control import FlowControl
 from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.core.flow_errors import FlowStateError
+from pyasynq.core.states import Action, TaskState
 from tests.support.brokers import KINDS, broker_of
-from tests.support.factories import settle, take
+from tests.support.factories import completed, settle, take
 from tests.support.flow_model import StepShape
 from tests.support.flows import (
     a_flow,
+    a_map,
     deliver_all,
     end_step,
     ending,
+    hold_map,
     marks_of,
     open_flow,
     record_of,
@@ -91,6 +94,26 @@ async def test_a_retry_gives_no_step_the_id_of_another(broker: Broker) -> None:
     assert [lease.id for lease in await take(broker, 9)] == ["flow:a:2", "flow:a:1:1"]
 
 
+@pytest.mark.parametrize("home", ["q", "r"])
+async def test_a_step_whose_task_has_the_id_of_another_says_so_and_gets_its_own_by_a_retry(
+    broker: Broker, home: str
+) -> None:
+    first, second = Flow("first", id="f", queue="q"), Flow("second", id="f:1", queue=home)
+    first.add(Task("t", queue="q"), name="1:2")
+    second.add(Task("t", queue="q"), name="2")
+    async with Client(broker) as client:
+        await client.enqueue_flow(first)
+        await client.enqueue_flow(second)
+    await deliver_all(broker, "qr")
+    assert (await record_of(broker, "f:1", home)).errors == {
+        0: "its task was refused: another task has its id, f:1:2; a retry of the flow gives it "
+        "another one"
+    }
+    await FlowControl(broker).retry(home, "f:1")
+    await deliver_all(broker, "qr")
+    assert [lease.id for lease in await take(broker, 9)] == ["f:1:2", "f:1:2:1"]
+
+
 async def test_a_step_with_a_unique_lock_is_repeated(broker: Broker) -> None:
     flow = Flow("import", id="flow", queue="q")
     flow.add(Task("t", queue="q", unique=timedelta(hours=1)))
@@ -135,6 +158,72 @@ async def test_a_cancellation_that_has_failed_half_way_goes_on_when_it_is_repeat
     assert await take(broker, 9) == []
     with pytest.raises(FlowStateError):
         await control.cancel("q", "flow", "once more")
+
+
+async def test_a_step_whose_task_an_operator_has_deleted_does_not_run_in_a_cancelled_flow(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    pending = Container(queue="q", state=TaskState.PENDING)
+    await broker.inspection.apply(Action.DELETE, pending, ["flow:0"])
+    assert (await FlowControl(broker).cancel("q", "flow", "why")).marks == "xx"
+
+
+async def test_a_step_whose_task_an_operator_has_archived_has_failed_in_a_cancelled_flow(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    pending = Container(queue="q", state=TaskState.PENDING)
+    await broker.inspection.apply(Action.ARCHIVE, pending, ["flow:0"])
+    assert (await FlowControl(broker).cancel("q", "flow", "why")).marks == "fx"
+
+
+async def test_a_step_that_a_worker_without_flows_has_run_has_succeeded_in_a_cancelled_flow(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    (lease,) = await take(broker)
+    await settle(broker, lease, completed(lease))
+    assert (await FlowControl(broker).cancel("q", "flow", "why")).marks == "sx"
+
+
+async def test_a_flow_that_is_retried_while_it_is_cancelled_and_cancelled_again_does_not_run(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_flow(broker, a_flow(FIRST, NEXT))
+    control, apply = FlowControl(broker), broker.inspection.apply
+
+    async def delete_and_retry(action: Move, where: Container, which: Sequence[str]) -> int:
+        monkeypatch.setattr(broker.inspection, "apply", apply)
+        deleted = await apply(action, where, which)
+        await control.retry("q", "flow")
+        await control.cancel("q", "flow", "once more")
+        return deleted
+
+    monkeypatch.setattr(broker.inspection, "apply", delete_and_retry)
+    await control.cancel("q", "flow", "why")
+    record = await record_of(broker)
+    assert (record.state, record.marks) == ("cancelled", "xx")
+
+
+async def test_a_map_whose_queue_an_operator_has_deleted_does_not_run_in_a_cancelled_flow(
+    broker: Broker,
+) -> None:
+    await hold_map(broker, queue="r")
+    await open_flow(broker, a_flow(FIRST, NEXT, changes={0: a_map(queue="r")}))
+    await deliver_all(broker, "qr")
+    await Inspector(broker).delete_queue("r", force=True)
+    assert (await FlowControl(broker).cancel("q", "flow", "why")).marks == "xx"
+
+
+async def test_a_step_whose_report_is_on_its_way_when_its_flow_is_cancelled_has_ended(
+    broker: Broker,
+) -> None:
+    await open_flow(broker, a_flow(FIRST, FIRST, queues="rq"))
+    await deliver_all(broker, "q")
+    (lease,) = await take(broker, queue="r")
+    await settle(broker, lease, ending(lease))
+    assert (await FlowControl(broker).cancel("q", "flow", "why")).marks == "sx"
 
 
 async def test_a_task_that_is_on_its_way_to_another_queue_is_deleted_with_its_flow(

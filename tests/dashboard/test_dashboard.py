@@ -143,6 +143,34 @@ async def test_files_are_compressed_and_sent_once(http: httpx.AsyncClient) -> No
     assert ("content-encoding" in plain.headers, plain.content) == (False, first.content)
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip", "gzip"),
+        ("gzip, deflate, br, zstd", "gzip"),
+        ("br;q=1.0, GZIP;q=0.2", "gzip"),
+        ("*", "gzip"),
+        ("gzip;q=1.000, *;q=0", "gzip"),
+        ("identity;q=0.5, *;q=0.8", "gzip"),
+        ("", ""),
+        ("br", ""),
+        ("notgzip", ""),
+        ("gzip;q=0", ""),
+        ("gzip; q=0.000, *", ""),
+        ("*;q=0", ""),
+        ("identity, gzip;q=0.5", ""),
+        ("gzip;q=much", ""),
+        ("gzip;q=2", ""),
+    ],
+)
+async def test_files_are_compressed_for_those_who_want_that(
+    http: httpx.AsyncClient, accepted: str, encoding: str
+) -> None:
+    response = await http.get("/", headers={"Accept-Encoding": accepted})
+    assert response.headers.get("content-encoding", "") == encoding
+    assert response.content == await anyio.Path(FOLDER / "index.html").read_bytes()
+
+
 @pytest.mark.parametrize("form", ["W/{}", '"other", {}'])
 async def test_files_are_sent_once_also_behind_proxies(http: httpx.AsyncClient, form: str) -> None:
     tag = (await http.get("/static/app.js")).headers["etag"]

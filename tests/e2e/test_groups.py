@@ -29,7 +29,8 @@ async def combined_payloads(queue: QueueView) -> list[str]:
 
 
 async def end_holds(own_redis: RedisServer, queue: RedisQueue) -> None:
-    """End the holds on the aggregation sets of dead workers."""
+    """End what dead workers hold: the upkeep, the groups and their aggregation sets."""
+    await queue.end_upkeep()
     async with Redis.from_url(own_redis.url) as r:
         names = cast("list[bytes]", await r.zrange(queue.key("aggregation_sets"), 0, -1))
         if names:

@@ -13,7 +13,7 @@ import pytest
 from pyasynq import Client, Task, TaskInfo
 from tests.cli.processes import WorkerProcess, worker
 from tests.e2e.recording import Recording
-from tests.support.queue_view import QueueView
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -28,7 +28,7 @@ async def enqueue(client: Client, type: str, count: int, payload: bytes = b"{}")
 
 
 async def test_every_task_of_a_killed_worker_is_done_by_another(
-    client: Client, queue: QueueView, recording: Recording
+    client: Client, queue: RedisQueue, recording: Recording
 ) -> None:
     ids = await enqueue(client, "hang once", 100)
     async with worker(APP, "-c", "100", environ=recording.environ) as first:
@@ -36,6 +36,7 @@ async def test_every_task_of_a_killed_worker_is_done_by_another(
         first.send(signal.SIGKILL)
         await first.wait_for_end()
     await queue.end_leases()
+    await queue.end_upkeep()
     async with worker(APP, "-c", "100", environ=recording.environ):
         await wait_until(lambda: recording.ids("ended") == ids)
         await wait_until(lambda: _has_none(queue, "active"))

@@ -28,3 +28,9 @@ def own_redis() -> Iterator[RedisServer]:
     """Yield a Redis that a test may stop and start; it keeps its data."""
     with RedisServer(appendonly="yes", appendfsync="always") as server:
         yield server
+
+
+@pytest.fixture
+def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let idle workers ask Redis again and again: else that takes 10 s, and an outage ends then."""
+    monkeypatch.setattr("pyasynq.broker.redis.work.WAIT_S", 0.1)

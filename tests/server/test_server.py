@@ -355,6 +355,7 @@ async def test_tasks_run_again_after_redis_was_away(own_redis: RedisServer) -> N
             await handler.wait_for_tasks(2)
 
 
+@pytest.mark.usefixtures("short_blocks")
 async def test_a_second_outage_of_redis_is_logged_like_the_first(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -388,6 +389,7 @@ async def test_a_server_whose_redis_is_away_can_be_ended(own_redis: RedisServer)
         await asyncio.wait_for(job, 60)
 
 
+@pytest.mark.usefixtures("short_blocks")
 async def test_one_line_says_that_redis_is_away_and_one_that_it_is_back(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -73,10 +73,10 @@ def start_forked(
     output: int,
     stdin: int | None = None,
 ) -> ForkedProcess:
-    """Start a module in a forked process.
+    """Start a module or a script in a forked process.
 
     Args:
-        command: Name of the module, and its arguments.
+        command: Name of the module or path of the script, and its arguments.
         imports: Modules to import before the fork; there is one server for each selection.
         variables: Environment variables, added to those of this process.
         folder: Its working directory.
@@ -223,15 +223,18 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    module, *arguments = command
-    sys.argv = [module, *arguments]
-    _leave(_run(module))
+    sys.argv = command
+    _leave(_run(command[0]))
 
 
-def _run(module: str) -> int:
-    """Run *module* as a program; return its exit code. An error ends it as it ends any program."""
+def _run(program: str) -> int:
+    """Run a module or a script; return its exit code. An error ends it as it ends any program."""
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if program.endswith(".py"):
+            sys.path[0] = os.path.realpath(os.path.dirname(program))
+            runpy.run_path(program, run_name="__main__")
+        else:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0

@@ -197,6 +197,10 @@ class RedisQueue(QueueView):
         if ids := await self._r.zrange(self.key("lease"), 0, -1):
             await self._r.zadd(self.key("lease"), dict.fromkeys(ids, ends_s))
 
+    async def end_upkeep(self) -> None:
+        """Let any server do the upkeep and combine groups, as 5 s after the death of the last."""
+        await self._r.delete(self.key("maintainer"), self.key("combiner"))
+
     async def end_lease(self, task_id: str) -> None:
         await self._r.zadd(self.key("lease"), {task_id: 1}, xx=True)
 

@@ -13,13 +13,12 @@ from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.terminal import TerminalDashboard
 from pyasynq.terminal.app import _no_logs_at_terminal
-from pyasynq.terminal.keys import KeyLine
 from pyasynq.terminal.servers import WorkersPage
 from tests.cli.terminal import Terminal
 from tests.support.factories import a_pending, enqueue
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
-from tests.terminal.view import LARGE, SMALL, View, audit_of, dashboard
+from tests.terminal.view import LARGE, SMALL, audit_of, dashboard
 
 ON = ("sqlite",)
 """The tests of the pages use both brokers."""
@@ -103,9 +102,9 @@ STAGED = PAGES | {"o": "  q ", "t": "play", "y": "Failing", "w": "stage:7", "s":
 """What each page shows of the stage."""
 
 ACTIONS = [
-    *(("o", key) for key in "pR"),
-    *(("t", key) for key in "racdRACD"),
-    *(("w", key) for key in "pSc"),
+    *(("o", key) for key in "pRdD"),
+    *(("t", key) for key in "ratcydRATCD"),
+    *(("w", key) for key in "peSac"),
     *(("s", key) for key in "rp"),
 ]
 
@@ -129,8 +128,9 @@ async def test_a_task_is_read_only_too(address: str, broker: Broker) -> None:
         await view.see("1 task matches")
         await view.press("enter")
         await view.see("Facts")
-        await view.press("d")
+        await view.press("e")
         await view.see("nothing can be changed here")
+        await view.see_no("ctrl+s")
 
 
 # -- sizes, colours, hostile text ------------------------------------------------------------------
@@ -299,26 +299,22 @@ def test_log_lines_are_kept_from_the_terminal_alone(monkeypatch: pytest.MonkeyPa
     assert (terminal.getvalue(), file.getvalue()) == ("two\n", "one\ntwo\n")
 
 
-async def test_the_keys_are_made_anew_only_when_they_change(address: str) -> None:
+async def test_keys_that_do_not_fit_on_a_line_stand_on_the_next(address: str) -> None:
+    async with dashboard(address, size=SMALL) as view:
+        await view.press("g", "t")
+        await view.see("x select", "? keys", "q quit")
+        await view.pilot.resize_terminal(*LARGE)
+        await wait_until(lambda: "x select" in view.lines[-1] and "q quit" in view.lines[-1])
+
+
+async def test_while_a_line_is_written_its_keys_are_shown(address: str) -> None:
     async with dashboard(address) as view:
         await view.press("g", "t")
-        await view.see("No task matches.")
-        line = view.app.screen.query_one(KeyLine)
-        await wait_until(lambda: line.children)
-        await _look_at_help(view)
-        shown = list(line.children)
-        await _look_at_help(view)
-        assert list(line.children) == shown
+        await view.see("x select")
         await view.press("slash")
-        await wait_until(lambda: list(line.children) != shown)
-
-
-async def _look_at_help(view: View) -> None:
-    await view.press("question_mark")
-    await view.see("On this page")
-    await view.press("question_mark")
-    await view.see("No task matches.")
-    await view.pilot.pause()
+        await view.see_no("x select")
+        await view.press("escape")
+        await view.see("x select")
 
 
 async def test_the_keys_of_a_page_that_opened_in_the_background_are_shown(address: str) -> None:
@@ -331,4 +327,4 @@ async def test_the_keys_of_a_page_that_opened_in_the_background_are_shown(addres
         await view.see(PAGES["w"])
         await view.pilot.pause()
         app.post_message(AppFocus())
-        await wait_until(lambda: app.screen.query_one(KeyLine).children)
+        await view.see("c cancel run")

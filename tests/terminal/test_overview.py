@@ -3,7 +3,7 @@
 from pyasynq import Client, Inspector, Task
 from pyasynq.broker import Broker
 from tests.dashboard.browser.shop import Shop
-from tests.support.factories import a_pending, enqueue
+from tests.support.factories import a_pending, a_scheduled, enqueue
 from tests.support.waiting import wait_until
 from tests.terminal.view import LARGE, audit_of, dashboard
 
@@ -90,6 +90,97 @@ async def test_all_failed_tasks_of_a_queue_are_run(
         await view.agree("Run 3 tasks that match queue:q state:retry,archived now?")
         await view.see("pending now: 3 tasks", "3 waiting")
     assert (await inspector.queue_info("q")).pending == 3
+
+
+async def test_the_tasks_of_a_state_are_deleted(
+    address: str, broker: Broker, inspector: Inspector
+) -> None:
+    await enqueue(broker, a_pending("1"), a_scheduled("2"), a_scheduled("3"))
+    async with dashboard(address) as view:
+        await view.see("  q ")
+        await view.press("d")
+        await view.see("Delete which tasks of queue q?", "p  1 pending", "x  all 3")
+        await view.press("s")
+        await view.agree("Delete 2 tasks that match queue:q state:scheduled?")
+        await view.see("deleted: 2 tasks")
+    assert [it.id for it in await inspector.list_tasks("q", "pending")] == ["1"]
+    assert (await inspector.queue_info("q")).scheduled == 0
+
+
+async def test_all_tasks_of_a_queue_but_those_that_run_are_deleted(
+    address: str, shop: Shop, inspector: Inspector
+) -> None:
+    async with dashboard(address) as view:
+        await view.see("  default ")
+        await view.press("d")
+        await view.see("c  1 completed", "x  all 2")
+        await view.press("x")
+        await view.agree("Delete 2 tasks that match queue:default -state:active?")
+        await view.see("deleted: 2 tasks")
+    info = await inspector.queue_info("default")
+    assert (info.active, info.size) == (1, 1)
+
+
+async def test_a_queue_without_tasks_has_none_to_delete(
+    address: str, broker: Broker, inspector: Inspector
+) -> None:
+    await enqueue(broker, a_pending("1"))
+    await inspector.delete_task("q", "1")
+    async with dashboard(address) as view:
+        await view.see("  q ")
+        await view.press("d")
+        await view.see("nothing to do: queue q has no task")
+        await view.press("D")
+        await view.agree("Delete queue q?", "with its counters, groups and locks.")
+        await view.see("queue q is deleted", "No queue has had a task yet.")
+    assert await inspector.queues() == []
+
+
+async def test_a_queue_with_tasks_is_deleted_when_its_name_was_typed(
+    address: str, broker: Broker, inspector: Inspector
+) -> None:
+    await enqueue(broker, a_pending("1"), a_pending("2"), a_pending("1", queue="r"))
+    async with dashboard(address) as view:
+        await view.see("  q ")
+        await view.press("D")
+        await view.see("Delete queue q?", "and with its 2", "tasks. This cannot be undone.")
+        await view.write("r")
+        await view.see("that is not its name")
+        await view.press("D")
+        await view.see("Delete queue q?")
+        await view.press("escape")
+        await view.see_no("Delete queue q?")
+        assert await inspector.queues() == ["q", "r"]
+        await view.press("D")
+        await view.see("Delete queue q?")
+        await view.write("q")
+        await view.see("queue q is deleted")
+    assert await inspector.queues() == ["r"]
+    actions = [(it.action, it.target, it.count, it.outcome) for it in await audit_of(broker)]
+    assert actions == [("queue.delete", "q", 0, "begun"), ("queue.delete", "q", 2, "done")]
+
+
+async def test_a_queue_with_running_tasks_is_not_deleted(address: str, shop: Shop) -> None:
+    async with dashboard(address) as view:
+        await view.see("  default ")
+        await view.press("D")
+        await view.see("cannot remove queue")
+        await view.see_no("Type its name")
+
+
+async def test_a_queue_that_has_got_tasks_meanwhile_stays(
+    address: str, broker: Broker, inspector: Inspector
+) -> None:
+    await enqueue(broker, a_pending("1"))
+    await inspector.delete_task("q", "1")
+    async with dashboard(address) as view:
+        await view.see("  q ")
+        await view.press("D")
+        await view.see("Delete queue q?", "y yes")
+        await enqueue(broker, a_pending("2"))
+        await view.press("y")
+        await view.see("not empty")
+    assert (await inspector.queue_info("q")).pending == 1
 
 
 async def test_without_failed_tasks_nothing_is_asked(address: str, broker: Broker) -> None:

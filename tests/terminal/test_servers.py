@@ -50,6 +50,71 @@ async def test_a_worker_is_stopped(address: str, shop: Shop, inspector: Inspecto
     assert [it.state for it in await inspector.controls()] == ["stop"]
 
 
+async def test_the_slots_of_a_worker_are_changed(
+    address: str, shop: Shop, broker: Broker, inspector: Inspector
+) -> None:
+    (server,) = await inspector.servers()
+    async with dashboard(address) as view:
+        await view.press("g", "w")
+        await view.see("1/5")
+        await view.press("e")
+        await view.see("Slots of worker ", "Tasks that it runs at once.")
+        await view.write("0")
+        await view.see("0 is no number of slots")
+        await view.press("e")
+        await view.see("Slots of worker ")
+        await view.write("7")
+        await view.agree("Change the slots of worker ", "from 5 to 7?", "those go on.")
+        await view.see("7 slots are wanted of", "1/7")
+    (entry,) = await audit_of(broker)
+    place = f"{server.host}:{server.pid}"
+    assert (entry.action, entry.target, entry.detail) == ("server.set", place, "concurrency 7")
+
+
+async def test_all_workers_are_quieted_and_use_their_own_options_again(
+    address: str, shop: Shop, broker: Broker, inspector: Inspector
+) -> None:
+    async with dashboard(address) as view:
+        await view.press("g", "w")
+        await view.see("works")
+        await view.press("a")
+        await view.see("What are all workers to do?", "p  quiet all workers", "o  let all workers")
+        await view.press("p")
+        await view.agree("Quiet all workers?", "holds for those that start later.")
+        await view.see("quiet was sent to all workers", "takes no tasks")
+        await view.see("wanted of all workers: take none")
+        await view.press("a", "o")
+        await view.agree("Let all workers use their own options?")
+        await view.see("reset was sent to all workers", "works")
+        await view.see_no("wanted of all workers")
+    actions = [(it.action, it.target) for it in await audit_of(broker)]
+    assert actions == [("server.quiet", "*"), ("server.reset", "*")]
+    assert await inspector.controls() == []
+
+
+@pytest.mark.usefixtures("stage")
+async def test_all_workers_are_stopped_and_resumed(address: str, inspector: Inspector) -> None:
+    async with dashboard(address) as view:
+        await view.press("g", "w")
+        await view.see("stage:7")
+        await view.press("a")
+        await view.see("S  stop all workers")
+        await view.press("S")
+        await view.agree("Stop all workers?", "once their running tasks have ended.")
+        await view.see("wanted of all workers: end")
+        assert [(it.target, it.state) for it in await inspector.controls()] == [("*", "stop")]
+        await view.press("a", "r")
+        await view.agree("Resume all workers?", "They take tasks again.")
+        await view.see("wanted of all workers: take tasks")
+
+
+async def test_what_is_wanted_of_a_deployment_is_shown(address: str, inspector: Inspector) -> None:
+    await inspector.control("blue", concurrency=20, queues={"low": 1, "high": 3})
+    async with dashboard(address) as view:
+        await view.press("g", "w")
+        await view.see("wanted of blue: 20 slots, high:3 low:1")
+
+
 async def test_a_run_is_opened_and_cancelled(address: str, shop: Shop) -> None:
     async with dashboard(address, size=LARGE) as view:
         await view.press("g", "w")
@@ -72,4 +137,5 @@ async def test_a_worker_of_go_cannot_be_controlled(address: str, broker: Broker)
         await view.see("gopher:7")
         await view.press("p")
         await view.see("gopher:7 cannot be controlled")
-        await view.see_no("y yes")
+        await view.press("e")
+        await view.see_no("y yes", "Slots of worker")

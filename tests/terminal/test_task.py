@@ -1,10 +1,15 @@
 """One task: what happened to it, why it waits, and actions on it."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
 from pyasynq import Client, Inspector, Task
 from pyasynq.broker import Broker
+from pyasynq.core.compose import Plan
 from tests.dashboard.browser.shop import Shop
 from tests.support.factories import a_pending, a_scheduled, enqueue
-from tests.terminal.view import LARGE, View, dashboard
+from tests.terminal.view import LARGE, View, audit_of, dashboard
 
 
 async def open_task(view: View, line: str) -> None:
@@ -91,6 +96,120 @@ async def test_a_task_is_changed_from_its_page(
         await view.press("escape")
         await view.see("No task matches.")
     assert (await inspector.queue_info("q")).size == 0
+
+
+async def test_a_task_is_rescheduled(address: str, broker: Broker, inspector: Inspector) -> None:
+    await enqueue(broker, a_scheduled("1"))
+    before = datetime.now(UTC)
+    async with dashboard(address) as view:
+        await open_task(view, "queue:q")
+        await view.press("t")
+        await view.see("Reschedule t 1", "Time from now", "10m")
+        await view.press("escape")
+        await view.see_no("Time from now")
+        await view.press("t")
+        await view.see("Time from now")
+        await view.press(*["backspace"] * 3)
+        await view.write("2d")
+        await view.agree("Reschedule t 1?", ", in 2d.")
+        await view.see("rescheduled: q/1", "in 1d23h")
+    due = (await inspector.task_info("q", "1")).next_process_at
+    assert due is not None
+    assert due - timedelta(days=2) >= before
+    (entry,) = await audit_of(broker)
+    assert (entry.action, entry.target, entry.count) == ("task.reschedule", "q/1", 1)
+
+
+@pytest.mark.parametrize("text", ["soon", "-5m", "1d-5m", "9999999999d", "99999999d"])
+async def test_a_time_that_is_none_changes_nothing(text: str, address: str, broker: Broker) -> None:
+    await enqueue(broker, a_scheduled("1"))
+    async with dashboard(address) as view:
+        await open_task(view, "queue:q")
+        await view.press("t")
+        await view.see("Time from now")
+        await view.press(*["backspace"] * 3)
+        await view.write(text)
+        await view.see("is no time")
+        await view.see_no("y yes")
+    assert await audit_of(broker) == []
+
+
+async def test_a_payload_is_edited(address: str, client: Client, inspector: Inspector) -> None:
+    later = timedelta(hours=1)
+    await client.enqueue(Task("t", b'{"to":\n"ann"}'), queue="q", task_id="1", process_in=later)
+    async with dashboard(address) as view:
+        await open_task(view, "queue:q")
+        await view.press("e")
+        await view.see("Payload of t 1", '"ann"}', "ctrl+s go on")
+        await view.press("down", "right", "b", "o", "b", "delete", "delete", "delete", "ctrl+s")
+        await view.agree("Change the payload of t 1?", "the new payload the next time.")
+        await view.see("changed: q/1", '"to": "bob"')
+    assert (await inspector.task_info("q", "1")).payload == b'{"to":\n"bob"}'
+
+
+async def test_a_payload_that_is_no_longer_json_is_stored_if_it_is_meant(
+    address: str, client: Client, broker: Broker, inspector: Inspector
+) -> None:
+    later = timedelta(hours=1)
+    await client.enqueue(Task("t", b"[]"), queue="q", task_id="1", process_in=later)
+    async with dashboard(address) as view:
+        await open_task(view, "queue:q")
+        await view.press("e")
+        await view.see("Payload of t 1")
+        await view.press("ctrl+s")
+        await view.see("the payload is as it was")
+        await view.press("e")
+        await view.see("Payload of t 1")
+        await view.press("x", "escape")
+        await view.see_no("Payload of t 1")
+        await view.press("e")
+        await view.see("Payload of t 1")
+        await view.press("x", "ctrl+s")
+        await view.agree("It was JSON, but")
+        await view.see("changed: q/1", "text, 3 bytes")
+    assert (await inspector.task_info("q", "1")).payload == b"x[]"
+    (entry,) = await audit_of(broker)
+    assert (entry.action, entry.target, entry.detail) == ("task.update", "q/1", "payload")
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"),
+    [
+        (a_pending(), "it is pending: payloads of"),
+        (a_scheduled(payload=b"\xff"), "its payload is not text"),
+        (a_scheduled(payload=b"a\r\nb"), "has characters that a"),
+        (a_scheduled(payload=b"\x1b[31m"), "has characters that a"),
+        (a_scheduled(payload=b"x" * 20_001), "its payload is too long"),
+        (a_scheduled(headers={"pyasynq:codec": "aes"}), "is sealed by aes"),
+    ],
+)
+async def test_a_payload_that_cannot_be_edited_says_why(
+    plan: Plan, why: str, address: str, broker: Broker
+) -> None:
+    await enqueue(broker, plan)
+    async with dashboard(address) as view:
+        await open_task(view, "queue:q")
+        await view.press("e")
+        await view.see(why)
+        await view.see_no("ctrl+s")
+
+
+async def test_a_copy_of_a_task_is_enqueued_and_shown(
+    address: str, broker: Broker, inspector: Inspector
+) -> None:
+    await enqueue(broker, a_scheduled("1", payload=b"p", headers={"a": "b"}))
+    async with dashboard(address) as view:
+        await open_task(view, "queue:q")
+        await view.press("y")
+        await view.agree("Duplicate t 1?", "the original stays")
+        await view.see("duplicated: q/1", "t  pending")
+        (copy,) = await inspector.list_tasks("q", "pending")
+        assert (copy.type, copy.payload, copy.headers) == ("t", b"p", {"a": "b"})
+        await view.see(copy.id)
+        await view.press("escape")
+        await view.see("q / 1", "t  scheduled")
+    (entry,) = await audit_of(broker)
+    assert (entry.action, entry.target) == ("task.duplicate", "q/1")
 
 
 async def test_a_run_is_cancelled_from_its_page(address: str, shop: Shop) -> None:

@@ -1,5 +1,7 @@
 """Tasks: a search line, and actions on selected tasks or on all that match."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from pyasynq import Inspector
@@ -231,6 +233,46 @@ async def test_all_that_match_are_changed(
     assert (info.pending, info.archived) == counts
     outcomes = [(it.target, it.count, it.outcome) for it in await audit_of(broker)]
     assert outcomes == [("type:mail:*", 0, "begun"), ("type:mail:*", 3, "done")]
+
+
+async def test_selected_tasks_are_rescheduled_and_duplicated(
+    address: str, broker: Broker, inspector: Inspector
+) -> None:
+    await enqueue(broker, a_scheduled("1"), a_scheduled("2"), a_pending("3"))
+    async with dashboard(address) as view:
+        await view.search("state:scheduled")
+        await view.see("2 tasks match")
+        await view.press("x", "j", "X", "t")
+        await view.see("Reschedule 2 tasks", "Time from now")
+        await view.write("")
+        await view.agree("Reschedule 2 tasks?", ", in 10m.")
+        await view.see("rescheduled: 2", "in 9m")
+        await view.press("y")
+        await view.agree("Duplicate 2 tasks?")
+        await view.see("duplicated: 2")
+    assert (await inspector.queue_info("q")).pending == 3
+    assert [(it.action, it.count) for it in await audit_of(broker)] == [
+        ("task.reschedule", 2),
+        ("task.duplicate", 2),
+    ]
+
+
+async def test_all_that_match_are_rescheduled(
+    address: str, broker: Broker, inspector: Inspector
+) -> None:
+    await enqueue(broker, a_scheduled("1"), a_scheduled("2"), a_pending("3"))
+    async with dashboard(address) as view:
+        await view.search("type:t")
+        await view.see("3 tasks match")
+        await view.press("T")
+        await view.see("Reschedule all tasks that match type:t", "Time from now")
+        await view.write("")
+        await view.agree("Reschedule 2 tasks that match type:t?", ", in 10m.")
+        await view.see("rescheduled: 2 tasks", "in 9m")
+    due = [it.next_process_at for it in await inspector.list_tasks("q", "scheduled")]
+    assert max(filter(None, due)) < datetime.now(UTC) + timedelta(minutes=10)
+    outcomes = [(it.action, it.count, it.outcome) for it in await audit_of(broker)]
+    assert outcomes == [("task.reschedule", 0, "begun"), ("task.reschedule", 2, "done")]
 
 
 async def test_all_that_match_are_archived(

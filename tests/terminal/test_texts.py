@@ -1,40 +1,12 @@
-"""Cells are short, and a terminal obeys nothing in them."""
+"""Cells are short."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pyasynq.terminal import texts
 
 NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
-
-
-@given(st.text())
-def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
-    assert all(it.isprintable() or it.isspace() for it in texts.safe(text))
-    assert not set(texts.safe(text)) & set(map(chr, [*range(32), *range(127, 160)]))
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain 漢字 é", "plain 漢字 é"),
-        ("a\x1b[2Jb", r"a\x1b[2Jb"),
-        ("\u202eabc", r"\u202eabc"),
-        ("a\u00a0b\u3000c", "a\u00a0b\u3000c"),
-        ("\udc80", r"\x80"),
-        ("\ud800", r"\ud800"),
-        ("a\nb\tc", r"a\nb\tc"),
-    ],
-)
-def test_what_is_not_printed_is_escaped(text: str, shown: str) -> None:
-    assert texts.safe(text) == shown
-
-
-def test_lines_and_tabs_may_be_kept() -> None:
-    assert texts.safe("a\r\nb\tc\rd", lines=True) == "a\nb    c\\rd"
 
 
 @pytest.mark.parametrize(

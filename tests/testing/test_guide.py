@@ -21,10 +21,19 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_tests_of_the_guide_pass(project: Path) -> None:
-    names = {path.name for path in project.iterdir()}
-    assert names == {"conftest.py", "pytest.ini", "shop.py", "test_shop.py", "test_unittest.py"}
-    output = run_pytest(project, "-W", "error")
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+async def test_the_tests_of_the_guide_pass(project: Path) -> None:
+    assert names_in(project) == {
+        "conftest.py",
+        "pytest.ini",
+        "shop.py",
+        "test_shop.py",
+        "test_unittest.py",
+    }
+    output = await run_pytest(project, "-W", "error")
     assert "4 passed" in output, output
 
 

@@ -1,5 +1,6 @@
 """Fixtures for tests of an upgrade: two versions on one Redis, in either order."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,8 @@ from tests.support.servers import RedisServer
 from tests.upgrade.queue import Queue
 from tests.upgrade.sides import TODAY, VERSIONS, Side, Sides
 from tools import earlier
+
+python_of = functools.cache(earlier.python_of)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +30,7 @@ def sides(redis_server: RedisServer) -> Iterator[Sides]:
 def way(request: pytest.FixtureRequest) -> tuple[Path, Path]:
     """Return the Python of the replaced version, and that of the version that replaces it."""
     version, name = cast("tuple[str, str]", request.param)
-    python = earlier.python_of(version)
+    python = python_of(version)
     return (python, TODAY) if name == "upgrade" else (TODAY, python)
 
 
@@ -48,7 +51,7 @@ def after(way: tuple[Path, Path], sides: Sides) -> Iterator[Side]:
 @pytest.fixture(params=VERSIONS, ids=lambda version: version[:7])
 def earlier_side(request: pytest.FixtureRequest, sides: Sides) -> Iterator[Side]:
     """Yield an earlier version."""
-    with sides.borrow(earlier.python_of(request.param)) as side:
+    with sides.borrow(python_of(request.param)) as side:
         yield side
 
 

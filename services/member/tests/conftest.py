@@ -13,9 +13,7 @@ import hypothesis
 import pytest
 from playwright.async_api import Browser
 
-from member import mailer as mailers
 from member.demo.smtp import SmtpSink
-from member.mail.letters import Letters
 from member.mailer import Mailer
 from member.passwords import HashCost, Passwords
 from member.service import (
@@ -29,18 +27,15 @@ from member.settings import Settings
 from member.store import database
 from member.store.database import Database
 from member.store.tables import Table
-from member.web.pages import pages
 from services.member.tests.doubles import (
-    ALICE,
-    ANYBODY,
     RULES,
     UNLIMITED,
     FakeClock,
     MailFolder,
     TaskList,
-    token_of,
 )
-from services.member.tests.sites import serve
+from services.member.tests.scenes import Recordings, Scenes, mailed_alice, mailer_of
+from services.member.tests.sites import pages_of, serve
 from tests.support.chromium import Visitor, chromium
 from tests.support.postgres import PostgresServer
 from tests.support.servers import RedisServer
@@ -190,17 +185,27 @@ def service(dependencies: Dependencies) -> MemberService:
 
 @pytest.fixture
 def mailer(db: Database, outbox: MailFolder, clock: FakeClock) -> Mailer:
-    return Mailer(
-        database=db,
-        letters=Letters(
-            sender_name="Service",
-            sender_address="service@example.com",
-            public_url="http://members.example.com",
-        ),
-        transport=outbox,
-        verifications=mailers.verifications(b"key", timedelta(minutes=15)),
-        password_resets=mailers.password_resets(b"key", timedelta(minutes=15)),
-        clock=clock,
+    return mailer_of(db, outbox, clock)
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Recordings:
+    """What scenes leave."""
+    return {}
+
+
+@pytest.fixture
+def scenes(
+    recordings: Recordings,
+    db: Database,
+    passwords: Passwords,
+    clock: FakeClock,
+    outbox: MailFolder,
+    tasks: TaskList,
+) -> Scenes:
+    """Begin the test with members, without the time that their sign-ups take."""
+    return Scenes(
+        recordings=recordings, db=db, passwords=passwords, clock=clock, outbox=outbox, tasks=tasks
     )
 
 
@@ -246,25 +251,30 @@ def settings(
     return Settings()
 
 
+@pytest.fixture(scope="session")
+def mailboxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mailboxes")
+
+
 @pytest.fixture
-def mailbox(tmp_path: Path) -> Path:
+def mailbox(mailboxes: Path) -> Generator[Path]:
     """The folder that the development inbox shows; it does not exist yet."""
-    return tmp_path / "mailbox"
+    yield mailboxes / "mailbox"
+    shutil.rmtree(mailboxes / "mailbox", ignore_errors=True)
 
 
 @pytest.fixture
 async def site(service: MemberService, mailbox: Path) -> AsyncGenerator[str]:
     """The address of the pages."""
-    async with serve(pages(service, mailbox)) as address:
-        yield address
+    with pages_of(service, mailbox) as app:
+        async with serve(app) as address:
+            yield address
 
 
 @pytest.fixture
-async def link(site: str, service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
+async def link(site: str, scenes: Scenes) -> str:
     """The link in the mail to Alice."""
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    await mailer.send_verify_email("alice")
-    return f"{site}/verify-email?token={token_of(outbox.mails[0])}"
+    return f"{site}/verify-email?token={await scenes.play(mailed_alice)}"
 
 
 @pytest.fixture(scope="session")

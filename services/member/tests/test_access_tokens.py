@@ -15,16 +15,16 @@ from member.callers import Caller
 from member.errors import AccessTokenError
 from member.service import MemberService
 from member.tokens import AccessClaim, AccessMint
-from services.member.tests.doubles import ALICE, ANYBODY, RULES, FakeClock, log_in_as
+from services.member.tests.doubles import RULES, FakeClock
+from services.member.tests.scenes import Scenes, alice_in_a_session
 
 # Other tests cover the differences between databases.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-async def alice(service: MemberService) -> Caller:
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    return await log_in_as(service, ALICE)
+async def alice(scenes: Scenes) -> Caller:
+    return await scenes.play(alice_in_a_session)
 
 
 def resealed(token: str, *, key: bytes, algorithm: str, **claims: object) -> str:

@@ -13,7 +13,8 @@ from member.members import Role
 from member.service import MemberService
 from member.settings import Settings
 from member.store.database import Database
-from services.member.tests.doubles import ALICE, ANYBODY, BOB, log_in_as
+from services.member.tests.doubles import ALICE, log_in_as
+from services.member.tests.scenes import Scenes, alice_and_bob
 
 Command: TypeAlias = Callable[[Settings, str], Awaitable[None]]
 
@@ -27,10 +28,9 @@ def settings(db_source: str) -> Settings:
 
 
 @pytest.fixture(autouse=True)
-async def members(service: MemberService) -> None:
+async def members(scenes: Scenes) -> None:
     """Alice and Bob are members."""
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    await service.sign_up.create_member(ANYBODY, BOB)
+    await scenes.play(alice_and_bob)
 
 
 async def role_of(db: Database, membername: str) -> Role | None:

@@ -43,6 +43,7 @@ from services.member.tests.doubles import (
     text_of,
     token_of,
 )
+from services.member.tests.scenes import Scenes, Stage
 from tests.support.waiting import wait_until
 
 # Other tests cover the differences between databases.
@@ -124,10 +125,14 @@ async def seconds_of_request(service: MemberService, email: str) -> float:
 
 
 @pytest.fixture
-async def verified_bob(service: MemberService, mailer: Mailer, outbox: MailFolder) -> SignUp:
-    await service.sign_up.create_member(ANYBODY, BOB)
-    await mailer.send_verify_email("bob")
-    await service.verifications.verify(ANYBODY, token_of(outbox.mails.pop()))
+async def verified_bob(scenes: Scenes) -> SignUp:
+    return await scenes.play(_verified_bob)
+
+
+async def _verified_bob(stage: Stage) -> SignUp:
+    await stage.service.sign_up.create_member(ANYBODY, BOB)
+    await stage.mailer.send_verify_email("bob")
+    await stage.service.verifications.verify(ANYBODY, token_of(stage.outbox.mails.pop()))
     return BOB
 
 

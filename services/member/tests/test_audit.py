@@ -23,7 +23,6 @@ from member.errors import DistributeError, MemberError, MemberUnknownError
 from member.limits import Limits
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import parse_rate
-from member.mailer import Mailer
 from member.service import Dependencies, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.settings import Settings
@@ -39,11 +38,11 @@ from services.member.tests.doubles import (
     NO_RATES,
     RULES,
     FakeClock,
-    MailFolder,
     TaskList,
     log_in_as,
     token_of,
 )
+from services.member.tests.scenes import Scenes, Stage
 from services.member.tests.transports import grpc_channel, http_site
 from tests.support.web import http_client
 
@@ -151,28 +150,30 @@ class World:
 
 
 @pytest.fixture
-async def world(
-    service: MemberService, mailer: Mailer, outbox: MailFolder, db: Database, trail: Trail
-) -> World:
+async def world(scenes: Scenes) -> World:
+    return await scenes.play(_world)
+
+
+async def _world(stage: Stage) -> World:
+    service = stage.service
     for sign_up in (ALICE, BOB, DAVE):
         await service.sign_up.create_member(ANYBODY, sign_up)
     for membername in ("alice", "dave"):
-        await mailer.send_verify_email(membername)
-    of_alice, of_dave = map(token_of, outbox.mails)
+        await stage.mailer.send_verify_email(membername)
+    of_alice, of_dave = map(token_of, stage.outbox.mails)
     await service.verifications.verify(ANYBODY, of_dave)
-    await mailer.send_password_reset("dave")
-    async with db.writing() as session:
+    await stage.mailer.send_password_reset("dave")
+    async with stage.db.writing() as session:
         await store.members.set_role(session, "alice", "admin")
-    await service.sessions.log_in(ANYBODY, "alice", ALICE.password)
-    other = trail.records[-1]["session_id"]
+    other = await log_in_as(service, ALICE)
+    (other_session,) = await service.live_sessions.list_all(other, "alice")
     begun = await service.sessions.log_in(ANYBODY, "alice", ALICE.password)
-    trail.entries.clear()
     return World(
         alice=replace(ANYBODY, access_token=begun.tokens.access_token),
         refresh_token=begun.tokens.refresh_token,
         link_token=of_alice,
-        reset_token=token_of(outbox.mails[-1]),
-        other_session_id=other,
+        reset_token=token_of(stage.outbox.mails[-1]),
+        other_session_id=str(other_session.session.id),
     )
 
 

@@ -47,6 +47,7 @@ from services.member.tests.doubles import (
     text_of,
     token_of,
 )
+from services.member.tests.scenes import Scenes, Stage, verified_alice
 
 NEW = "new@example.com"
 NEW_EMAIL = Changes(email="New@Example.com", current_password=ALICE.password)
@@ -54,14 +55,18 @@ NEW_PASSWORD = "through the looking-glass"
 
 
 @pytest.fixture
-async def alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
+async def alice(scenes: Scenes) -> Caller:
     """Alice, whose address is verified."""
-    return await sign_up_verified(service, mailer, outbox, ALICE)
+    return await scenes.play(verified_alice)
 
 
 @pytest.fixture
-async def bob(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
-    return await sign_up_verified(service, mailer, outbox, BOB)
+async def bob(scenes: Scenes) -> Caller:
+    return await scenes.play(verified_bob)
+
+
+async def verified_bob(stage: Stage) -> Caller:
+    return await sign_up_verified(stage.service, stage.mailer, stage.outbox, BOB)
 
 
 async def mailed(mailer: Mailer, outbox: MailFolder, membername: str) -> str:

@@ -25,6 +25,7 @@ from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.doubles import ALICE, ANYBODY, BOB, RULES, FakeClock, log_in_as
+from services.member.tests.scenes import Scenes, Stage, alice_and_bob
 from services.member.tests.transports import grpc_channel, http_site
 from tests.support.web import http_client
 
@@ -34,15 +35,18 @@ PHONE = Caller(address="2001:db8::1", user_agent="phone/1")
 
 
 @pytest.fixture(autouse=True)
-async def members(service: MemberService) -> None:
+async def members(scenes: Scenes) -> None:
     """Alice and Bob are members."""
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    await service.sign_up.create_member(ANYBODY, BOB)
+    await scenes.play(alice_and_bob)
 
 
 @pytest.fixture
-async def alice(service: MemberService) -> Caller:
-    return await log_in_as(service, ALICE)
+async def alice(scenes: Scenes) -> Caller:
+    return await scenes.play(_log_in)
+
+
+async def _log_in(stage: Stage) -> Caller:
+    return await log_in_as(stage.service, ALICE)
 
 
 @pytest.fixture

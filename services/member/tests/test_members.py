@@ -40,6 +40,7 @@ from services.member.tests.doubles import (
     log_in_as,
     token_of,
 )
+from services.member.tests.scenes import Scenes, Stage
 from tests.support.waiting import wait_until
 
 NEW_PASSWORD = "through the looking-glass"
@@ -60,23 +61,35 @@ every_ask = pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS.keys())
 
 
 @pytest.fixture
-async def alice(service: MemberService) -> Caller:
-    await service.sign_up.create_member(ANYBODY, ALICE, "sign-up-of-alice")
-    return await log_in_as(service, ALICE)
+async def alice(scenes: Scenes) -> Caller:
+    return await scenes.play(_alice)
+
+
+async def _alice(stage: Stage) -> Caller:
+    await stage.service.sign_up.create_member(ANYBODY, ALICE, "sign-up-of-alice")
+    return await log_in_as(stage.service, ALICE)
 
 
 @pytest.fixture
-async def bob(service: MemberService) -> Caller:
-    await service.sign_up.create_member(ANYBODY, BOB)
-    return await log_in_as(service, BOB)
+async def bob(scenes: Scenes) -> Caller:
+    return await scenes.play(_bob)
+
+
+async def _bob(stage: Stage) -> Caller:
+    await stage.service.sign_up.create_member(ANYBODY, BOB)
+    return await log_in_as(stage.service, BOB)
 
 
 @pytest.fixture
-async def admin(service: MemberService, db: Database) -> Caller:
-    await service.sign_up.create_member(ANYBODY, CAROL)
-    async with db.writing() as session:
+async def admin(scenes: Scenes) -> Caller:
+    return await scenes.play(_admin)
+
+
+async def _admin(stage: Stage) -> Caller:
+    await stage.service.sign_up.create_member(ANYBODY, CAROL)
+    async with stage.db.writing() as session:
         assert await store.members.set_role(session, "carol", "admin")
-    return await log_in_as(service, CAROL)
+    return await log_in_as(stage.service, CAROL)
 
 
 async def rows_in(db: Database, table: type[Table]) -> int:

@@ -31,6 +31,7 @@ from services.member.tests.doubles import (
     FakeClock,
     log_in_as,
 )
+from services.member.tests.scenes import Scenes, Stage
 from tests.support.servers import RedisServer
 
 RATES = replace(NO_RATES, guess=Rate(burst=5, per=timedelta(hours=1)))
@@ -56,12 +57,17 @@ def guess_limits(request: pytest.FixtureRequest) -> Limits:
 
 
 @pytest.fixture
-async def service(dependencies: Dependencies, guess_limits: Limits) -> MemberService:
+async def service(
+    dependencies: Dependencies, guess_limits: Limits, scenes: Scenes
+) -> MemberService:
     """The service, with Alice, who has logged in at home."""
-    service = member_service(replace(dependencies, limits=guess_limits), RULES)
-    await service.sign_up.create_member(ANYBODY, ALICE, "id")
-    await log_in(service, HOME)
-    return service
+    await scenes.play(_alice)
+    return member_service(replace(dependencies, limits=guess_limits), RULES)
+
+
+async def _alice(stage: Stage) -> None:
+    await stage.service.sign_up.create_member(ANYBODY, ALICE, "id")
+    await log_in(stage.service, HOME)
 
 
 async def log_in(service: MemberService, caller: Caller, password: str = ALICE.password) -> None:

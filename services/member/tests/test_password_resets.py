@@ -59,10 +59,10 @@ from services.member.tests.doubles import (
     TaskList,
     link_of,
     log_in_as,
-    sign_up_verified,
     text_of,
     token_of,
 )
+from services.member.tests.scenes import Scenes, Stage, verified_alice
 from services.member.tests.transports import grpc_channel
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
@@ -75,15 +75,19 @@ WITH_NEW_PASSWORD = replace(ALICE, password=NEW_PASSWORD)
 
 
 @pytest.fixture
-async def alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
+async def alice(scenes: Scenes) -> Caller:
     """Alice, whose address is verified."""
-    return await sign_up_verified(service, mailer, outbox, ALICE)
+    return await scenes.play(verified_alice)
 
 
 @pytest.fixture
-async def token(service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder) -> str:
+async def token(scenes: Scenes, alice: Caller) -> str:
     """The token in the mail to Alice."""
-    return await asked_for(service, mailer, outbox)
+    return await scenes.play(_token)
+
+
+async def _token(stage: Stage) -> str:
+    return await asked_for(stage.service, stage.mailer, stage.outbox)
 
 
 async def asked_for(service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:

@@ -15,16 +15,16 @@ from member.service import MemberService
 from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
-from member.web.pages import pages
 from services.member.tests.doubles import (
     ALICE,
-    ANYBODY,
     BOB,
     FakeClock,
     MailFolder,
     TaskList,
     token_of,
 )
+from services.member.tests.scenes import Scenes, alice_in_a_session
+from services.member.tests.sites import pages_of
 from services.member.tests.transports import grpc_channel
 
 # Other tests cover the differences between databases.
@@ -47,17 +47,17 @@ MEMBER = {
 @pytest.fixture
 async def rest(service: MemberService) -> AsyncGenerator[httpx.AsyncClient]:
     """A client that has not logged in."""
-    transport = httpx.ASGITransport(pages(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://members") as client:
-        yield client
+    with pages_of(service) as app:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://members") as client:
+            yield client
 
 
 @pytest.fixture
-async def alice(service: MemberService, rest: httpx.AsyncClient) -> httpx.AsyncClient:
+async def alice(scenes: Scenes, rest: httpx.AsyncClient) -> httpx.AsyncClient:
     """A client that has logged in as Alice."""
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    session = (await rest.post("/v1/members:login", json=CREDENTIALS)).json()["session"]
-    rest.headers["Authorization"] = f"Bearer {session['access_token']}"
+    caller = await scenes.play(alice_in_a_session)
+    rest.headers["Authorization"] = f"Bearer {caller.access_token}"
     return rest
 
 

@@ -31,14 +31,13 @@ from services.member.tests.doubles import (
     TaskList,
     token_of,
 )
+from services.member.tests.scenes import Scenes, mailed_alice
 
 
 @pytest.fixture
-async def token(service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
+async def token(scenes: Scenes) -> str:
     """The token in the mail to Alice."""
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    await mailer.send_verify_email("alice")
-    return token_of(outbox.mails[0])
+    return await scenes.play(mailed_alice)
 
 
 async def is_verified(db: Database, membername: str) -> bool:

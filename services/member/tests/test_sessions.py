@@ -21,6 +21,7 @@ from member.store.database import Database
 from member.store.tables import SessionRow
 from member.tokens import RefreshMint
 from services.member.tests.doubles import ALICE, ANYBODY, RULES, FakeClock
+from services.member.tests.scenes import Scenes, Stage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
@@ -35,10 +36,14 @@ SESSION = Session(
 
 
 @pytest.fixture
-async def alice(service: MemberService) -> LoggedIn:
+async def alice(scenes: Scenes) -> LoggedIn:
     """A session of Alice."""
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    return await log_in(service.sessions)
+    return await scenes.play(_alice)
+
+
+async def _alice(stage: Stage) -> LoggedIn:
+    await stage.service.sign_up.create_member(ANYBODY, ALICE)
+    return await log_in(stage.service.sessions)
 
 
 async def log_in(sessions: Sessions) -> LoggedIn:

@@ -12,9 +12,9 @@ from member.metrics import Metrics
 from member.parts import Part, start
 from member.rpc.server import GrpcServer
 from member.service import MemberService
-from member.web.pages import pages
 from member.web.requests import RequestLog
 from member.web.server import HttpServer, listen
+from services.member.tests.sites import pages_of
 
 _GRACE = timedelta(seconds=1)
 
@@ -22,9 +22,10 @@ _GRACE = timedelta(seconds=1)
 @asynccontextmanager
 async def http_site(service: MemberService) -> AsyncGenerator[str]:
     """Serve HTTP until the end of the block; yield the URL."""
-    server = HttpServer(RequestLog(pages(service)), listen("127.0.0.1", 0), grace=_GRACE)
-    async with _serve(server) as address:
-        yield f"http://{address}"
+    with pages_of(service) as app:
+        server = HttpServer(RequestLog(app), listen("127.0.0.1", 0), grace=_GRACE)
+        async with _serve(server) as address:
+            yield f"http://{address}"
 
 
 @asynccontextmanager

@@ -12,8 +12,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from pyasynq.cli.exit_codes import Exit
-from pyasynq.cli.output import escape_controls
+from pyasynq.cli.output import count
 from pyasynq.cli.shutdown import Invocation, end_after
+from pyasynq.core.safe_text import safe
 from pyasynq.core.states import TaskState
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _filter(ctx: click.Context, incomplete: str, read: Callable[[], Offers]) -> 
 
 def _escape_help(text: str | None) -> str | None:
     """Return *text*, which producers choose, in one line."""
-    return text and escape_controls(" ".join(text.split()))
+    return text and safe(" ".join(text.split()))
 
 
 @_completer
@@ -101,7 +102,7 @@ async def complete_queues(inspector: "Inspector", _ctx: click.Context) -> Items:
 async def complete_groups(inspector: "Inspector", ctx: click.Context) -> Items:
     """Offer the groups of the queue ``-q``."""
     for group in await inspector.groups(ctx.params["queue"]):
-        yield CompletionItem(group.group, help=f"{group.size} tasks")
+        yield CompletionItem(group.group, help=count(group.size, "task"))
 
 
 @_completer

@@ -9,6 +9,7 @@ import click
 
 from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.output import print_message
+from pyasynq.core.safe_text import safe
 
 
 def ask_first(
@@ -50,7 +51,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def _agrees(question: str) -> bool:
     try:
-        return click.confirm(f"{question}?", prompt_suffix=" ", err=True)
+        return click.confirm(f"{safe(question)}?", prompt_suffix=" ", err=True)
     except click.Abort as abort:
         if isinstance(abort.__context__, EOFError):
             return False  # the input has ended; Ctrl-C ends the command

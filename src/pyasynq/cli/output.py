@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from pyasynq.cli.optional_deps import require
-from pyasynq.core.json_form import NO_TEXT, text_of, to_json_types
+from pyasynq.core.json_form import text_of, to_json_types
+from pyasynq.core.safe_text import is_safe, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,39 +25,31 @@ IDS: Final = frozenset({"ID", "EntryID", "TaskID"})
 LEAST_CELLS: Final = 8
 """Narrowest width of all other columns, unless a word of the heading is longer."""
 
-_CONTROLS: Final = NO_TEXT | {
-    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
-}
-
-_JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
-"""Control characters that JSON need not escape; its escapes differ from those above."""
-
-
-_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
+_BEYOND_ASCII: Final = re.compile(r"[^\n -~]")
+"""What is not escaped in JSON, but perhaps not printed."""
 
 
 def print_data(text: str) -> None:
     """Print *text* to stdout."""
-    print(escape_controls(text))  # noqa: T201 - data of a command line
+    print(safe(text, lines=True))  # noqa: T201 - data of a command line
 
 
 def print_message(text: str) -> None:
     """Print *text* to stderr."""
-    print(escape_controls(text), file=sys.stderr)  # noqa: T201 - messages of a command line
-
-
-def escape_controls(text: str) -> str:
-    """Escape control characters and bytes that are not UTF-8: producers choose names."""
-    return text.translate(_CONTROLS)
+    print(safe(text, lines=True), file=sys.stderr)  # noqa: T201 - messages of a command line
 
 
 def print_json(value: object) -> None:
     """Print *value* as one JSON document."""
     document = msgspec.json.encode(to_json_types(value))
-    text = msgspec.json.format(document, indent=2).decode().translate(_JSON_CONTROLS)
-    if not _is_utf8(sys.stdout.encoding):
-        text = _BEYOND_ASCII.sub(_escape_units, text)
-    print(text)  # noqa: T201 - data of a command line
+    text = msgspec.json.format(document, indent=2).decode()
+    has_all = _is_utf8(sys.stdout.encoding)
+
+    def escape(found: re.Match[str]) -> str:
+        character = found.group()
+        return character if has_all and is_safe(character) else _escape_units(character)
+
+    print(_BEYOND_ASCII.sub(escape, text))  # noqa: T201 - data of a command line
 
 
 def _is_utf8(encoding: str | None) -> bool:
@@ -64,8 +57,8 @@ def _is_utf8(encoding: str | None) -> bool:
     return encoding is None or codecs.lookup(encoding).name == "utf-8"
 
 
-def _escape_units(characters: re.Match[str]) -> str:
-    return re.sub("(....)", r"\\u\1", characters.group().encode("utf-16-be").hex())
+def _escape_units(character: str) -> str:
+    return re.sub("(....)", r"\\u\1", character.encode("utf-16-be").hex())
 
 
 @contextmanager
@@ -77,7 +70,8 @@ def progress_bar(label: str, length: int) -> Generator[Callable[[int], None]]:
         length: Number of all items; 0 shows no bar.
     """
     hidden = not length or not sys.stderr.isatty()
-    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden) as bar:
+    shown = safe(label)
+    with click.progressbar(length=length, label=shown, file=sys.stderr, hidden=hidden) as bar:
         yield lambda count: bar.update(count - bar.pos)
 
 
@@ -112,7 +106,8 @@ def print_table(
     # A pipe has no width: rich must not break lines there.
     width = None if sys.stdout.isatty() else 1_000_000
     console = Console(file=sys.stdout, width=width, highlight=False)
-    cells = [[escape_controls(str(cell)) for cell in row] for row in rows]
+    headings = [safe(heading) for heading in headings]
+    cells = [[safe(str(cell), lines=True) for cell in row] for row in rows]
     if _fits(headings, cells, console.width):
         _print_grid(console, headings, cells, title)
     else:
@@ -138,7 +133,7 @@ def _print_grid(
     from rich.text import Text
 
     if title:  # the title of a rich table is broken if its columns are narrower
-        console.print(Text(title, style="table.title"), soft_wrap=True)
+        console.print(Text(safe(title), style="table.title"), soft_wrap=True)
     grid = Table(box=None, pad_edge=False)
     for heading in headings:
         grid.add_column(Text(heading), overflow="fold", no_wrap=heading in IDS)
@@ -154,6 +149,11 @@ def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], title:
 
 
 # -- cells -----------------------------------------------------------------------------------------
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a *number* with what it counts: *one* of that, or *many*, by default with an ``s``."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def format_payload(content: bytes | None) -> str:

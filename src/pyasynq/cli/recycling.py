@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import click
 
+from pyasynq.cli.output import count
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.memory import read_memory
 
@@ -55,7 +56,7 @@ class Limits:
             taken: Number of tasks that the process has taken.
         """
         if self.tasks is not None and taken >= self.tasks:
-            return f"{taken} tasks taken (--max-tasks)"
+            return f"{count(taken, 'task')} taken (--max-tasks)"
         if self.memory is not None and taken and (used := read_memory()) > self.memory:
             return f"{used / MIB:.0f} MiB of memory in use (--max-memory)"
         return None

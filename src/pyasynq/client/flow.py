@@ -6,12 +6,12 @@ from typing import Any, Generic, TypeAlias, TypeVar, Unpack, cast, overload
 
 from pyasynq.client.flow_checks import check_step_name, check_step_task, sorted_before
 from pyasynq.client.flow_options import KEEP, KEEP_FAILED, FlowOptions, seconds_of
-from pyasynq.client.flow_template import STARTER, SUBFLOW, Draft, task_of
+from pyasynq.client.flow_template import STARTER, SUBFLOW, Draft, FlowDraft, task_of
 from pyasynq.client.ids import new_ids
 from pyasynq.core.call import Call, StepResult, inputs_of
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import MAX_DEPTH, MAX_EDGES, MAX_STEPS, When
-from pyasynq.core.flow_record import subflow_id
+from pyasynq.core.flow_record import first_task_id, subflow_id
 from pyasynq.core.options import DEFAULT_QUEUE, check_known, check_name, check_queue
 from pyasynq.core.task import Task
 
@@ -79,18 +79,10 @@ class Flow:
     flow and starts the first steps.
 
     Attributes:
-        has_own_id: Whether it was given its id.
         name: Its name, for operators.
         queue: Its home: the queue with which it is stored. Its steps may be in other queues.
-        drafts: Its steps.
-        map_types: The type of the tasks of each map that was read, by number; empty if it was not
-            enqueued, or has no tasks.
-        timeout_s: Seconds after which it is cancelled; 0 for never.
-        unique_s: Seconds for which no other flow may have its name; 0 for not at all.
-        keep_s: Seconds for which it is kept after a success.
-        keep_failed_s: Seconds for which it is kept after another end.
         step: The step of another flow that it is; None if it is no step.
-        depth: Number of flows in one another: 1 without steps that are flows.
+        draft: All of it, for the client that stores it.
     """
 
     def __init__(self, name: str, **options: Unpack[FlowOptions]) -> None:
@@ -103,18 +95,18 @@ class Flow:
         check_known(options, FlowOptions.__annotations__)
         self.name: str = check_name("name", name)
         self.queue: str = check_queue("queue", options.get("queue", DEFAULT_QUEUE))
-        self.has_own_id: bool = "id" in options
         self._id: str = check_name("id", options["id"]) if "id" in options else new_ids(1)[0]
-        timeout = options.get("timeout")
-        self.timeout_s: int = 0 if timeout is None else seconds_of("timeout", timeout)
-        unique_for = options.get("unique_for")
-        self.unique_s: int = 0 if unique_for is None else seconds_of("unique_for", unique_for)
-        self.keep_s: int = seconds_of("keep", options.get("keep", KEEP))
-        self.keep_failed_s: int = seconds_of("keep_failed", options.get("keep_failed", KEEP_FAILED))
-        self.drafts: list[Draft] = []
-        self.map_types: dict[int, str] = {}
+        timeout, unique_for = options.get("timeout"), options.get("unique_for")
+        self.draft: FlowDraft = FlowDraft(
+            name=self.name,
+            queue=self.queue,
+            has_own_id="id" in options,
+            timeout_s=0 if timeout is None else seconds_of("timeout", timeout),
+            unique_s=0 if unique_for is None else seconds_of("unique_for", unique_for),
+            keep_s=seconds_of("keep", options.get("keep", KEEP)),
+            keep_failed_s=seconds_of("keep_failed", options.get("keep_failed", KEEP_FAILED)),
+        )
         self.step: Step[None] | None = None
-        self.depth: int = 1
         self._steps: list[AnyStep] = []
         self._numbers: dict[str, int] = {}
         self._edges = 0
@@ -124,7 +116,8 @@ class Flow:
         """Its id, unique in its queue; a flow that becomes a step gets another one."""
         if self.step is None:
             return self._id
-        return subflow_id(self.step.flow.queue, f"{self.step.flow.id}:{self.step.name}")
+        outer = self.step.flow
+        return subflow_id(outer.queue, first_task_id(outer.id, self.step.name))
 
     @overload
     def add(  # type: ignore[overload-overlap]
@@ -187,7 +180,7 @@ class Flow:
                 raise OptionError("task", task, "one that uses results of the same flow")
             if when != "succeeded":
                 raise OptionError("when", when, "'succeeded' for a step that uses a result")
-            if self.drafts[result.number].is_flow:
+            if self.draft.steps[result.number].is_flow:
                 allowed = "one that uses results of tasks: a flow has none (name it in after=)"
                 raise OptionError("task", task, allowed)
             before.add(result.number)
@@ -314,7 +307,7 @@ class Flow:
         Raises:
             OptionError: If the flow has no steps, or the generator of a map was read before.
         """
-        return task_of(self, STARTER)
+        return task_of(self.draft, STARTER)
 
     @property
     def all(self) -> tuple[AnyStep, ...]:
@@ -323,47 +316,52 @@ class Flow:
 
     def type_of(self, step: AnyStep) -> str:
         """Return the type of the task or tasks of *step*; empty if it is not known."""
-        task = self.drafts[step.number].task
-        return self.map_types.get(step.number, "") if task is None else task.type
+        task = self.draft.steps[step.number].task
+        return self.draft.map_types.get(step.number, "") if task is None else task.type
 
     def __repr__(self) -> str:
         """Show name, number of steps and id."""
-        return f"<Flow {self.name!r}, {len(self.drafts)} steps, {self.id} in {self.queue!r}>"
+        return f"<Flow {self.name!r}, {len(self._steps)} steps, {self.id} in {self.queue!r}>"
 
     def _add_flow(
         self, flow: "Flow", after: tuple[int, ...], when: When, name: str | None
     ) -> Step[None]:
         self._check_part(flow)
         free = check_step_name(self.id, self._free_name(flow.name, name))
-        draft = Draft(name=free, task=task_of(flow, SUBFLOW), when=when, after=after)
+        self._check_room(free, after)  # before the generators of its maps are read
+        draft = Draft(name=free, task=task_of(flow.draft, SUBFLOW), when=when, after=after)
         flow.step = self._append(draft)
-        self.depth = max(self.depth, flow.depth + 1)
+        self.draft.depth = max(self.draft.depth, flow.draft.depth + 1)
         return flow.step
 
     def _check_part(self, flow: "Flow") -> None:
         """Raise an `OptionError` if *flow* cannot be a step of this one."""
         if flow.step is not None or flow is self:
             raise OptionError("flow", flow, "a flow of its own: make another one for each step")
-        if flow.has_own_id:
+        if flow.draft.has_own_id:
             raise OptionError("id", flow.id, "left out: a flow that is a step gets an id from that")
-        if flow.depth == MAX_DEPTH:
+        if flow.draft.depth == MAX_DEPTH:
             raise OptionError("flow", flow, f"at most {MAX_DEPTH} flows in one another")
 
-    def _append(self, draft: Draft) -> AnyStep:
+    def _check_room(self, name: str, after: tuple[int, ...]) -> None:
+        """Raise an `OptionError` if the flow cannot get another step."""
         if self.step is not None:
             allowed = "added before its flow becomes a step of another"
-            raise OptionError("step", draft.name, allowed)
-        if len(self.drafts) == MAX_STEPS:
+            raise OptionError("step", name, allowed)
+        if len(self._steps) == MAX_STEPS:
             raise OptionError("steps", MAX_STEPS + 1, f"at most {MAX_STEPS} in a flow")
-        self._edges += len(draft.after)
-        if self._edges > MAX_EDGES:
+        if (edges := self._edges + len(after)) > MAX_EDGES:
             allowed = f"at most {MAX_EDGES}, all steps together (a step between can join many)"
-            raise OptionError("after", self._edges, allowed)
-        step: AnyStep = Step(self, len(self.drafts), draft.name)
+            raise OptionError("after", edges, allowed)
+
+    def _append(self, draft: Draft) -> AnyStep:
+        self._check_room(draft.name, draft.after)
+        self._edges += len(draft.after)
+        step: AnyStep = Step(self, len(self._steps), draft.name)
         if draft.members is not None:
             step = cast("AnyStep", Members(self, step.number, draft.name))
         self._numbers[draft.name] = step.number
-        self.drafts.append(draft)
+        self.draft.steps.append(draft)
         self._steps.append(step)
         return step
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from pyasynq.core.errors import OptionError
 from pyasynq.core.flow import When
+from pyasynq.core.flow_record import first_task_id
 from pyasynq.core.options import MAX_NAME
 from pyasynq.core.task import Task, check_task
 
@@ -33,7 +34,7 @@ def check_step_name(flow_id: str, name: str) -> str:
     Raises:
         OptionError: If it cannot.
     """
-    if len(f"{flow_id}:{name}".encode()) > MOST_TASK_ID:
+    if len(first_task_id(flow_id, name).encode()) > MOST_TASK_ID:
         allowed = f"shorter: with the id of the flow it has at most {MOST_TASK_ID} bytes"
         raise OptionError("name", name, allowed)
     return name

@@ -9,8 +9,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pyasynq.broker import Broker, Container
+from pyasynq.broker import Broker, Container, StoredTask
 from pyasynq.client.batch_control import BatchControl, deliver
+from pyasynq.client.flow_tasks import is_gone, report_by_state
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, OptionError, PoisonError, PyasynqError
 from pyasynq.core.flow import (
@@ -238,20 +239,20 @@ class FlowControl:
             raise failure
 
     async def _stop(self, record: FlowRecord, number: int) -> bool:
-        """Stop a step that runs; return True if it has ended, because its task is deleted."""
+        """Stop a step that runs; return True if nothing is left of it that could report its end."""
         node = record.spec.nodes[number]
         if node.is_map:
-            await self._stop_map(record, number)
-        elif node.is_flow:
+            return await self._stop_map(record, number)
+        if node.is_flow:
             return await self._stop_flow(record, number)
-        elif not node.is_gate:
-            return await self._stop_task(record, number)
-        return False
+        return not node.is_gate and await self._stop_task(record, number)
 
     async def _stop_task(self, record: FlowRecord, number: int) -> bool:
         """Cancel the task of a step if it runs; if it waits, delete it and return True.
 
-        A task that moves meanwhile is looked at again.
+        A task that moves meanwhile is looked at again. One that has ended without a report, because
+        an operator has archived it, is reported; one that is gone without a report, because an
+        operator or an earlier call has deleted it, is as one that is deleted now.
         """
         node, step_id = record.spec.nodes[number], record.task_id(number)
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
@@ -259,10 +260,17 @@ class FlowControl:
                 await self._broker.registry.cancel(step_id)
                 return False
             if found.container.state not in WAITING_TASKS:
+                await self._report_on(record.place(number), found)
                 return False
             if await self._broker.inspection.apply(Action.DELETE, found.container, [step_id]):
                 return True
-        return False
+        await deliver(self._broker, node.queue)  # its report may be on its way
+        return await is_gone(self._broker, record, number)
+
+    async def _report_on(self, place: Place, task: StoredTask) -> None:
+        report = report_by_state(place, task)
+        if report is not None:
+            await self._broker.flows.report([report])
 
     async def _stop_flow(self, record: FlowRecord, number: int) -> bool:
         """Cancel the flow that a step is; return True unless its task runs.
@@ -297,9 +305,12 @@ class FlowControl:
             if await self._broker.flows.change(now, change):
                 return
 
-    async def _stop_map(self, record: FlowRecord, number: int) -> None:
+    async def _stop_map(self, record: FlowRecord, number: int) -> bool:
+        """Cancel the batch that a step is, which then reports its end; True if it is gone."""
         node, times = record.spec.nodes[number], record.times.get(number, 0)
-        await BatchControl(self._broker).stop(node.queue, node.batch_id, times=times)
+        control = BatchControl(self._broker)
+        is_stopped = await control.stop(node.queue, node.batch_id, times=times)
+        return not is_stopped and await is_gone(self._broker, record, number)
 
 
 def home_and_id(flow: object, queue: str | None) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 """Flows as the payload of a task: all their steps, but no id."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import msgspec
 
@@ -50,6 +50,36 @@ class Draft:
         """Whether it is a flow, which its task opens."""
         task = self.task
         return task is not None and (SUBFLOW in task.headers or SUBFLOW in task.options.headers)
+
+
+@dataclass(slots=True, kw_only=True)
+class FlowDraft:
+    """A flow before it is enqueued.
+
+    Attributes:
+        name: Its name.
+        queue: Its home.
+        has_own_id: Whether it was given its id.
+        timeout_s: Seconds after which it is cancelled; 0 for never.
+        unique_s: Seconds for which no other flow may have its name; 0 for not at all.
+        keep_s: Seconds for which it is kept after a success.
+        keep_failed_s: Seconds for which it is kept after another end.
+        depth: Number of flows in one another: 1 without steps that are flows.
+        steps: Its steps.
+        map_types: The type of the tasks of each map that was read, by number; empty if it was not
+            enqueued, or has no tasks.
+    """
+
+    name: str
+    queue: str
+    has_own_id: bool
+    timeout_s: int
+    unique_s: int
+    keep_s: int
+    keep_failed_s: int
+    depth: int = 1
+    steps: list[Draft] = field(default_factory=list[Draft])
+    map_types: dict[int, str] = field(default_factory=dict[int, str])
 
 
 class TaskTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,31 +131,18 @@ class FlowTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     unique_s: int = 0
 
 
-class Drafted(Protocol):
-    """The part of a `Flow` that its template holds; the class itself imports this module."""
-
-    name: str
-    queue: str
-    drafts: list[Draft]
-    map_types: dict[int, str]
-    keep_s: int
-    keep_failed_s: int
-    timeout_s: int
-    unique_s: int
-
-
-def task_of(flow: Drafted, header: str) -> Task:
+def task_of(flow: FlowDraft, header: str) -> Task:
     """Return the task that opens *flow*; its *header* says that.
 
     Raises:
         OptionError: If the flow has no steps, or the generator of a map was read before.
     """
-    if not flow.drafts:
+    if not flow.steps:
         raise OptionError("steps", 0, "at least one (flow.add)")
     template = FlowTemplate(
         name=flow.name,
         queue=flow.queue,
-        steps=tuple(step_template(it, n, flow.map_types) for n, it in enumerate(flow.drafts)),
+        steps=tuple(step_template(it, n, flow.map_types) for n, it in enumerate(flow.steps)),
         keep_s=flow.keep_s,
         keep_failed_s=flow.keep_failed_s,
         timeout_s=flow.timeout_s,
@@ -137,7 +154,7 @@ def task_of(flow: Drafted, header: str) -> Task:
 
 
 def members_once(members: Iterable[Task], number: int, types: dict[int, str]) -> Iterable[Task]:
-    """Return the tasks of a map, to be read now, and note that in *types*; see `Flow.map_types`.
+    """Return the tasks of a map, to be read now, and note that in *types*; see `FlowDraft`.
 
     Raises:
         OptionError: If they come from a generator that was read before: the map would be empty.

@@ -19,7 +19,7 @@ from pyasynq.core.compose import Composed, Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError, OptionError
 from pyasynq.core.flow import Node, begin
 from pyasynq.core.flow_info import FlowInfo
-from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow, subflow_id
+from pyasynq.core.flow_record import FlowRecord, FlowSpec, NewFlow, first_task_id, subflow_id
 from pyasynq.core.options import Options
 from pyasynq.core.report import HEADER, Place, header_of
 from pyasynq.core.task import Task
@@ -58,12 +58,12 @@ class FlowWriter:
         """
         if not isinstance(flow, Flow):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("flow", flow, "a Flow (for a task there is enqueue)")
-        if not flow.drafts:
+        if not flow.draft.steps:
             raise OptionError("steps", 0, "at least one (flow.add)")
         if flow.step is not None:
             allowed = f"the flow {flow.step.flow.name!r}, of which it is a step"
             raise OptionError("flow", flow, allowed)
-        if any(draft.members is not None for draft in flow.drafts):
+        if any(draft.members is not None for draft in flow.draft.steps):
             return await self._enqueue_with_maps(flow, parent)
         new = await self._new_flow(flow, {}, parent)
         await self._broker.flows.open(new)
@@ -100,21 +100,21 @@ class FlowWriter:
 
     async def _hold_maps(self, flow: Flow, maps: Maps) -> None:
         """Store the tasks of the maps of *flow*, and add each to *maps* when it is there."""
-        used = {result.number for draft in flow.drafts for result in _results_in(draft)}
-        for number, draft in enumerate(flow.drafts):
+        used = {result.number for draft in flow.draft.steps for result in _results_in(draft)}
+        for number, draft in enumerate(flow.draft.steps):
             if draft.members is None:
                 continue
             maps[number] = await hold_map(
                 self._broker.batches,
                 self._member_plans,
-                members_once(draft.members, number, flow.map_types),
+                members_once(draft.members, number, flow.draft.map_types),
                 parent=Place(kind="flow", queue=flow.queue, id=flow.id, node=number),
                 keeps_results=number in used,
             )
-            flow.map_types[number] = maps[number].type
+            flow.draft.map_types[number] = maps[number].type
 
     async def _new_flow(self, flow: Flow, maps: Maps, parent: Place | None) -> NewFlow:
-        plans = [await self._plan(flow, number, maps) for number in range(len(flow.drafts))]
+        plans = [await self._plan(flow, number, maps) for number in range(len(flow.draft.steps))]
         size = sum(plan.message.ByteSize() for plan in plans if plan is not None)
         if size > MAX_FLOW:
             allowed = f"at most {MAX_FLOW} bytes of payloads and headers in a flow"
@@ -122,9 +122,9 @@ class FlowWriter:
         spec = FlowSpec(
             name=flow.name,
             nodes=tuple(_nodes(flow, plans, maps)),
-            timeout_s=flow.timeout_s,
-            keep_s=flow.keep_s,
-            keep_failed_s=flow.keep_failed_s,
+            timeout_s=flow.draft.timeout_s,
+            keep_s=flow.draft.keep_s,
+            keep_failed_s=flow.draft.keep_failed_s,
             parent=parent,
         )
         if spec.spreads:
@@ -138,16 +138,16 @@ class FlowWriter:
             spec=spec,
             plans=plans,
             moves=moves,
-            unique_s=flow.unique_s,
+            unique_s=flow.draft.unique_s,
         )
 
     async def _plan(self, flow: Flow, number: int, maps: Maps) -> Plan | None:
         """Return the plan for the task of a step; None for a gate, and for a map."""
-        draft = flow.drafts[number]
+        draft = flow.draft.steps[number]
         if draft.task is None:
             return None
         options = Options(headers=_headers(flow, number, draft.task, maps))
-        return await self._plans.one(draft.task, options, f"{flow.id}:{draft.name}")
+        return await self._plans.one(draft.task, options, first_task_id(flow.id, draft.name))
 
 
 def _may_have_opened(error: BaseException) -> bool:
@@ -186,11 +186,11 @@ def spread(plan: Plan) -> None:
 
 
 def _nodes(flow: Flow, plans: Sequence[Plan | None], maps: Maps) -> Iterator[Node]:
-    then: list[list[int]] = [[] for _ in flow.drafts]
-    for number, draft in enumerate(flow.drafts):
+    then: list[list[int]] = [[] for _ in flow.draft.steps]
+    for number, draft in enumerate(flow.draft.steps):
         for before in draft.after:
             then[before].append(number)
-    for number, (draft, plan) in enumerate(zip(flow.drafts, plans, strict=True)):
+    for number, (draft, plan) in enumerate(zip(flow.draft.steps, plans, strict=True)):
         node = Node(
             name=draft.name,
             type="" if plan is None else plan.message.type,

@@ -50,6 +50,9 @@ MAX_DEPTH: Final = 5
 
 MAP_GONE: Final = "its tasks are gone: somebody has deleted their queue, or their batch"
 
+LOCK_HELD: Final = "its task was refused: another task holds its unique lock"
+"""Why a step fails; `shared/flows.lua` has the same texts."""
+
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A step as its flow knows it.
@@ -109,6 +112,12 @@ class Moves(NamedTuple):
 
     marks: str
     starts: tuple[int, ...]
+
+
+def id_taken(task_id: str) -> str:
+    """Return why a step fails whose task has the id of another one."""
+    way_out = "a retry of the flow gives it another one"
+    return f"its task was refused: another task has its id, {task_id}; {way_out}"
 
 
 def mark_for(node: Node, marks: Sequence[str]) -> str:

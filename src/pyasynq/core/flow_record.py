@@ -180,6 +180,16 @@ class FlowChange(msgspec.Struct, frozen=True, kw_only=True):
     times: Mapping[int, int] = {}
 
 
+def first_task_id(flow_id: str, step: str) -> str:
+    """Return the id of a step's task before the step is retried.
+
+    Both may have colons, so tasks of two flows may get the same id: ``a`` and ``b:c``, ``a:b`` and
+    ``c``. If both are in one queue, the second one is refused while the first is there; a retry of
+    its flow gives it another id.
+    """
+    return f"{flow_id}:{step}"
+
+
 def task_id(first: str, times: int) -> str:
     """Return the id of a step's task, which was *first* before the step was retried."""
     return f"{first}:{times}" if times else first

@@ -3,13 +3,12 @@
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
+
+from pyasynq.core.safe_text import NO_TEXT
 
 if TYPE_CHECKING:  # the command line prints JSON long before it needs protobuf
     from pyasynq.core.info import SchedulerEntry
-
-NO_TEXT: Final = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
-"""Bytes of names that are not UTF-8."""
 
 
 def to_json_types(value: object) -> object:

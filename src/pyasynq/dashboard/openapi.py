@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the routes."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, cast
 
 import msgspec
@@ -91,10 +92,10 @@ def _parameters(input: type[msgspec.Struct]) -> list[dict[str, object]]:
 
 
 def handler(routes: Sequence[Route]) -> Handler:
-    """Return what answers with the document of *routes*."""
-    answer = document(routes)
+    """Return what answers with the document of *routes*, which is made for the first request."""
+    make = cache(lambda: document(routes))
 
     async def show(_call: Call, _given: Nothing) -> object:
-        return answer
+        return make()
 
     return show

@@ -42,6 +42,8 @@ _WASTE: Final = {
 }
 """Comments, indentation, empty lines: browsers need none, and load a tenth less."""
 
+_WEIGHT: Final = re.compile(r"q=(0(\.[0-9]{0,3})?|1(\.0{0,3})?)")
+
 
 class _File(msgspec.Struct, frozen=True):
     content: bytes
@@ -72,10 +74,29 @@ def serve(request: Request, name: str) -> Response:
     if file.tag in request.headers.get("if-none-match", ""):  # proxies mark it as weak
         return Response(status_code=304, headers=headers)
     content = file.content
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if accepts_gzip(",".join(request.headers.getlist("accept-encoding"))):
         content = file.compressed
         headers["Content-Encoding"] = "gzip"
     return Response(content, headers=headers, media_type=MEDIA_TYPES[path.suffix])
+
+
+def accepts_gzip(accepted: str) -> bool:
+    """Return whether a client takes gzip, and takes nothing else more gladly.
+
+    Args:
+        accepted: The header ``Accept-Encoding``: names, each perhaps with a weight from 0, never,
+            to 1. One that cannot be read is taken for 0: everybody reads a file as it is.
+    """
+    weights: dict[str, float] = {}
+    for part in accepted.lower().split(","):
+        name, _, weight = part.partition(";")
+        weights[name.strip()] = _weight(weight.strip()) if weight else 1.0
+    gzip_weight = weights.get("gzip", weights.get("*", 0.0))
+    return gzip_weight > 0 and gzip_weight >= weights.get("identity", 0.0)
+
+
+def _weight(text: str) -> float:
+    return float(text[2:]) if _WEIGHT.fullmatch(text) else 0.0
 
 
 def find(name: str) -> Path:

@@ -4,15 +4,21 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from pyasynq.broker import Broker, Container
+from pyasynq.client import Client
 from pyasynq.core.info import QueueInfo, ServerInfo, TaskInfo, WorkerInfo
 from pyasynq.core.json_form import text_of
+from pyasynq.core.report import HEADER
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
+from pyasynq.core.task import Task
 from pyasynq.inspector import Inspector
+
+if TYPE_CHECKING:
+    from pyasynq.core.options import EnqueueOptions
 
 NEAR: Final = 250
 """Pending tasks among which the place of one is looked for."""
@@ -180,6 +186,36 @@ def timeline(detail: Detail) -> list[Moment]:
     if task.state in {TaskState.SCHEDULED, TaskState.RETRY} and task.next_process_at is not None:
         moments.append(Moment(at=task.next_process_at, what="due"))
     return sorted(moments, key=lambda moment: moment.at)
+
+
+async def duplicate(inspector: Inspector, client: Client, queue: str, task_id: str) -> TaskInfo:
+    """Enqueue a copy of the task *task_id* of *queue* to run at once, and return the copy.
+
+    Raises:
+        QueueNotFoundError: If there is no such queue.
+        TaskNotFoundError: If the queue has no such task.
+        PoisonError: If the stored task cannot be decoded.
+        CodecError: If a codec cannot seal its payload.
+        BrokerError: If the broker does not answer.
+    """
+    return await client.enqueue(as_task(await inspector.task_info(queue, task_id)))
+
+
+def as_task(task: TaskInfo) -> Task:
+    """Return a new task like *task*, to run at once.
+
+    It is on its own: with the header that names a flow or batch, its end would count as that of
+    *task* there.
+    """
+    options: EnqueueOptions = {"queue": task.queue, "max_retry": task.max_retry}
+    if task.timeout is not None:
+        options["timeout"] = task.timeout
+    if task.retention is not None:
+        options["retention"] = task.retention
+    headers = {name: text for name, text in task.headers.items() if name != HEADER}
+    if headers:
+        options["headers"] = headers
+    return Task(task.type, task.payload, **options)
 
 
 def as_command(task: TaskInfo) -> str:

@@ -229,6 +229,14 @@ class Jobs:
 
     # -- the work of jobs --------------------------------------------------------------------------
 
+    async def delete_queue(self, job: Job, *, force: bool) -> None:
+        """Delete the queue that *job* names, with its tasks only by *force*; nothing stops it."""
+
+        def progress(count: int) -> None:
+            job.done = job.looked_at = count
+
+        await self._inspector.delete_queue(job.q, force=force, progress=progress)
+
     async def change(self, job: Job, query: Query, at: datetime | None) -> None:
         """Do the action of *job* to all tasks that meet *query*, or only count them."""
         allowed = STATES[job.action]

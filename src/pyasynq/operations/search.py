@@ -139,14 +139,25 @@ def _check_states(term: Term) -> None:
             raise SearchError(term.start, f"there is no state {value!r}{more}")
 
 
-def _duration(term: Term) -> timedelta:
-    text, days = term.value, 0
+def parse_span(text: str) -> timedelta:
+    """Return the time that *text* gives: a duration as Go writes it, or days before it: ``1d12h``.
+
+    Raises:
+        ValueError: If it gives none, or a negative one.
+        OverflowError: If it is too long.
+    """
+    days = 0
     if found := _DAYS.fullmatch(text):
         days, text = int(found["days"]), found["rest"] or "0"
+    if text.startswith("-"):  # Go's durations may be negative
+        msg = f"{text!r} is negative"
+        raise ValueError(msg)
+    return timedelta(days=days) + parse_duration(text)
+
+
+def _duration(term: Term) -> timedelta:
     with suppress(ValueError, OverflowError):
-        age = timedelta(days=days) + parse_duration(text)
-        if not text.startswith("-"):  # Go's durations may be negative, ages may not
-            return age
+        return parse_span(term.value)
     text = f"{term.value!r} is no time: write {term.key}:5m, {term.key}:2h or {term.key}:3d"
     raise SearchError(term.start, text)
 

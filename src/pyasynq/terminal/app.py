@@ -52,6 +52,8 @@ QUEUE: Final = "q"
 STYLES: Final = """
 Screen { layout: vertical; }
 Page #top { height: 1; background: $panel; }
+KeyLine { dock: bottom; height: auto; max-height: 2; text-wrap: nowrap;
+          color: $footer-foreground; background: $footer-background; }
 #alerts, #figures, #trouble, #problem, #job, #summary { height: auto; display: none; }
 #top, #alerts, #figures { text-wrap: nowrap; text-overflow: ellipsis; }
 Page #figures { margin-bottom: 1; }
@@ -66,6 +68,7 @@ Table:focus:nocolor > .datatable--cursor { text-style: bold reverse; }
 #detail { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
 #servers, #types { height: 1fr; }
 #prompt { width: 60; }
+#editor { height: 12; margin: 1 0; }
 #events { height: auto; max-height: 12; }
 ModalScreen { align: center middle; }
 .dialog { width: auto; max-width: 90%; height: auto; max-height: 90%; padding: 1 2;

@@ -1,7 +1,9 @@
 """What all pages share: the broker, the operator, and whether the broker answers."""
 
+import functools
 import getpass
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -9,7 +11,7 @@ from typing import Final
 from pyasynq.core.errors import PyasynqError
 from pyasynq.operations.jobs import Job, new_job
 from pyasynq.operations.permissions import Permission, Principal, Role
-from pyasynq.operations.search import Query, parse
+from pyasynq.operations.search import parse
 from pyasynq.operations.services import Services
 
 TABS: Final = {
@@ -97,17 +99,36 @@ class Desk:
             SearchError: If *line* cannot be read.
             TooManyJobsError: If too many jobs run.
         """
-        job = new_job(action, line, self.principal.name, dry_run=True)
-        return await self._run(job, parse(line))
+        job, query = new_job(action, line, self.principal.name, dry_run=True), parse(line)
+        return await self._run(job, lambda job: self.services.jobs.change(job, query, None))
 
-    async def change(self, action: Permission, line: str) -> Job:
+    async def change(self, action: Permission, line: str, at: datetime | None = None) -> Job:
         """Do *action* to all tasks that match *line*; return when that is done or was stopped.
+
+        Args:
+            action: What is done.
+            line: A search line.
+            at: When the tasks are due; only to reschedule them.
 
         Raises:
             SearchError: If *line* cannot be read.
             TooManyJobsError: If too many jobs run.
         """
-        return await self._run(new_job(action, line, self.principal.name), parse(line))
+        job, query = new_job(action, line, self.principal.name), parse(line)
+        return await self._run(job, lambda job: self.services.jobs.change(job, query, at))
+
+    async def delete_queue(self, queue: str, size: int) -> Job:
+        """Delete *queue*, which is known to have *size* tasks; return when that is done.
+
+        If *size* is 0 and it has some now, it stays.
+
+        Raises:
+            TooManyJobsError: If too many jobs run.
+        """
+        job = new_job(Permission.QUEUE_DELETE, queue, self.principal.name)
+        job.total = job.matched = size
+        jobs = self.services.jobs
+        return await self._run(job, functools.partial(jobs.delete_queue, force=size > 0))
 
     def stop_counting(self, line: str) -> None:
         """Stop to count the tasks that match *line*."""
@@ -115,9 +136,9 @@ class Desk:
             if job.dry_run and job.q == line:
                 self.services.jobs.stop(job.id)
 
-    async def _run(self, job: Job, query: Query) -> Job:
+    async def _run(self, job: Job, work: Callable[[Job], Awaitable[object]]) -> Job:
         jobs = self.services.jobs
-        jobs.begin(job, self.principal, lambda job: jobs.change(job, query, None))
+        jobs.begin(job, self.principal, work)
         await jobs.wait(job)
         return job
 

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input, Static, TextArea
 
 from pyasynq.operations.search import KEYS
 from pyasynq.terminal import texts
@@ -74,22 +74,52 @@ class Prompt(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [shortcut("escape", "dismiss", "back")]
 
-    def __init__(self, title: str, value: str = "") -> None:
-        """Ask for what *title* says, and offer *value*."""
+    def __init__(self, title: str, value: str = "", *, more: str = "") -> None:
+        """Ask for what *title* says, with *more* about it, and offer *value*."""
         super().__init__()
         self._heading = title
+        self._more = more
         self._value = value
 
     def compose(self) -> ComposeResult:
         """Make the box."""
+        text = Text(texts.safe(self._heading), "bold")
+        if self._more:
+            text.append(f"\n{texts.safe(self._more, lines=True)}", "not bold")
         with Vertical(classes="dialog"):
-            yield Static(Text(texts.safe(self._heading), "bold"))
+            yield Static(text)
             yield Input(self._value, id="prompt", compact=True)
             yield Static("\n↵ go on   esc back")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the text."""
         self.dismiss(event.value.strip() or None)
+
+
+class Editor(ModalScreen[str | None]):
+    """Lets a text be changed; returns None if it is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        shortcut("ctrl+s", "save", "go on"),
+        shortcut("escape", "dismiss", "back"),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        """Let *text* be changed, which the terminal must be able to show as it is."""
+        super().__init__()
+        self._heading = title
+        self._field = TextArea(text, id="editor", compact=True)
+
+    def compose(self) -> ComposeResult:
+        """Make the box."""
+        with Vertical(classes="dialog wide"):
+            yield Static(Text(texts.safe(self._heading), "bold"))
+            yield self._field
+            yield Static("ctrl+s go on   esc back")
+
+    def action_save(self) -> None:
+        """Return the text."""
+        self.dismiss(self._field.text)
 
 
 class Choice(ModalScreen[str | None]):
@@ -106,7 +136,7 @@ class Choice(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Make the box."""
         with Vertical(classes="dialog"):
-            yield Static(_list(self._heading, list(self._choices.items())))
+            yield Static(_list(texts.safe(self._heading), list(self._choices.items())))
 
     def on_key(self, event: events.Key) -> None:
         """Return None for any other key."""

@@ -8,10 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
+from pyasynq.core.errors import QueueActiveError
 from pyasynq.operations.permissions import Permission
 from pyasynq.operations.suggestions import quote
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.dialogs import Choice, Prompt, Question
 from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
 from pyasynq.terminal.requests import Request
@@ -26,6 +28,22 @@ LEVELS: Final = {"problem": ("✕", "bold red"), "warning": ("!", "bold yellow")
 BARS: Final = 12
 MANY_BARS: Final = 30
 WIDE: Final = 120
+
+STATES: Final = {
+    "p": "pending",
+    "g": "aggregating",
+    "s": "scheduled",
+    "r": "retry",
+    "a": "archived",
+    "c": "completed",
+}
+"""States whose tasks can be deleted, by the key that chooses them."""
+
+ALL_STATES: Final = "x"
+"""Key that chooses all of them."""
+
+ABOUT_QUEUE: Final = "It disappears with its counters, groups and locks"
+FINAL: Final = "This cannot be undone."
 
 
 def _number(title: str, name: str, from_width: int = 0) -> Column[Queue]:
@@ -104,6 +122,8 @@ class OverviewPage(Page):
         shortcut("enter", "open", "open", show=False),
         shortcut("p", "pause", "pause/resume"),
         shortcut("R", "run_failed", "run failed"),
+        shortcut("d", "purge", "purge"),
+        shortcut("D", "delete", "delete"),
         shortcut("f", "filter", "find queue", show=False),
     ]
 
@@ -172,6 +192,54 @@ class OverviewPage(Page):
         if (row := self.table.current) is not None:
             line = f"queue:{quote(row['queue'])} state:retry,archived"
             self.change_matching(Permission.TASK_RUN, line)
+
+    def action_purge(self) -> None:
+        """Ask which tasks of the queue with the cursor are to be deleted, and delete them."""
+        row = self.table.current
+        if row is None or not self.may_change():
+            return
+        queue, kept = row["queue"], {key: it for key, it in STATES.items() if row[it]}
+        if not kept:
+            self.say(f"nothing to do: queue {queue} has no task that can be deleted", is_bad=True)
+            return
+        choices = {key: f"{row[state]:,} {state}" for key, state in kept.items()}
+        choices[ALL_STATES] = f"all {row['size'] - row['active']:,}"
+
+        def answer(key: str | None) -> None:
+            if key is not None:
+                states = f"state:{kept[key]}" if key in kept else "-state:active"
+                line = f"queue:{quote(queue)} {states}"
+                self.change_matching(Permission.TASK_DELETE, line)
+
+        self.app.push_screen(Choice(f"Delete which tasks of queue {queue}?", choices), answer)
+
+    def action_delete(self) -> None:
+        """Delete the queue with the cursor; if it has tasks, after its name was typed."""
+        row = self.table.current
+        if row is None or not self.may_change():
+            return
+        queue, size = row["queue"], row["size"]
+        if row["active"]:
+            self.say(str(QueueActiveError(queue)), is_bad=True)
+            return
+        question = f"Delete queue {queue}?"
+
+        def answer(given: str | bool | None) -> None:  # noqa: FBT001 - called by textual
+            if given in {True, texts.safe(queue).strip()}:
+                self.app.run_worker(self._delete(queue, size))
+            elif given:
+                self.say("that is not its name: nothing was deleted", is_bad=True)
+
+        if size:
+            more = f"{ABOUT_QUEUE}, and with its {texts.tasks(size)}. {FINAL}\nType its name:"
+            self.app.push_screen(Prompt(question, more=more), answer)
+        else:
+            self.app.push_screen(Question(question, f"{ABOUT_QUEUE}. {FINAL}"), answer)
+
+    async def _delete(self, queue: str, size: int) -> None:
+        job = await self.follow(self.desk.delete_queue(queue, size))
+        if job is not None and job.status == "done":
+            self.say(f"queue {queue} is deleted")
 
     def action_filter(self) -> None:
         """Look for a queue by its name."""

@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
@@ -14,18 +16,21 @@ from textual.widgets import Input, Static
 from pyasynq.core.errors import BrokerError, PyasynqError
 from pyasynq.operations.jobs import Job
 from pyasynq.operations.permissions import Permission
-from pyasynq.operations.search import SearchError
+from pyasynq.operations.search import SearchError, parse_span
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
-from pyasynq.terminal.dialogs import Question
+from pyasynq.terminal.dialogs import Prompt, Question
 from pyasynq.terminal.keys import KeyLine, shortcut
-from pyasynq.terminal.requests import ABOUT, ASK, DONE, Request
+from pyasynq.terminal.requests import ABOUT, ASK, DONE, Request, about_time
 
 INTERVAL_S: Final = 1.0
 """Seconds between two readings."""
 
 OLD_S: Final = 5.0
 """Seconds after which numbers are shown as old, beyond the pause between two readings."""
+
+TIMES: Final = "30s, 10m, 1h30m or 2d"
+"""Examples of a time from now."""
 
 WHILE_WRITING: Final = ("back",)
 """Actions whose keys mean no text."""
@@ -204,7 +209,12 @@ class Page(Screen[None], inherit_bindings=False):
     async def _do(self, request: Request[Any]) -> None:
         try:
             outcome = await self.desk.services.audit.act_on_each(
-                self.desk.principal, request.action, request.items, request.call, request.name
+                self.desk.principal,
+                request.action,
+                request.items,
+                request.call,
+                request.name,
+                detail=request.detail,
             )
         except PyasynqError as error:
             self.say(str(error), is_bad=True)
@@ -217,20 +227,45 @@ class Page(Screen[None], inherit_bindings=False):
             self.say(f"{len(outcome.refused)} refused: {outcome.why}", is_bad=True)
         self.read_soon()
 
-    def change_matching(self, action: Permission, line: str) -> None:
-        """Count the tasks that match *line*, ask, and do *action* to all of them."""
+    def ask_time(self, title: str, go_on: Callable[[datetime], None]) -> None:
+        """Ask for the time from now that *title* is about, and go on with that instant."""
+        if not self.may_change():
+            return
+
+        def answer(text: str | None) -> None:
+            if text is None:
+                return
+            try:
+                at = datetime.now(UTC) + parse_span(text)
+            except (ValueError, OverflowError):
+                self.say(f"{text} is no time: write {TIMES}", is_bad=True)
+            else:
+                go_on(at)
+
+        more = f"Time from now: {TIMES}; 0s is now."
+        self.app.push_screen(Prompt(title, "10m", more=more), answer)
+
+    def change_matching(self, action: Permission, line: str, at: datetime | None = None) -> None:
+        """Count the tasks that match *line*, ask, and do *action* to all of them.
+
+        Args:
+            action: What is done; it is allowed only in some states.
+            line: A search line.
+            at: When they are due; only to reschedule them.
+        """
         if not self.may_change():
             return
 
         def answer(is_yes: bool | None) -> None:  # noqa: FBT001 - called by textual
             if is_yes:
-                self.app.run_worker(self._do_to_matching(action, line))
+                self.app.run_worker(self._do_to_matching(action, line, at))
             else:
                 self.desk.stop_counting(line)
 
         prepare = functools.partial(self._count_matching, action, line)
         text = "Counting the tasks that match…"
-        self.app.push_screen(Question(text, ABOUT[action], prepare), answer)
+        more = ABOUT[action] if at is None else about_time(at)
+        self.app.push_screen(Question(text, more, prepare), answer)
 
     async def _count_matching(self, action: Permission, line: str, question: Question) -> None:
         why = "nothing to do: no task that matches is in a state that allows it"
@@ -247,18 +282,24 @@ class Page(Screen[None], inherit_bindings=False):
             self.say(job.error or why, is_bad=True)
             question.dismiss(False)
 
-    async def _do_to_matching(self, action: Permission, line: str) -> None:
-        try:
-            job = await self.desk.change(action, line)
-        except PyasynqError as error:
-            self.say(str(error), is_bad=True)
+    async def _do_to_matching(self, action: Permission, line: str, at: datetime | None) -> None:
+        if (job := await self.follow(self.desk.change(action, line, at))) is None:
             return
         self.say(DONE[action].replace("{}", texts.tasks(job.done)))
         if job.refused:
             self.say(f"{job.refused} had moved on meanwhile", is_bad=True)
-        if job.error:
-            self.say(job.error, is_bad=True)
+
+    async def follow(self, job: Awaitable[Job]) -> Job | None:
+        """Wait for the end of *job*, and say why it failed, if it did; None if it did not begin."""
+        try:
+            ended = await job
+        except PyasynqError as error:
+            self.say(str(error), is_bad=True)
+            return None
+        if ended.error:
+            self.say(ended.error, is_bad=True)
         self.read_soon()
+        return ended
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether a key acts: while a line is written, only the one that leaves it does."""
@@ -279,6 +320,9 @@ def _describe(job: Job | None) -> Text:
     """Return how far *job* is."""
     if job is None:
         return Text()
+    if job.action is Permission.QUEUE_DELETE:
+        text = f"delete queue {job.q}: {job.done:,} of {job.total:,} tasks"
+        return Text(texts.safe(text), "reverse")
     verb = job.action.partition(".")[2]
     part = f"{job.done:,} done of {job.matched:,} found, looked at {job.looked_at:,}"
     return Text(texts.safe(f"{verb} {job.q}: {part} of {job.total:,}   . stops it"), "reverse")

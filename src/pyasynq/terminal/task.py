@@ -1,5 +1,6 @@
 """What happened to this task, and why does it wait?"""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,19 +11,21 @@ from textual.binding import BindingType
 
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.info import TaskInfo
+from pyasynq.core.json_form import text_of
 from pyasynq.operations import details
 from pyasynq.operations.details import Detail
-from pyasynq.operations.payloads import Payloads
+from pyasynq.operations.payloads import Payloads, decode
 from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
+from pyasynq.terminal.dialogs import Editor
 from pyasynq.terminal.keys import shortcut
-from pyasynq.terminal.requests import for_tasks
+from pyasynq.terminal.requests import for_tasks, to_reschedule, to_update
 from pyasynq.terminal.text_page import TextPage
 
 MOST_CHARACTERS: Final = 20_000
 """Characters of a payload or result that are shown."""
 
-ACTIONS: Final = ("run", "archive", "cancel", "delete")
+EDITABLE: Final = "scheduled, in retry or archived"
 
 
 class TaskPage(TextPage):
@@ -32,6 +35,9 @@ class TaskPage(TextPage):
     BINDINGS: ClassVar[list[BindingType]] = [
         shortcut("r", "act('run')", "run"),
         shortcut("a", "act('archive')", "archive"),
+        shortcut("t", "reschedule", "reschedule"),
+        shortcut("e", "edit", "edit payload"),
+        shortcut("y", "duplicate", "duplicate"),
         shortcut("c", "act('cancel')", "cancel"),
         shortcut("d", "act('delete')", "delete"),
         shortcut("i", "copy_id", "copy id"),
@@ -60,12 +66,74 @@ class TaskPage(TextPage):
     def action_act(self, verb: str) -> None:
         """Do something to the task."""
         if self._found is not None:
-            self.request(for_tasks(self.desk.services.inspector, verb, [self._found]))
+            self.request(for_tasks(self.desk.services, verb, [self._found]))
+
+    def action_reschedule(self) -> None:
+        """Make the task due at another time."""
+        if (task := self._found) is not None:
+            self.ask_time(
+                f"Reschedule {task.type} {task.id}",
+                lambda at: self.request(to_reschedule(self.desk.services, [task], at)),
+            )
+
+    def action_duplicate(self) -> None:
+        """Enqueue a copy of the task, and show the copy."""
+        if (task := self._found) is not None:
+            request = for_tasks(self.desk.services, "duplicate", [task])
+            self.request(dataclasses.replace(request, call=self._duplicate))
+
+    async def _duplicate(self, task: TaskInfo) -> None:
+        services = self.desk.services
+        copy = await details.duplicate(services.inspector, services.client, task.queue, task.id)
+        if self.is_current:
+            self.app.push_screen(TaskPage(self.desk, copy.queue, copy.id))
+
+    def action_edit(self) -> None:
+        """Let the payload be changed, and store it."""
+        task = self._found
+        if task is None or not self.may_change():
+            return
+        if (why := why_not_edited(task)) is not None:
+            self.say(why, is_bad=True)
+            return
+        before = task.payload.decode()
+
+        def answer(text: str | None) -> None:
+            if text == before:
+                self.say("the payload is as it was: nothing was changed")
+            elif text is not None:
+                more = about_payload(before, text)
+                self.request(to_update(self.desk.services, task, text.encode(), more))
+
+        self.app.push_screen(Editor(f"Payload of {task.type} {task.id}", before), answer)
 
     def action_copy_id(self) -> None:
         """Copy the id to the clipboard, if the terminal allows it."""
         self.app.copy_to_clipboard(self._task_id)
         self.say(f"copied {self._task_id}")
+
+
+def why_not_edited(task: TaskInfo) -> str | None:
+    """Return why the payload of *task* cannot be changed here; None if it can."""
+    text = text_of(task.payload)
+    if task.state not in details.ACTIONS["update"]:
+        return f"it is {task.state}: payloads of tasks that are {EDITABLE} can be changed"
+    if task.sealed:
+        return f"its payload is sealed by {task.sealed}: change it from Python"
+    if text is None:
+        return "its payload is not text: change it from Python"
+    if len(text) > MOST_CHARACTERS:
+        return "its payload is too long to be changed here: change it in a browser"
+    if texts.safe(text.replace("\t", ""), lines=True) != text.replace("\t", ""):
+        return "its payload has characters that a terminal cannot show: change it in a browser"
+    return None
+
+
+def about_payload(before: str, after: str) -> str:
+    """Say what another payload means, and whether it is no longer JSON."""
+    about = "The task runs with the new payload the next time."
+    forms = [decode(it.encode())[0] for it in (before, after)]
+    return f"{about} It was JSON, but is not any more." if forms == ["json", "text"] else about
 
 
 def describe(detail: Detail, payloads: Payloads, now: datetime) -> Text:

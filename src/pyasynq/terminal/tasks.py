@@ -23,7 +23,7 @@ from pyasynq.terminal import texts
 from pyasynq.terminal.desk import Desk
 from pyasynq.terminal.keys import shortcut
 from pyasynq.terminal.page import Page
-from pyasynq.terminal.requests import for_tasks
+from pyasynq.terminal.requests import for_tasks, to_reschedule
 from pyasynq.terminal.table import Column, Table
 from pyasynq.terminal.task import TaskPage
 
@@ -108,10 +108,13 @@ class TasksPage(Page):
         shortcut("X", "select_range", "select a range", show=False),
         shortcut("r", "act('run')", "run"),
         shortcut("a", "act('archive')", "archive"),
+        shortcut("t", "reschedule", "reschedule"),
+        shortcut("y", "act('duplicate')", "duplicate"),
         shortcut("c", "act('cancel')", "cancel"),
         shortcut("d", "act('delete')", "delete"),
         shortcut("R", "act_on_all('run')", "run all that match", show=False),
         shortcut("A", "act_on_all('archive')", "archive all that match", show=False),
+        shortcut("T", "reschedule_all", "reschedule all that match", show=False),
         shortcut("C", "act_on_all('cancel')", "cancel all that match", show=False),
         shortcut("D", "act_on_all('delete')", "delete all that match", show=False),
         shortcut("h,left", "state(-1)", "previous state", show=False),
@@ -211,11 +214,27 @@ class TasksPage(Page):
     def action_act(self, verb: str) -> None:
         """Do something to the selected tasks, or to the one with the cursor."""
         if chosen := self.table.chosen:
-            self.request(for_tasks(self.desk.services.inspector, verb, chosen))
+            self.request(for_tasks(self.desk.services, verb, chosen))
+
+    def action_reschedule(self) -> None:
+        """Make the selected tasks, or the one with the cursor, due at another time."""
+        if chosen := self.table.chosen:
+            self.ask_time(
+                f"Reschedule {texts.tasks(len(chosen))}",
+                lambda at: self.request(to_reschedule(self.desk.services, chosen, at)),
+            )
 
     def action_act_on_all(self, verb: str) -> None:
         """Do something to all tasks that match."""
         self.change_matching(Permission(f"task.{verb}"), self._line or EVERYTHING)
+
+    def action_reschedule_all(self) -> None:
+        """Make all tasks that match due at another time."""
+        line = self._line or EVERYTHING
+        self.ask_time(
+            f"Reschedule all tasks that match {line}",
+            lambda at: self.change_matching(Permission.TASK_RESCHEDULE, line, at),
+        )
 
 
 def with_next_state(line: str, step: int) -> str:

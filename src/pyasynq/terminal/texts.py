@@ -1,13 +1,12 @@
 """How values look in a cell: short, and without anything that a terminal would obey. Pure."""
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from rich.text import Text
 
-from pyasynq.core.json_form import NO_TEXT
+from pyasynq.core import safe_text
 
 STATE_STYLES: Final = {
     "active": "bold #4fc3f7",
@@ -21,39 +20,14 @@ STATE_STYLES: Final = {
 """Colours of states, always beside their names: a terminal may have none."""
 
 BARS: Final = "▁▂▃▄▅▆▇█"
-TAB: Final = "    "
+
+safe: Final = safe_text.safe
+"""Escapes what a terminal would obey in a text; see there."""
 
 _UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "m"))
 _SIZES: Final = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 LONGEST_WHOLE: Final = 99_999
 """Largest number that is shown in full in a narrow column."""
-
-
-def safe(text: str, *, lines: bool = False) -> str:
-    """Return *text* with escapes for what is not printed: producers choose names and payloads.
-
-    These are control characters, and those that would turn the direction of the line or hide.
-
-    Args:
-        text: Any text.
-        lines: Keep line breaks and tabs.
-    """
-    text = text.translate(NO_TEXT)
-    if lines:
-        text = text.replace("\r\n", "\n").replace("\t", TAB)
-    if text.isprintable():
-        return text
-    return "".join(it if _is_harmless(it, lines=lines) else _escape(it) for it in text)
-
-
-def _is_harmless(character: str, *, lines: bool) -> bool:
-    if lines and character == "\n":
-        return True
-    return character.isprintable() or unicodedata.category(character) == "Zs"
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def state(name: str) -> Text:

@@ -1,15 +1,14 @@
 """Servers and queues are in Redis as Go's tools read them."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, cast
+from typing import cast
 
-import anyio
 import pytest
 from redis.asyncio import Redis
 
+from pyasynq.broker import News
 from pyasynq.broker.protobuf_records import server_record, worker_record
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.registry import RedisRegistry
@@ -19,6 +18,7 @@ from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
 from tests.broker.redis.stored_keys import record_calls, scored
 from tests.support.clocks import ShiftedClock
 from tests.support.factories import a_server, a_worker
+from tests.support.notices import listening, next_notice
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import Lapse, wait_until
@@ -154,15 +154,6 @@ async def test_workers_of_which_one_cannot_be_read_are_shown_anyway(
 # -- cancelations ----------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def listening(broker: RedisBroker) -> AsyncGenerator[Any]:
-    """Yield the cancelations that come after entering."""
-    with anyio.fail_after(20):
-        async with aclosing(cast("Any", broker.registry.notices())) as cancelations:
-            assert [await anext(cancelations) for _ in range(2)] == [None, None]  # subscribed
-            yield cancelations
-
-
 async def listeners(r: Redis) -> int:
     """Return the number of subscribers for cancelations."""
     ((_, count),) = await r.pubsub_numsub("asynq:cancel")
@@ -177,7 +168,7 @@ async def test_a_cancelation_of_a_peer_is_heard(
 ) -> None:
     async with listening(broker) as cancelations:
         await r.publish("asynq:cancel", published)
-        assert await anext(cancelations) == heard
+        assert await next_notice(cancelations) == heard
 
 
 async def test_a_cancelation_is_published_as_the_bare_id(broker: RedisBroker, r: Redis) -> None:
@@ -199,13 +190,6 @@ async def _nobody_listens(r: Redis) -> bool:
     return await listeners(r) == 0
 
 
-@pytest.fixture
-def short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check a silent connection sooner than in production."""
-    monkeypatch.setattr("pyasynq.broker.redis.registry.LISTEN_S", 0.02)
-
-
-@pytest.mark.usefixtures("short_silence")
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_silence_is_no_cancelation(protocol: int, redis_url: str) -> None:
     broker = connect(f"{redis_url}?protocol={protocol}")
@@ -217,14 +201,13 @@ async def test_silence_is_no_cancelation(protocol: int, redis_url: str) -> None:
     await broker.aclose()
 
 
-async def _until(notices: AsyncIterator[str | None], last: str) -> AsyncIterator[str | None]:
+async def _until(notices: AsyncIterator[News | None], last: str) -> AsyncIterator[News | None]:
     async for notice in notices:
         yield notice
         if notice == last:
             return
 
 
-@pytest.mark.usefixtures("short_silence")
 async def test_listening_ends_with_an_error_when_nothing_comes_through_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -245,5 +228,5 @@ async def test_listening_ends_with_an_error_when_redis_goes_away() -> None:
         async with listening(broker) as cancelations:
             server.kill()
             with pytest.raises(BrokerUnavailableError):
-                await anext(cancelations)
+                await next_notice(cancelations)
         await broker.aclose()

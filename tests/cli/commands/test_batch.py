@@ -88,6 +88,15 @@ def test_the_failed_members_of_a_batch_run_again(
     assert again.err == f"3 members of batch {info.id} run again\n"
 
 
+def test_one_member_is_not_named_as_many(run_cli: CommandRunner, redis_server: RedisServer) -> None:
+    info = enqueue(redis_server, 1)
+    fail_all(redis_server)
+    shown = run_cli("batch", "inspect", "-q", "q", info.id).out
+    assert "Members: 1, 1 has ended, 1 has failed\n" in shown
+    again = run_cli("batch", "retry", "-q", "q", info.id)
+    assert again.err == f"1 member of batch {info.id} runs again\n"
+
+
 def fail_all(server: RedisServer) -> None:
     """Run the tasks of the queue; each fails."""
 

@@ -53,6 +53,18 @@ def test_a_flow_is_drawn(run_cli: CommandRunner, info: FlowInfo) -> None:
     assert (result.code, result.out) == (0, info.mermaid())
 
 
+@pytest.mark.parametrize("options", [(), ("--graph",), ("-o", "json")])
+def test_names_turn_no_line_of_a_terminal_around(
+    run_cli: CommandRunner, sync_client: SyncClient, options: tuple[str, ...]
+) -> None:
+    flow = Flow("\u202eimport", queue="q", id="7\u2066")
+    flow.add(Task("fetch", queue="q"), name="a\u202eb")
+    sync_client.enqueue_flow(flow)
+    shown = run_cli("flow", "inspect", "-q", "q", flow.id, *options).out
+    assert "fetch" in shown or "flowchart" in shown
+    assert shown.replace("\n", "").isprintable()
+
+
 @pytest.mark.usefixtures("info")
 def test_a_flow_is_cancelled_and_retried(run_cli: CommandRunner) -> None:
     assert run_cli("flow", "cancel", "-q", "q", "7") == CommandResult(0, "", "Cancelled flow 7\n")

@@ -106,7 +106,7 @@ async def test_flows_that_run_stay(run_cli: CommandRunner, redis_url: str, sourc
     assert (result.code, result.out) == (
         5,
         "q: nothing moved\nq: 1 pending left\n  flow:0 (pending): its flow or batch runs here\n"
-        "q: 1 flows left\n  run a worker here until they have ended, then repeat\n",
+        "q: 1 flow left\n  run a worker here until they have ended, then repeat\n",
     )
 
 
@@ -116,7 +116,7 @@ async def test_a_flow_that_waits_for_a_signal_stays(
     gate = {0: {"type": "", "task_id": ""}}
     await open_flow(source, a_flow(("succeeded", ()), changes=gate))
     result = await to_thread.run_sync(run_cli, *MOVE, redis_url)
-    assert (result.code, "q: 1 flows left\n" in result.out) == (5, True)
+    assert (result.code, "q: 1 flow left\n" in result.out) == (5, True)
 
 
 def test_workers_must_be_stopped(

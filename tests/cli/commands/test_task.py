@@ -329,19 +329,19 @@ def test_a_task_that_does_not_run_is_not_canceled(
 @pytest.mark.parametrize("state", ["scheduled", "retry", "archived", "completed", "aggregating"])
 def test_all_tasks_in_a_state_are_run(run_cli: CommandRunner, state: str) -> None:
     result = run_cli("task", "runall", "-q", "q", "-s", state, *group_of(state))
-    assert result == CommandResult(0, "1 tasks are now pending\n", "")
+    assert result == CommandResult(0, "1 task is now pending\n", "")
 
 
 @pytest.mark.parametrize("state", ["pending", "scheduled", "retry", "completed", "aggregating"])
 def test_all_tasks_in_a_state_are_archived(run_cli: CommandRunner, state: str) -> None:
     result = run_cli("task", "archiveall", "-q", "q", "-s", state, *group_of(state))
-    assert result == CommandResult(0, "1 tasks archived\n", "")
+    assert result == CommandResult(0, "1 task archived\n", "")
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_all_tasks_in_a_state_are_deleted(run_cli: CommandRunner, state: str) -> None:
     result = run_cli("task", "deleteall", "-q", "q", "-s", state, *group_of(state), "-y")
-    assert result == CommandResult(0, "1 tasks deleted\n", "")
+    assert result == CommandResult(0, "1 task deleted\n", "")
 
 
 def test_the_count_can_be_json(run_cli: CommandRunner) -> None:
@@ -518,7 +518,7 @@ def test_only_tasks_that_meet_all_criteria_are_moved(run_cli: CommandRunner) -> 
     for criteria in (["-t", "u"], ["--error", "other"], ["--older", "24h"], ["--payload", "z"]):
         assert run_cli("task", "runall", *place, *criteria).out == "0 tasks are now pending\n"
     criteria = ["-t", "t", "--error", "no", "--payload", "p"]
-    assert run_cli("task", "runall", *place, *criteria).out == "1 tasks are now pending\n"
+    assert run_cli("task", "runall", *place, *criteria).out == "1 task is now pending\n"
 
 
 def test_the_question_names_the_criteria(

@@ -10,7 +10,8 @@ from django.core.management import call_command
 
 from pyasynq import Inspector
 from pyasynq.integrations.django import enqueue, outbox
-from tests.cli.processes import WorkerProcess, program
+from tests.cli.processes import WorkerProcess
+from tests.integrations.django import manage as manage_py
 from tests.integrations.django.conftest import SETTINGS
 from tests.integrations.django.site.orders import tasks
 from tests.integrations.django.site.orders.models import Order
@@ -40,14 +41,12 @@ def manage(tmp_path: Path) -> Path:
 
 def start(manage: Path, *words: str) -> AbstractAsyncContextManager[WorkerProcess]:
     """Start ``manage.py`` with *words*, in another folder."""
-    return program(str(manage), *words, cwd=Path(manage.anchor))
+    return manage_py.start(manage, *words, cwd=Path(manage.anchor))
 
 
 async def run(manage: Path, *words: str) -> tuple[int, str]:
-    """Run ``manage.py`` with *words*; return its exit code and its output."""
-    async with start(manage, *words) as process:
-        code = await process.wait_for_end()
-    return code, "\n".join(process.lines)
+    """Run ``manage.py`` with *words*, in another folder; return its exit code and its output."""
+    return await manage_py.run(manage, *words, cwd=Path(manage.anchor))
 
 
 async def confirmed() -> int:

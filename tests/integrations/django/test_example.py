@@ -1,18 +1,15 @@
 """The example is a shop that works as its page says."""
 
-import os
 import shutil
 import signal
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import anyio
 import httpx
 import pytest
 
-from tests.cli.processes import program
+from tests.integrations.django import manage as manage_py
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
@@ -31,12 +28,8 @@ def shop(tmp_path: Path) -> Path:
 
 async def manage(shop: Path, *words: str) -> str:
     """Return the output of ``manage.py`` with *words*, which succeeds."""
-    command = [sys.executable, "manage.py", *words]
-    done = await anyio.run_process(
-        command, cwd=shop, env={**os.environ, **ENVIRON}, check=False, stderr=-2
-    )
-    output = done.stdout.decode()
-    assert done.returncode == 0, output
+    code, output = await manage_py.run(shop / "manage.py", *words, cwd=shop, environ=ENVIRON)
+    assert code == 0, output
     return output
 
 
@@ -51,7 +44,7 @@ async def site(shop: Path) -> AsyncGenerator[httpx.AsyncClient]:
             ["pyasynq_worker"],
             ["pyasynq_relay"],
         ):
-            started = program("manage.py", *words, cwd=shop, environ=ENVIRON)
+            started = manage_py.start(shop / "manage.py", *words, cwd=shop, environ=ENVIRON)
             process = await stack.enter_async_context(started)
             stack.callback(process.send, signal.SIGTERM)
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)

@@ -9,6 +9,8 @@ import anyio
 import django
 import pytest
 
+from tests.integrations.django import manage as manage_py
+
 GUIDE = Path(__file__).parents[3] / "docs/guides/django.md"
 
 FILE = re.compile(r"^```python\n# (\S+\.py)(?:: at the end)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -26,6 +28,14 @@ async def run(folder: Path, *words: str) -> str:
     return output
 
 
+async def manage(folder: Path, *words: str) -> str:
+    """Return the output of ``manage.py`` with *words*, which succeeds."""
+    file, environ = folder / "manage.py", {"DJANGO_SETTINGS_MODULE": "shop.settings"}
+    code, output = await manage_py.run(file, *words, cwd=folder, environ=environ)
+    assert code == 0, output
+    return output
+
+
 def clean_environment() -> dict[str, str]:
     """Return the variables of a user who has no other project."""
     return {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
@@ -35,14 +45,14 @@ def clean_environment() -> dict[str, str]:
 async def project(tmp_path: Path) -> Path:
     """Return a folder with a project that is made as the guide says."""
     await run(tmp_path, "-m", "django", "startproject", "shop", ".")
-    await run(tmp_path, "manage.py", "startapp", "orders")
+    await manage(tmp_path, "startapp", "orders")
     (tmp_path / "orders/invoices").mkdir()
     for name, text in FILE.findall(GUIDE.read_text()):
         file = tmp_path / name
         before = file.read_text() if name == "shop/settings.py" else ""
         file.write_text(before + as_on_this_machine(text, tmp_path))
-    await run(tmp_path, "manage.py", "makemigrations", "orders")
-    await run(tmp_path, "manage.py", "migrate")
+    await manage(tmp_path, "makemigrations", "orders")
+    await manage(tmp_path, "migrate")
     return tmp_path
 
 
@@ -70,7 +80,7 @@ async def test_the_tests_of_the_guide_pass_and_its_tasks_run(project: Path) -> N
     assert len(names) == 7
     tested = await run(project, "-W", "error::RuntimeWarning", "manage.py", "test")
     assert "Ran 4 tests" in tested
-    await run(project, "manage.py", "shell", "-c", ENQUEUE)
-    await run(project, "manage.py", "pyasynq_worker", "--burst")
-    shown = await run(project, "manage.py", "shell", "-c", SHOW)
+    await manage(project, "shell", "-c", ENQUEUE)
+    await manage(project, "pyasynq_worker", "--burst")
+    shown = await manage(project, "shell", "-c", SHOW)
     assert "{'confirmed': True, 'invoice': 'invoice-1.pdf'}" in shown

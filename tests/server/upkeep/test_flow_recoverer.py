@@ -360,7 +360,7 @@ async def test_a_flow_that_is_out_of_time_cancels_those_in_it(
     broker: Broker, recoverer: FlowRecoverer
 ) -> None:
     flow = nested("s", queue="r")
-    flow.timeout_s = 1
+    flow.draft.timeout_s = 1
     outer, crew = await open_nested(broker, flow), Crew(broker)
     await crew.run(2)
 

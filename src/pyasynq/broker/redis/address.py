@@ -1,6 +1,7 @@
 """Make a client of the driver from the address that a user gives."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from redis.asyncio import Redis, RedisCluster
@@ -111,7 +112,12 @@ def _name_driver(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = {ours: settings[name] for name, ours in DRIVER_NAMES.items() if name in settings}
     others = {name: value for name, value in settings.items() if name not in DRIVER_NAMES}
-    return {"driver_info": DriverInfo(**given), **others}
+    return {"driver_info": DriverInfo(**{"lib_version": _driver_version(), **given}), **others}
+
+
+@cache
+def _driver_version() -> Any:  # noqa: ANN401 - the driver does not say
+    return DriverInfo().lib_version
 
 
 def _client(kind: type[AbstractConnection], settings: Mapping[str, Any]) -> Redis:

@@ -9,6 +9,7 @@ from pyasynq.broker.records import decode_name, read_message
 from pyasynq.broker.redis.new_tasks import complete_values
 from pyasynq.broker.redis.scripts import Each, blob, pack, unblob
 from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
+from pyasynq.core.flow import LOCK_HELD, id_taken
 from pyasynq.core.info import MailInfo
 from pyasynq.core.message import decode, instant
 from pyasynq.core.report import Entry, Kind, Place, Report, place_of
@@ -16,7 +17,7 @@ from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.broker")
 
-_REFUSALS: Final = {0: "a task with this id exists", -1: "another task holds its lock"}
+_REFUSALS: Final = {0: "a task with this id exists", -1: "another task holds its unique lock"}
 
 REPORT: Final = 0
 """What the body of a report begins with; that of a task begins with the name of its queue."""
@@ -160,9 +161,8 @@ def report_of_refusal(body: MailBody, answer: int) -> ReportBody | None:
     place = place_of(message)
     if place is None:
         return None
-    report = Report(
-        place=place, result="failed", error=f"its task was refused: {_REFUSALS[answer]}"
-    )
+    error = id_taken(body.id) if answer == 0 else LOCK_HELD
+    report = Report(place=place, result="failed", error=error)
     return _decode_report(pack(report_values(report)))
 
 

@@ -1,6 +1,7 @@
 """Flows within a transaction: read one, change it, and start its steps."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -15,6 +16,7 @@ from pyasynq.core.compose import Lock, Pending, Plan, Scheduled
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
 from pyasynq.core.flow import (
     FAILED,
+    LOCK_HELD,
     MAP_GONE,
     RUNNING,
     SKIPPED,
@@ -23,6 +25,7 @@ from pyasynq.core.flow import (
     Moves,
     Node,
     advance,
+    id_taken,
     state_of,
 )
 from pyasynq.core.flow_record import FlowChange, FlowRecord, FlowSpec, report_to_parent
@@ -37,12 +40,12 @@ COLUMNS: Final = "seq, id, spec, state, marks, version, created_s, ended_s, reas
 
 MARKS: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED}
 
-TAKEN: Final = "a task with this id exists"
-
 _Step: TypeAlias = Literal["plan", "output", "error", "times", "due"]
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_spec: Final = msgspec.msgpack.Decoder(FlowSpec).decode
+_decode_spec: Final = lru_cache(maxsize=16)(msgspec.msgpack.Decoder(FlowSpec).decode)
+"""Each step of a flow reads its spec, which never changes, and may have a thousand steps."""
+
 _decode_plan: Final = msgspec.msgpack.Decoder(tuple[bytes, str, int, int]).decode
 
 
@@ -143,11 +146,11 @@ class StoredFlow:
         for start in range(0, len(tasks), MAX_NEW):
             some = tasks[start : start + MAX_NEW]
             answers = create(self._tx, [task for _, task in some])
-            for (number, _), refusal in zip(some, answers, strict=True):
+            for (number, task), refusal in zip(some, answers, strict=True):
                 if refusal is not None:
                     is_lock = isinstance(refusal, DuplicateTaskError)
-                    why = "another task holds its unique lock" if is_lock else TAKEN
-                    self.set_step(number, "error", f"its task was refused: {why}")
+                    problem = LOCK_HELD if is_lock else id_taken(task.plan.message.id)
+                    self.set_step(number, "error", problem)
                     ended[number] = FAILED
         return ended
 

@@ -79,7 +79,9 @@ async def inspect_batch(
         return
     output.print_data(f"ID:      {info.id}")
     output.print_data(f"State:   {info.state}")
-    output.print_data(f"Members: {info.total}, {info.ended} have ended, {info.failed} have failed")
+    ended = output.count(info.ended, "has ended", "have ended")
+    failures = output.count(info.failed, "has failed", "have failed")
+    output.print_data(f"Members: {info.total}, {ended}, {failures}")
     output.print_data(f"Created: {output.format_instant(info.created_at)}")
     output.print_data(f"Ended:   {output.format_instant(info.ended_at)}")
     if failed:
@@ -96,8 +98,9 @@ async def inspect_batch(
 async def cancel_batch(inspector: "Inspector", *, queue: str, batch_id: str) -> None:
     """Run no more members of a batch; nothing follows it."""
     info = await inspector.cancel_batch(queue, batch_id)
-    rest = f"; {left} members still run or wait" if (left := info.total - info.ended) else ""
-    output.print_message(f"Cancelled batch {batch_id}{rest}")
+    left = info.total - info.ended
+    rest = output.count(left, "member still runs or waits", "members still run or wait")
+    output.print_message(f"Cancelled batch {batch_id}" + (f"; {rest}" if left else ""))
 
 
 @batch.command("retry")
@@ -107,4 +110,5 @@ async def cancel_batch(inspector: "Inspector", *, queue: str, batch_id: str) -> 
 async def retry_batch(inspector: "Inspector", *, queue: str, batch_id: str) -> None:
     """Run the failed members of a batch again."""
     info = await inspector.retry_batch(queue, batch_id)
-    output.print_message(f"{info.total - info.ended} members of batch {batch_id} run again")
+    one, many = f"member of batch {batch_id} runs again", f"members of batch {batch_id} run again"
+    output.print_message(output.count(info.total - info.ended, one, many))

@@ -20,6 +20,7 @@ from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.options import output_option
 from pyasynq.cli.run_inspector import check_file, code_of, exit_errors
 from pyasynq.core.errors import BrokerError, BrokerReadOnlyError
+from pyasynq.core.safe_text import safe
 from pyasynq.diagnosis.checks import Check, ok, problem
 from pyasynq.diagnosis.diagnosis import diagnose
 
@@ -106,7 +107,7 @@ def _print(check: Check) -> None:
 
 def _wrap(text: str) -> str:
     """Return *text*; for a terminal, broken between words, with later lines indented."""
-    text = output.escape_controls(text)
+    text = safe(text, lines=True)
     if not sys.stdout.isatty():
         return text
     width = max(shutil.get_terminal_size().columns - len(INDENT), LEAST_WIDTH)

@@ -196,7 +196,7 @@ def _describe(target: str, count: int, change: str) -> str:
     name = "all servers" if target == EVERY else repr(target)
     if not count:
         return f"{name}: no such server runs now; those that start later are to {change}"
-    return f"{name}: {count} running server{'' if count == 1 else 's'} to {change}"
+    return f"{name}: {output.count(count, 'running server')} to {change}"
 
 
 server.add_command(list_servers, "ls")

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pyasynq.broker import Broker
     from pyasynq.inspector.moves import QueueMove
 
+KINDS: Final = {"flows": "flow", "batches": "batch", "letters": "letter"}
+"""What a move leaves, beside tasks: many, and one of them."""
+
 MOST_NAMED: Final = 10
 """Most tasks of a queue that are named one by one; JSON has them all."""
 
@@ -131,7 +134,9 @@ def _print(move: "QueueMove") -> None:
     if move.left:
         _print_left(move)
     if move.running:
-        running = ", ".join(f"{count} {name}" for name, count in move.running.items())
+        running = ", ".join(
+            output.count(it, KINDS[many], many) for many, it in move.running.items()
+        )
         output.print_data(f"{move.queue}: {running} left")
         output.print_data("  run a worker here until they have ended, then repeat")
 

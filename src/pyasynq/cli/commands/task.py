@@ -201,7 +201,12 @@ async def run_all(
 ) -> None:
     """Make tasks in a state pending."""
     await _move_all(
-        inspector, inspector.run_all, where, criteria, "tasks are now pending", as_json=as_json
+        inspector,
+        inspector.run_all,
+        where,
+        criteria,
+        ("task is now pending", "tasks are now pending"),
+        as_json=as_json,
     )
 
 
@@ -214,7 +219,12 @@ async def archive_all(
 ) -> None:
     """Archive tasks in a state."""
     await _move_all(
-        inspector, inspector.archive_all, where, criteria, "tasks archived", as_json=as_json
+        inspector,
+        inspector.archive_all,
+        where,
+        criteria,
+        ("task archived", "tasks archived"),
+        as_json=as_json,
     )
 
 
@@ -238,7 +248,12 @@ async def delete_all(
 ) -> None:
     """Delete tasks in a state; asks first."""
     await _move_all(
-        inspector, inspector.delete_all, where, criteria, "tasks deleted", as_json=as_json
+        inspector,
+        inspector.delete_all,
+        where,
+        criteria,
+        ("task deleted", "tasks deleted"),
+        as_json=as_json,
     )
 
 
@@ -247,18 +262,21 @@ async def _move_all(
     action: BulkAction,
     where: options.TaskPlace,
     criteria: Mapping[str, object],
-    done: str,
+    done: tuple[str, str],
     *,
     as_json: bool,
 ) -> None:
-    """Call *action* for the tasks there that meet *criteria*; print their number and *done*."""
-    with output.progress_bar(done, await _count(inspector, where)) as progress:
+    """Call *action* for the tasks there that meet *criteria*; print their number and *done*.
+
+    *done* says what was done with one task, and with many.
+    """
+    with output.progress_bar(done[1], await _count(inspector, where)) as progress:
         given = drop_none(criteria)
         count = await action(where.queue, where.state, where.group, progress=progress, **given)
     if as_json:
         output.print_json({"count": count})
     else:
-        output.print_data(f"{count} {done}")
+        output.print_data(output.count(count, *done))
 
 
 async def _count(inspector: "Inspector", where: options.TaskPlace) -> int:

@@ -1,5 +1,6 @@
 """Routes about queues and groups."""
 
+import functools
 from typing import Annotated, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from pyasynq.dashboard.api.outcomes import do_each
 from pyasynq.dashboard.problems import Problem
 from pyasynq.dashboard.routes import Call, Handler, acts_on, reads
 from pyasynq.operations.failures import FailureCount
-from pyasynq.operations.jobs import Job, new_job
+from pyasynq.operations.jobs import new_job
 from pyasynq.operations.permissions import Permission
 
 DAYS: Final = 10
@@ -108,13 +109,7 @@ async def delete_queue(call: Call, given: DeleteInput) -> object:
         raise Problem(409, "conflict", text)
     job = new_job(Permission.QUEUE_DELETE, given.queue, call.principal.name)
     job.total = job.matched = info.size
-
-    async def work(job: Job) -> None:
-        def progress(count: int) -> None:
-            job.done = job.looked_at = count
-
-        await services.inspector.delete_queue(given.queue, force=given.force, progress=progress)
-
+    work = functools.partial(services.jobs.delete_queue, force=given.force)
     return services.jobs.begin(job, call.principal, work)
 
 

@@ -7,7 +7,7 @@ from pyasynq.core.json_form import fields
 from pyasynq.dashboard.api.inputs import Page
 from pyasynq.dashboard.cursors import not_a_cursor
 from pyasynq.dashboard.routes import Call, Nothing, reads
-from pyasynq.operations.broker_report import facts_of, read_broker
+from pyasynq.operations.broker_report import MOST_SLOW, facts_of, read_broker
 
 _ACTION: Final = re.compile(r"\d{1,18}(-\d{1,18})?", re.ASCII)
 
@@ -16,7 +16,7 @@ async def show_broker(call: Call, _given: Nothing) -> object:
     """Return what the broker reports about itself, and what is wrong with it."""
     report = await read_broker(call.services.broker)
     nodes = [{**fields(node), "facts": facts_of(node)} for node in report.nodes]
-    return {**fields(report), "nodes": nodes}
+    return {**fields(report), "nodes": nodes, "most_slow": MOST_SLOW}
 
 
 async def list_actions(call: Call, given: Page) -> object:

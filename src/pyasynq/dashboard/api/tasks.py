@@ -2,14 +2,13 @@
 
 import base64
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import msgspec
 
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.json_form import fields
 from pyasynq.core.report import HEADER, read_place
-from pyasynq.core.task import Task
 from pyasynq.dashboard.api.inputs import DEFAULT_LIMIT, MAX_SELECTED, Cursor, Limit, Selected
 from pyasynq.dashboard.api.jobs import time_of
 from pyasynq.dashboard.api.outcomes import do_each
@@ -21,9 +20,6 @@ from pyasynq.inspector import TaskChanges
 from pyasynq.operations import details, suggestions
 from pyasynq.operations.known import read_known
 from pyasynq.operations.permissions import Permission
-
-if TYPE_CHECKING:
-    from pyasynq.core.options import EnqueueOptions
 
 
 class SearchInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,24 +202,12 @@ async def duplicate(call: Call, given: SelectionInput) -> object:
     made: list[dict[str, object]] = []
 
     async def act(selected: Selected) -> None:
-        task = await services.inspector.task_info(selected.queue, selected.id)
-        info = await services.client.enqueue(_copy_of(task))
+        inspector, client = services.inspector, services.client
+        info = await details.duplicate(inspector, client, selected.queue, selected.id)
         made.append({"queue": info.queue, "id": info.id})
 
     answer = await do_each(call, Permission.TASK_DUPLICATE, given.tasks, act, fields)
     return {**answer, "tasks": made}
-
-
-def _copy_of(task: TaskInfo) -> Task:
-    """Return a new task like *task*, to run at once."""
-    options: EnqueueOptions = {"queue": task.queue, "max_retry": task.max_retry}
-    if task.timeout is not None:
-        options["timeout"] = task.timeout
-    if task.retention is not None:
-        options["retention"] = task.retention
-    if task.headers:
-        options["headers"] = task.headers
-    return Task(task.type, task.payload, **options)
 
 
 async def update(call: Call, given: UpdateInput) -> object:

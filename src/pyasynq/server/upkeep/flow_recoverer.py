@@ -13,17 +13,15 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pyasynq.broker import Broker, FlowTimer, StoredTask
+from pyasynq.broker import Broker, FlowTimer
 from pyasynq.client.flow_control import FlowControl
-from pyasynq.core.codec import HEADER
+from pyasynq.client.flow_tasks import is_gone, report_by_state
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PoisonError
 from pyasynq.core.flow import MAP_GONE, RUNNING, Node
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
 from pyasynq.core.flow_record import FLOW, FlowRecord, report_to_parent
-from pyasynq.core.outcome import Event
 from pyasynq.core.policy import FLOW_IDLE_S
-from pyasynq.core.report import Place, Report, pack_output, report_on
-from pyasynq.core.states import TaskState
+from pyasynq.core.report import Report, report_on
 from pyasynq.runtime.actor import OnCall, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
@@ -116,34 +114,21 @@ class FlowRecoverer(OnCall):
         return self._report_on_flow if node.is_flow else self._report_on
 
     async def _report_on(self, record: FlowRecord, number: int) -> Report | None:
-        """Return the report on a running step whose task has ended; None if it has not.
-
-        The order of the looks matters: a task may be on its way in the mail of the flow's home, and
-        a report in that of the task's queue, also if that is the home. Each letter is written in
-        one step with what it follows.
-        """
+        """Return the report on a running step whose task has ended; None if it has not."""
         queue = record.spec.nodes[number].queue
-        is_apart = queue != record.queue
-        if is_apart and await self._has_mail(record.queue):
-            return None
         try:
             task = await self._broker.inspection.task(queue, record.task_id(number))
+            if task is not None:
+                return report_by_state(record.place(number), task)
+            if not await self._is_gone(record, number):
+                return None
         except PoisonError:
-            return None
-        if task is not None:
-            return _report_by_state(record.place(number), task)
-        if await self._has_mail(queue):
-            return None
-        if not await self._still_runs(record, number):
             return None
         return report_on(record.place(number), "archived", error=GONE)
 
     async def _report_on_map(self, record: FlowRecord, number: int) -> Report | None:
         """Return the report on a map that runs, but whose batch is gone; a batch reports itself."""
-        node = record.spec.nodes[number]
-        if await self._broker.batches.read(node.queue, node.batch_id) is not None:
-            return None
-        if await self._has_mail(node.queue) or not await self._still_runs(record, number):
+        if not await self._is_gone(record, number):
             return None
         return report_on(record.place(number), "archived", error=MAP_GONE)
 
@@ -163,28 +148,12 @@ class FlowRecoverer(OnCall):
         end = report_to_parent(inner)
         return None if end is None else msgspec.structs.replace(end, place=report.place)
 
-    async def _still_runs(self, record: FlowRecord, number: int) -> bool:
-        """Return whether a step runs now, and was not retried since *record* was read."""
+    async def _is_gone(self, record: FlowRecord, number: int) -> bool:
+        """Return whether a step runs now whose task or batch is gone.
+
+        It does not if it was retried since *record* was read.
+        """
+        if not await is_gone(self._broker, record, number):
+            return False
         now = await self._broker.flows.read(record.queue, record.id)
         return now is not None and now.marks[number] == RUNNING and now.times == record.times
-
-    async def _has_mail(self, queue: str) -> bool:
-        return self._broker.supports("mail") and bool(await self._broker.mail.letters(queue, 0, 1))
-
-
-_EVENTS: Final[dict[TaskState, Event]] = {
-    TaskState.COMPLETED: "succeeded",
-    TaskState.ARCHIVED: "archived",
-}
-
-
-def _report_by_state(place: Place, task: StoredTask) -> Report | None:
-    event = _EVENTS.get(task.container.state)
-    if event is None:
-        return None
-    info = task.info
-    if info is None:
-        return report_on(place, event, error="its message cannot be read")
-    result = info.result
-    output = pack_output(info.headers.get(HEADER, ""), result) if result else b""
-    return report_on(place, event, output=output, error=info.last_error or "")

@@ -92,20 +92,20 @@ const slowColumns = (isCluster) =>
   ].filter(Boolean);
 
 // What a server says about its slow log, if it says anything but commands.
-function noteOf({ address, limit, commands }) {
+function noteOf({ address, limit, commands }, most) {
   const where = address ? `${address}: ` : "";
   if (!commands) return where + t("not_permitted");
   if (limit < 0) return where + t("slow_off");
-  return limit == null ? "" : where + t("slow_limit", { span: duration(limit) });
+  return limit == null ? "" : where + t("slow_limit", { span: duration(limit), n: most });
 }
 
-function SlowLogs({ logs }) {
+function SlowLogs({ logs, most }) {
   const isCluster = logs.length > 1;
   const columns = useMemo(() => slowColumns(isCluster), [isCluster, t("at")]);
   const rows = logs.flatMap(({ address, commands }) =>
     (commands ?? []).map((command, at) => ({ ...command, address, id: `${address} ${command.at} ${at}` })),
   );
-  const notes = logs.map(noteOf).filter(Boolean);
+  const notes = logs.map((log) => noteOf(log, most)).filter(Boolean);
   return html`<${Panel} name=${t("slow_log")} note=${notes.join(" · ")} kind="scroll">
     ${rows.length ? html`<${Table} label=${t("slow_log")} columns=${columns} rows=${rows} keyOf=${(row) => row.id} sortName="slow" initial="-at" />` : html`<p class="in dim">${logs.length ? t("slow_none") : t("slow_never", { broker: me.value.broker.name })}</p>`}
   <//>`;
@@ -145,7 +145,7 @@ export function Broker() {
     <//>
     <div class=${data.nodes.length > 1 ? "two" : "one"}>${data.nodes.map((node) => html`<${Node} key=${node.address} node=${node} />`)}</div>
     ${data.places.length > 0 && html`<${Places} places=${data.places} />`}
-    <${SlowLogs} logs=${data.slow_logs} />`;
+    <${SlowLogs} logs=${data.slow_logs} most=${data.most_slow} />`;
 }
 
 // -- who did that? --

@@ -47,6 +47,7 @@ if state == "running" and flow.state ~= "running" then
   redis.call("HDEL", flow.key, "ended_s", "reason")
   redis.call("PERSIST", flow.key)
   redis.call("ZREM", flows_ended, id)
+  flow.ended_s = false
 end
 flow.state, flow.marks = state, marks
 local place, finish = placement()

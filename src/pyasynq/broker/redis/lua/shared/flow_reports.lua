@@ -1,6 +1,6 @@
 -- Take the reports of steps to their flows.
 --
--- NEEDS receivers load_flow mark_of set_mark go_on work
+-- NEEDS receivers load_flow mark_of set_mark node_of go_on work
 -- GIVES receive_for_flow
 
 local MOST_WORK = 2000  -- a call that has done as much takes no more flows on
@@ -25,8 +25,7 @@ local function receive_for_flow(place, id, number, times, mark, output, problem)
     return wrong or 0
   end
   taken_on[id] = nil  -- until it is stored
-  local now = tonumber(redis.call("HGET", flow.key, "t:" .. number) or 0)
-  if mark_of(flow, number) ~= "r" or times ~= now then
+  if mark_of(flow, number) ~= "r" or times ~= node_of(flow, number).times then
     taken_on[id] = flow
     return 1
   end

@@ -1,7 +1,7 @@
 -- Keep the records of flows, and take them on when steps end. See core.flow, which does the same.
 --
 -- NEEDS flow_prefix flows flows_ended flow_timers flow_locks now_s post
--- GIVES load_flow mark_of set_mark lock_of go_on work
+-- GIVES load_flow mark_of set_mark node_of lock_of go_on work
 
 -- A record is a hash. Its fields: spec, what never changes, which only Python reads; state; marks, a
 -- letter for each step (w waiting, r running, s succeeded, f failed, u upstream failed, x skipped);
@@ -14,27 +14,40 @@
 --   b:  body of its task (see continued)
 --   o:  its output, e: why it has failed, t: how often it was retried
 
--- Return the flow as a table; or nil, and Redis' error if a key has a wrong type.
-local function load_flow(id)
-  for _, zset in ipairs({ flows, flows_ended, flow_timers }) do
-    local size = redis.pcall("ZCARD", zset)
+local FIELDS = { "state", "marks", "version", "ended_s", "keep_s", "keep_failed_s", "lock", "parent" }
+
+local wrong_key  -- Redis' error if a key that all flows share has a wrong type, else false
+
+local function find_wrong_key()
+  for key, command in pairs({ [flows] = "ZCARD", [flows_ended] = "ZCARD", [flow_timers] = "ZCARD", [flow_locks] = "HLEN" }) do
+    local size = redis.pcall(command, key)
     if type(size) == "table" then
-      return nil, size.err
+      return size.err
     end
   end
-  local locks = redis.pcall("HLEN", flow_locks)
-  if type(locks) == "table" then
-    return nil, locks.err
+  return false
+end
+
+-- Return the flow as a table; or nil, and Redis' error if a key has a wrong type.
+local function load_flow(id)
+  if wrong_key == nil then
+    wrong_key = find_wrong_key()
   end
-  local key = flow_prefix .. id
-  local found = redis.pcall("HMGET", key, "state", "marks", "version")
+  if wrong_key then
+    return nil, wrong_key
+  end
+  local flow = { id = id, key = flow_prefix .. id, nodes = {} }
+  local found = redis.pcall("HMGET", flow.key, unpack(FIELDS))
   if found.err then
     return nil, found.err
   end
-  if not found[2] then
+  for n, field in ipairs(FIELDS) do
+    flow[field] = found[n]
+  end
+  if not flow.marks then
     return nil
   end
-  return { id = id, key = key, state = found[1], marks = found[2], version = found[3], nodes = {} }
+  return flow
 end
 
 local function mark_of(flow, number)
@@ -50,7 +63,9 @@ local work = 0  -- what this call has done; a task that starts is one, as are so
 local function node_of(flow, number)
   local node = flow.nodes[number]
   if not node then
-    node = cmsgpack.unpack(redis.call("HGET", flow.key, "n:" .. number))
+    local found = redis.call("HMGET", flow.key, "n:" .. number, "t:" .. number)
+    node = cmsgpack.unpack(found[1])
+    node.times = tonumber(found[2] or 0)
     node.ended = 0  -- how many steps before it, in their order, are known to have ended in this call
     flow.nodes[number] = node
     work = work + (#node[2] + #node[3]) / 50
@@ -77,10 +92,13 @@ local function mark_for(flow, node)
   return node.lost and "u" or node.skipped and "x" or "r"
 end
 
-local REFUSED = {
-  [0] = "its task was refused: a task with this id exists",
-  [-1] = "its task was refused: another task holds its unique lock",
-}
+-- Return why a step has failed whose task was refused: 0 its id is taken, -1 its lock is held.
+local function refusal(answer, id)
+  if answer == 0 then
+    return "its task was refused: another task has its id, " .. id .. "; a retry of the flow gives it another one"
+  end
+  return "its task was refused: another task holds its unique lock"
+end
 
 -- Create the task of a step, here or by mail. Return nil, or why it has failed.
 local function create_step(place, flow, number, node)
@@ -95,14 +113,13 @@ local function create_step(place, flow, number, node)
   if type(answer) ~= "number" then
     post(flow.id .. "-" .. number, body)
   elseif answer ~= 1 then
-    return REFUSED[answer]
+    return refusal(answer, values[2])
   end
 end
 
 -- Let the tasks of a map run: in any queue, also in this one, by mail.
 local function start_map(flow, number, node)
-  local times = tonumber(redis.call("HGET", flow.key, "t:" .. number) or 0)
-  local report = { 0, node[8], "batch", node[7], number, times, "r", "", "" }
+  local report = { 0, node[8], "batch", node[7], number, node.times, "r", "", "" }
   post(flow.id .. "-" .. number, cmsgpack.pack(report))
 end
 
@@ -137,19 +154,15 @@ end
 
 -- Let other flows have the name of one that has ended.
 local function unlock_name(flow)
-  local name = redis.call("HGET", flow.key, "lock")
-  local _, holder
-  if name then
-    _, holder = lock_of(name)
-  end
+  local _, holder = lock_of(flow.lock)
   if holder == flow.id then
-    redis.call("HDEL", flow_locks, name)
+    redis.call("HDEL", flow_locks, flow.lock)
   end
 end
 
 -- Tell the flow of which this one is a step how it has ended: in any queue by mail.
-local function report_to_parent(flow, parent)
-  local of, mark, problem = cjson.decode(parent), "s", ""
+local function report_to_parent(flow)
+  local of, mark, problem = cjson.decode(flow.parent), "s", ""
   local times, reason = unpack(redis.call("HMGET", flow.key, "t:-1", "reason"))
   if flow.state ~= "succeeded" then
     local why = flow.state == "failed" and "has failed" or "was cancelled: " .. (reason or "")
@@ -159,27 +172,34 @@ local function report_to_parent(flow, parent)
   post(flow.id, cmsgpack.pack(report))
 end
 
+-- Write that the flow has ended, and let all know that wait for it.
+local function finish_flow(flow)
+  local keep_s = tonumber(flow.state == "succeeded" and flow.keep_s or flow.keep_failed_s)
+  flow.ended_s = now_s
+  redis.call("HSET", flow.key, "ended_s", now_s)
+  redis.call("EXPIRE", flow.key, keep_s)
+  redis.call("ZREM", flows, flow.id)
+  redis.call("ZADD", flows_ended, now_s + keep_s, flow.id)
+  redis.call("ZREM", flow_timers, "-1:" .. flow.id)
+  if flow.lock then
+    unlock_name(flow)
+  end
+  if flow.parent then
+    report_to_parent(flow)
+  end
+end
+
 -- Write the marks; if no step is open, the flow has ended.
 local function write(flow)
   if flow.state == "running" and not string.find(flow.marks, "[wr]") then
     flow.state = string.find(flow.marks, "f") and "failed" or "succeeded"
   end
-  redis.call("HSET", flow.key, "marks", flow.marks, "state", flow.state)
-  redis.call("HINCRBY", flow.key, "version", 1)
+  flow.version = (flow.version or 0) + 1
+  redis.call("HSET", flow.key, "marks", flow.marks, "state", flow.state, "version", flow.version)
   if flow.state == "running" then
     redis.call("ZADD", flows, now_s, flow.id)
-  elseif redis.call("HSETNX", flow.key, "ended_s", now_s) == 1 then
-    local keep = flow.state == "succeeded" and "keep_s" or "keep_failed_s"
-    local keep_s, parent = unpack(redis.call("HMGET", flow.key, keep, "parent"))
-    keep_s = tonumber(keep_s)
-    redis.call("EXPIRE", flow.key, keep_s)
-    redis.call("ZREM", flows, flow.id)
-    redis.call("ZADD", flows_ended, now_s + keep_s, flow.id)
-    redis.call("ZREM", flow_timers, "-1:" .. flow.id)
-    unlock_name(flow)
-    if parent then
-      report_to_parent(flow, parent)
-    end
+  elseif not flow.ended_s then
+    finish_flow(flow)
   end
 end
 

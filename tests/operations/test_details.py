@@ -1,0 +1,18 @@
+"""One task in detail, and copies of it."""
+
+from pyasynq import Client, Flow, Inspector, Task
+from pyasynq.broker import Broker
+from pyasynq.core.report import HEADER
+from pyasynq.operations.details import duplicate
+
+
+async def test_a_copy_of_a_step_is_not_part_of_its_flow(broker: Broker) -> None:
+    flow = Flow("import", queue="q", id="7")
+    flow.add(Task("publish", b"p", queue="q", headers={"trace": "a1"}), name="publish")
+    inspector = Inspector(broker)
+    async with Client(broker) as client:
+        await client.enqueue_flow(flow)
+        (step,) = await inspector.list_tasks("q", "pending")
+        copy = await duplicate(inspector, client, "q", step.id)
+    assert (HEADER in step.headers, step.headers["trace"]) == (True, "a1")
+    assert (copy.type, copy.payload, copy.headers) == ("publish", b"p", {"trace": "a1"})
