@@ -54,6 +54,8 @@ LASTING = [
         "tests/e2e/test_batches_of_killed_workers.py",
         "tests/e2e/test_maps_of_killed_workers.py",
         "tests/e2e/test_subflows_of_killed_workers.py",
+        "tests/e2e/test_workers.py",
+        "tests/cli/test_shutdown.py",
         "tests/differential/test_sequences.py",
         "tests/e2e/test_memory.py",
         "tests/integrations/flask/test_gunicorn.py",
