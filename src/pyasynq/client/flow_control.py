@@ -252,7 +252,7 @@ class FlowControl:
 
         A task that moves meanwhile is looked at again. One that has ended without a report, because
         an operator has archived it, is reported; one that is gone without a report, because an
-        operator or an earlier call has deleted it, is as one that is deleted now.
+        operator or an earlier call has deleted it, counts as deleted now.
         """
         node, step_id = record.spec.nodes[number], record.task_id(number)
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:
