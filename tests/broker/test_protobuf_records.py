@@ -80,6 +80,23 @@ def test_a_server_that_never_started_has_gos_zero_time() -> None:
     assert server_info(server_record(server), []).started is None
 
 
+@pytest.mark.parametrize(
+    "process",
+    [
+        '{"tasks_per_s": 1, "loop_lag_s": 1e300}',
+        '{"tasks_per_s": 1, "loop_lag_s": -1}',
+        '{"tasks_per_s": -1, "loop_lag_s": 1}',
+        '{"tasks_per_s": 1, "loop_lag_s": 1, "memory": -1}',
+        '{"tasks_per_s": 1, "loop_lag_s": 1, "memory": 1e30}',
+        "5",
+    ],
+)
+def test_numbers_that_no_server_measures_are_dropped(process: str) -> None:
+    server = a_server()
+    details = f'{{"process": {process}}}'.encode()
+    assert server_info(server_record(server), [], details) == server
+
+
 # -- schedulers ------------------------------------------------------------------------------------
 
 

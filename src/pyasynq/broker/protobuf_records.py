@@ -6,7 +6,7 @@ What a record of Go has no field for is kept beside it as JSON.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -26,6 +26,9 @@ from pyasynq.proto import asynq_pb2 as wire
 
 NEVER_S: Final = -62_135_596_800
 """Go's zero time, the start of year 1."""
+
+LONGEST_LAG_S: Final = 1e9
+"""Longest lag of an event loop that is believed: a `timedelta` cannot hold every stored number."""
 
 
 def to_datetime(stamp: Timestamp) -> datetime | None:
@@ -87,9 +90,9 @@ def worker_record(server: ServerInfo, worker: WorkerInfo) -> wire.WorkerInfo:
 class _Process(msgspec.Struct, frozen=True, kw_only=True):
     """What a server has measured."""
 
-    tasks_per_s: float
-    loop_lag_s: float
-    memory: int | None = None
+    tasks_per_s: Annotated[float, msgspec.Meta(ge=0)]
+    loop_lag_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_LAG_S)]
+    memory: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class _Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

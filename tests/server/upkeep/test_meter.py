@@ -1,13 +1,16 @@
 """A server measures its process between two heartbeats."""
 
 import asyncio
+import resource
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
 from pyasynq import Inspector, Server
-from pyasynq.runtime.memory import read_memory
+from pyasynq.runtime.memory import STATM, read_memory
 from pyasynq.server.upkeep import meter
 from pyasynq.server.upkeep.meter import Meter
 from tests.server.handlers import Handler
@@ -66,6 +69,27 @@ async def test_the_memory_is_that_of_the_process() -> None:
     memory = Meter(lambda: 0, clock=SteeredClock()).measure().memory
     assert memory is not None
     assert abs(memory - read_memory()) < 50 * MIB
+
+
+@contextmanager
+def no_more_files() -> Generator[None]:
+    """Let this process open no file while the block runs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="the memory is in no file")
+def test_a_process_that_may_open_no_more_files_has_no_memory_but_is_measured() -> None:
+    clock, taken = SteeredClock(), [3]
+    measuring = Meter(lambda: taken[0], clock=clock)
+    clock.advance(seconds=2)
+    with no_more_files():
+        measured = measuring.measure()
+    assert (measured.memory, measured.tasks_per_s) == (None, 1.5)
 
 
 async def test_a_server_shows_what_it_measures(redis_url: str) -> None:

@@ -54,7 +54,7 @@ class Meter:
         return ProcessInfo(
             tasks_per_s=round(self._per_s, 2),
             loop_lag=timedelta(milliseconds=round(1000 * worst_s, 1)),
-            memory=None if sys.platform == "win32" else read_memory(),
+            memory=_memory(),
         )
 
     def _count_tasks(self) -> None:
@@ -62,3 +62,16 @@ class Meter:
         if (passed_s := now_s - self._at_s) >= LEAST_S:
             self._per_s = (count - self._count) / passed_s
             self._at_s, self._count = now_s, count
+
+
+def _memory() -> int | None:
+    """Return the memory of this process; None if the system does not say it now.
+
+    A process that has opened as many files as it may reads none, but still shows itself.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        return read_memory()
+    except OSError:
+        return None
