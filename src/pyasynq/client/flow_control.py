@@ -11,7 +11,7 @@ import msgspec
 
 from pyasynq.broker import Broker, Container, StoredTask
 from pyasynq.client.batch_control import BatchControl, deliver
-from pyasynq.client.flow_tasks import is_gone, report_by_state
+from pyasynq.client.step_tasks import is_gone, report_by_state
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, OptionError, PoisonError, PyasynqError
 from pyasynq.core.flow import (

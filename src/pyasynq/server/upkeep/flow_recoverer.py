@@ -15,7 +15,7 @@ import msgspec
 
 from pyasynq.broker import Broker, FlowTimer
 from pyasynq.client.flow_control import FlowControl
-from pyasynq.client.flow_tasks import is_gone, report_by_state
+from pyasynq.client.step_tasks import is_gone, report_by_state
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PoisonError
 from pyasynq.core.flow import MAP_GONE, RUNNING, Node
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
