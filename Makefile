@@ -19,7 +19,10 @@ dashboard-demo: ## show the dashboard on a busy system of its own (ARGS="--port 
 screenshots: ## make the screenshots of the dashboard for the guide, from the demo
 	$(setup) test python tools/dashboard_demo/screenshots.py $(ARGS)
 
-test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/support/test_servers.py -k kill")
+test: ## run the tests that do not last (another Python: PYTHON=python3.13; some tests: ARGS="tests/support/test_servers.py -k kill")
+	$(setup) test $(pytest) $(or $(ARGS),-m "not lasting")
+
+test-all: ## run all tests, also those that last: kills, images, wheels, demos, earlier versions
 	$(setup) test $(pytest) $(ARGS)
 
 test-oldest: ## run the library's tests with the oldest packages that pyproject.toml allows
@@ -57,7 +60,7 @@ lint: ## check the code with every tool: format, style, types, layers, dependenc
 	$(setup) check check-jsonschema --builtin-schema vendor.github-issue-config --quiet .github/ISSUE_TEMPLATE/config.yml
 	$(setup) check shellcheck tools/setup tools/pin .ci/run
 
-check: lint test ## all that CI does: lint and test
+check: lint test-all ## all that CI does: lint and test-all
 
 cover: ## run the tests, show which lines they miss, and fail if these are too many
 	$(setup) test coverage erase
@@ -104,4 +107,4 @@ clean: ## remove everything that these commands have made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help catalogue demo dashboard-demo screenshots test test-oldest test-newest-sqlite matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-dashboard bench-dashboard-streams bench-member proto pins clean
+.PHONY: help catalogue demo dashboard-demo screenshots test test-all test-oldest test-newest-sqlite matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-dashboard bench-dashboard-streams bench-member proto pins clean

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from itertools import chain, islice
 from pathlib import Path
+from typing import Final
 
 import hypothesis
 import pytest
@@ -54,6 +55,8 @@ LASTING = [
         "tests/e2e/test_batches_of_killed_workers.py",
         "tests/e2e/test_maps_of_killed_workers.py",
         "tests/e2e/test_subflows_of_killed_workers.py",
+        "tests/e2e/test_workers.py",
+        "tests/cli/test_shutdown.py",
         "tests/differential/test_sequences.py",
         "tests/e2e/test_memory.py",
         "tests/integrations/flask/test_gunicorn.py",
@@ -66,13 +69,16 @@ LASTING = [
         "services/member/tests/test_fuzz_rpc.py",
     )
 ]
-"""The files with tests that take longer than five seconds."""
+"""The files with tests that take longer than five seconds; like those of `UPGRADE` they last."""
+
+UPGRADE: Final = Path(__file__).parent / "upgrade"
+"""Their first test installs earlier versions, each into an environment of its own."""
 
 assert [str(path) for path in LASTING if not path.exists()] == []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let each worker begin with the long tests, so that no worker waits for one at the end.
+    """Mark the tests that last, and let each worker begin with them, so that none ends with one.
 
     Workers get equal shares of the tests, in order.
     """
@@ -81,6 +87,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     short: list[pytest.Item] = []
     for item in items:
         of_file.get(item.path, short).append(item)
+        if item.path in of_file or UPGRADE in item.path.parents:
+            item.add_marker("lasting")
     files, others = list(of_file.values()), iter(short)
     shares: list[pytest.Item] = []
     for number in range(count):

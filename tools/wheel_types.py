@@ -55,8 +55,8 @@ def install(folder: Path) -> Path:
 
 
 def _pip(*arguments: str | Path) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
-    subprocess.run(command, check=True, capture_output=True)
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    subprocess.run(command, check=True)
 
 
 def check_programs(checker: str, python: Path, programs: Path) -> str:
@@ -86,7 +86,10 @@ def check_names(python: Path, installed: Path) -> str:
 
 
 def _says_too_little(symbol: dict[str, Any]) -> bool:
-    """Return whether a public name does not say its type; Django has none to say."""
+    """Return whether a public name does not say its type.
+
+    Names that only Django uses need not: they are made of Django's, which have no types.
+    """
     name: str = symbol["name"]
     if name.startswith("pyasynq.integrations.django.") and name not in FOR_USERS_OF_DJANGO:
         return False

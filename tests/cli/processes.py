@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 from pyasynq.runtime.os_signals import send
@@ -58,8 +58,12 @@ class WorkerProcess:
             return await self._process.wait()
 
     async def close(self) -> None:
-        """Kill it, if it still runs."""
+        """Kill it and its children, which would else wait for their tasks, if it still runs."""
+        children = _children_of(self.pid) if self._process.returncode is None else []
         self.send(signal.SIGKILL)
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         await self.wait_for_end()
 
     async def _read(self) -> bool:
@@ -67,6 +71,14 @@ class WorkerProcess:
         line = await self._process.stdout.readline()
         self.lines += [line.decode().rstrip("\n")] if line else []
         return bool(line)
+
+
+def _children_of(pid: int) -> list[int]:
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    return []
 
 
 def worker(

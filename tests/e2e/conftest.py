@@ -20,6 +20,21 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
+def workers_redis() -> Iterator[RedisServer]:
+    """Yield a Redis for workers that a test kills. It writes nothing to the disk, so it is fast."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["redis", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of an empty broker for workers that a test kills."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/tasks.db"
+    return str(request.getfixturevalue("workers_redis").url)
+
+
+@pytest.fixture
 async def client(own_redis: RedisServer) -> AsyncIterator[Client]:
     """Yield a client of the test's own Redis."""
     async with Client(own_redis.url) as client:

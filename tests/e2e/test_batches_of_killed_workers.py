@@ -20,13 +20,6 @@ PATIENCE_S = 1200 if IS_CAMPAIGN else 60
 log = logging.getLogger(__name__)
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/tasks.db"
-    return str(request.getfixturevalue("own_redis").url)
-
-
 async def enqueue(client: Client, kind: str) -> BatchInfo:
     members = (Task(kind, b'{"number":%d}' % n, max_retry=1000) for n in range(MEMBERS))
     then, failed = Task("then", b"{}", queue="other"), Task("failed", b"{}", queue="other")

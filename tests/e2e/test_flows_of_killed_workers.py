@@ -26,13 +26,6 @@ PATIENCE_S = 1200 if IS_CAMPAIGN else 60
 log = logging.getLogger(__name__)
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/tasks.db"
-    return str(request.getfixturevalue("own_redis").url)
-
-
 def runs_in(notes: Path) -> list[list[str]]:
     """Return id and process of each run, without an unfinished line."""
     whole, _, _ = notes.read_text().rpartition("\n")

@@ -52,13 +52,6 @@ class Notes:
         return {kind: {n: len(found) for n, found in by.items()} for kind, by in ids.items()}
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/tasks.db"
-    return str(request.getfixturevalue("own_redis").url)
-
-
 async def is_empty(url: str) -> bool:
     """Return whether no task waits or runs, and no mail waits."""
     async with Inspector(url) as inspector:

@@ -3,6 +3,7 @@
 import signal
 from typing import cast
 
+import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
@@ -13,6 +14,12 @@ from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
 APP = "tests.e2e.apps.aggregating:app"
+
+
+@pytest.fixture
+def own_redis(workers_redis: RedisServer) -> RedisServer:
+    """Return a Redis that no test here stops."""
+    return workers_redis
 
 
 async def add(client: Client, count: int, groups: int) -> list[str]:

@@ -18,13 +18,6 @@ TASKS, KILLS = (9000, 60) if IS_CAMPAIGN else (1500, 4)
 """More tasks than begin at once."""
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/tasks.db"
-    return str(request.getfixturevalue("own_redis").url)
-
-
 def a_flow(queue: str) -> Flow:
     """Return a flow of a step, a map of tasks in another queue, and a step with their results."""
     flow = Flow("map", queue="q")

@@ -23,13 +23,6 @@ IS_CAMPAIGN = "PYASYNQ_CAMPAIGN" in os.environ
 FLOWS = 500 if IS_CAMPAIGN else 25
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/tasks.db"
-    return str(request.getfixturevalue("own_redis").url)
-
-
 def a_flow(chance: random.Random, ends: str, depth: int) -> Flow:
     """Return a flow of a step, a flow, and another step; the innermost is a chain of *ends*."""
     queue = chance.choice(QUEUES)

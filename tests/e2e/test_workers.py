@@ -21,6 +21,12 @@ APP = "tests.e2e.apps.recording:app"
 CRASHING = "tests.e2e.apps.crashing:app"
 
 
+@pytest.fixture
+def own_redis(workers_redis: RedisServer) -> RedisServer:
+    """Return a Redis that no test here stops."""
+    return workers_redis
+
+
 async def enqueue(client: Client, type: str, count: int, payload: bytes = b"{}") -> list[str]:
     """Enqueue *count* tasks and return their ids, sorted."""
     infos = await client.enqueue_many([Task(type, payload) for _ in range(count)])

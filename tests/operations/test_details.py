@@ -3,7 +3,7 @@
 from pyasynq import Client, Flow, Inspector, Task
 from pyasynq.broker import Broker
 from pyasynq.core.report import HEADER
-from pyasynq.operations.details import duplicate
+from pyasynq.operations.details import as_command, as_python, duplicate
 
 
 async def test_a_copy_of_a_step_is_not_part_of_its_flow(broker: Broker) -> None:
@@ -15,4 +15,7 @@ async def test_a_copy_of_a_step_is_not_part_of_its_flow(broker: Broker) -> None:
         (step,) = await inspector.list_tasks("q", "pending")
         copy = await duplicate(inspector, client, "q", step.id)
     assert (HEADER in step.headers, step.headers["trace"]) == (True, "a1")
+    for_shell, for_python = as_command(step), as_python(step)
+    assert (HEADER in for_shell, "trace=a1" in for_shell) == (False, True)
+    assert (HEADER in for_python, "{'trace': 'a1'}" in for_python) == (False, True)
     assert (copy.type, copy.payload, copy.headers) == ("publish", b"p", {"trace": "a1"})

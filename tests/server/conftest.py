@@ -10,6 +10,13 @@ from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 
 
+@pytest.fixture(autouse=True)
+def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let servers look ten times a second for what is due: a user's wait for a second."""
+    monkeypatch.setattr("pyasynq.server.upkeep.maintainer.LONGEST_S", 0.1)
+    monkeypatch.setattr("pyasynq.server.groups.aggregator.LONGEST_S", 0.1)
+
+
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
     """Yield a client of the tests' own Redis."""

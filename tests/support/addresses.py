@@ -10,10 +10,17 @@ from tests.support.key_audit import audit_keys
 
 BROKERS = ("redis", "sqlite")
 
+ON_ONE = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+"""Marks a test for which it makes no difference which broker there is."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that uses a broker on both, or on those in ``ON`` of its module."""
-    if "address" in metafunc.fixturenames:
+    """Run each test that uses a broker on both, or on those in ``ON`` of its module.
+
+    A test with the mark `ON_ONE` is parametrized by that.
+    """
+    is_on_one = ON_ONE.mark in metafunc.definition.iter_markers("parametrize")
+    if "address" in metafunc.fixturenames and not is_on_one:
         brokers = getattr(metafunc.module, "ON", BROKERS)
         metafunc.parametrize("address", brokers, indirect=True)
 

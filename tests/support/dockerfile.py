@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -65,7 +65,14 @@ def fill_context(folder: Path, *, source: Path, ignored: Path) -> None:
             shutil.copy(file, target)
 
 
-def build(stage: Sequence[Instruction], *, context: Path, root: Path, programs: str) -> Path:
+def build(
+    stage: Sequence[Instruction],
+    *,
+    context: Path,
+    root: Path,
+    programs: str,
+    variables: Mapping[str, str] | None = None,
+) -> Path:
     """Run the instructions of a stage with *root* as ``/``; return the folder of programs.
 
     Args:
@@ -73,6 +80,7 @@ def build(stage: Sequence[Instruction], *, context: Path, root: Path, programs: 
         context: The files that Docker sees.
         root: Stands for ``/``.
         programs: The folder of programs in the image.
+        variables: Environment variables for the commands, such as settings of pip.
     """
     folder = root / "build"
     folder.mkdir(parents=True)
@@ -81,7 +89,8 @@ def build(stage: Sequence[Instruction], *, context: Path, root: Path, programs: 
             case "COPY":
                 _copy(line["value"].split(), context, folder)
             case "RUN":
-                _run(line["value"].replace(programs, f"{root}{programs}"), folder)
+                command = line["value"].replace(programs, f"{root}{programs}")
+                _run(command, folder, variables or {})
             case _:
                 pass
     return root / programs.lstrip("/")
@@ -96,12 +105,12 @@ def _copy(words: list[str], context: Path, folder: Path) -> None:
             shutil.copy(source, folder / target)
 
 
-def _run(command: str, folder: Path) -> None:
+def _run(command: str, folder: Path, variables: Mapping[str, str]) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-c", command],
         cwd=folder,
-        env={**os.environ, "PATH": path, **_FASTER},
+        env={**os.environ, "PATH": path, **_FASTER, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,

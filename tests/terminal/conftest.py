@@ -1,8 +1,12 @@
 """Dashboards on Redis and on a file of SQLite, which read more often than a person needs."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from textual._compositor import Compositor
+from textual._context import visible_screen_stack
+from textual.screen import Screen
 
 import pyasynq
 from pyasynq.broker import Broker
@@ -20,6 +24,17 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "INTERVAL_S", 0.3)
     monkeypatch.setattr(page.Page, "COST", 1)
     monkeypatch.setattr(page, "TICK_S", 0.3)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw only what a test looks at: there is no terminal that needs each change of the screen."""
+
+    def skip(compositor: Compositor, *, screen_stack: list[Screen[Any]] | None = None) -> None:
+        visible_screen_stack.set(screen_stack or [])
+        compositor._dirty_regions.clear()
+
+    monkeypatch.setattr(Compositor, "render_update", skip)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 
 from pyasynq import Client, Inspector, Task
 from pyasynq.broker import Broker
+from tests.support.addresses import ON_ONE
 from tests.support.clusters import queue_of_cluster
 from tests.support.servers import RedisCluster
 from tests.terminal.view import LARGE, audit_of, dashboard
@@ -18,6 +19,7 @@ async def group(client: Client) -> None:
         await client.enqueue(Task("change", payload), queue="q", group="shop 7")
 
 
+@ON_ONE
 @pytest.mark.usefixtures("group")
 async def test_groups_are_listed_and_lead_to_their_tasks(address: str) -> None:
     async with dashboard(address) as view:
@@ -65,6 +67,7 @@ async def test_a_cluster_shows_where_its_queues_are(redis_cluster: RedisCluster)
         assert view.line("11958")[0] == "q"
 
 
+@ON_ONE
 async def test_the_audit_shows_who_did_what(
     address: str, client: Client, inspector: Inspector
 ) -> None:

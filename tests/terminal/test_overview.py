@@ -3,6 +3,7 @@
 from pyasynq import Client, Inspector, Task
 from pyasynq.broker import Broker
 from tests.dashboard.browser.shop import Shop
+from tests.support.addresses import ON_ONE
 from tests.support.factories import a_pending, a_scheduled, enqueue
 from tests.support.waiting import wait_until
 from tests.terminal.view import LARGE, audit_of, dashboard
@@ -15,6 +16,7 @@ async def test_a_queue_is_shown_with_its_counts(address: str, broker: Broker) ->
         assert view.line("  q ")[:6] == ["q", "2", "0", "0", "0", "0"]
 
 
+@ON_ONE
 async def test_a_wide_screen_shows_more_columns(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address, size=LARGE) as view:
@@ -27,17 +29,20 @@ async def test_rates_and_the_last_hour_are_shown(address: str, shop: Shop) -> No
         await view.see("█", "0.0 out/s", "1/5 slots busy   1 worker")
 
 
+@ON_ONE
 async def test_without_queues_it_says_so(address: str) -> None:
     async with dashboard(address) as view:
         await view.see("No queue has had a task yet.")
 
 
+@ON_ONE
 async def test_what_is_wrong_comes_first(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address, size=LARGE) as view:
         await view.see("✕ q: 1 task waits, and no worker serves the queue → pyasynq worker")
 
 
+@ON_ONE
 async def test_many_alerts_leave_room_for_the_queues(address: str, broker: Broker) -> None:
     await enqueue(broker, *(a_pending("1", queue=f"q{n}") for n in range(9)))
     async with dashboard(address) as view:
@@ -65,6 +70,7 @@ async def test_a_queue_is_paused_and_resumed(
     ]
 
 
+@ON_ONE
 async def test_a_refusal_is_shown(address: str, broker: Broker, inspector: Inspector) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
@@ -121,6 +127,7 @@ async def test_all_tasks_of_a_queue_but_those_that_run_are_deleted(
     assert (info.active, info.size) == (1, 1)
 
 
+@ON_ONE
 async def test_a_queue_without_tasks_has_none_to_delete(
     address: str, broker: Broker, inspector: Inspector
 ) -> None:
@@ -160,6 +167,7 @@ async def test_a_queue_with_tasks_is_deleted_when_its_name_was_typed(
     assert actions == [("queue.delete", "q", 0, "begun"), ("queue.delete", "q", 2, "done")]
 
 
+@ON_ONE
 async def test_a_queue_with_running_tasks_is_not_deleted(address: str, shop: Shop) -> None:
     async with dashboard(address) as view:
         await view.see("  default ")
@@ -183,6 +191,7 @@ async def test_a_queue_that_has_got_tasks_meanwhile_stays(
     assert (await inspector.queue_info("q")).pending == 1
 
 
+@ON_ONE
 async def test_without_failed_tasks_nothing_is_asked(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
@@ -192,6 +201,7 @@ async def test_without_failed_tasks_nothing_is_asked(address: str, broker: Broke
         await view.see_no("y yes", "Counting")
 
 
+@ON_ONE
 async def test_a_queue_is_found_by_its_name(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1", queue="mail"), a_pending("1", queue="video"))
     async with dashboard(address, size=LARGE) as view:
@@ -204,6 +214,7 @@ async def test_a_queue_is_found_by_its_name(address: str, broker: Broker) -> Non
         await view.see("queue:video", "1 task matches")
 
 
+@ON_ONE
 async def test_leaving_the_filter_shows_all_queues(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1", queue="mail"), a_pending("1", queue="video"))
     async with dashboard(address, size=LARGE) as view:
@@ -214,6 +225,7 @@ async def test_leaving_the_filter_shows_all_queues(address: str, broker: Broker)
         await view.see("  mail ", "  video ")
 
 
+@ON_ONE
 async def test_enter_opens_the_tasks_of_a_queue(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1", queue="a b"))
     async with dashboard(address) as view:
@@ -222,6 +234,7 @@ async def test_enter_opens_the_tasks_of_a_queue(address: str, broker: Broker) ->
         await view.see('queue:"a b"', "1 task matches", "pending")
 
 
+@ON_ONE
 async def test_queues_are_sorted_by_a_column(address: str, broker: Broker) -> None:
     few, many = a_pending("1", queue="few"), [a_pending(str(n), queue="many") for n in range(3)]
     await enqueue(broker, few, *many)

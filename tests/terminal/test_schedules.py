@@ -5,9 +5,11 @@ import pytest
 from pyasynq import Inspector
 from pyasynq.broker import Broker
 from tests.dashboard.browser.shop import Shop
+from tests.support.addresses import ON_ONE
 from tests.terminal.view import LARGE, audit_of, dashboard
 
 
+@ON_ONE
 @pytest.mark.usefixtures("stage")
 async def test_entries_are_shown(address: str) -> None:
     async with dashboard(address, size=LARGE) as view:
@@ -15,6 +17,7 @@ async def test_entries_are_shown(address: str) -> None:
         await view.see("@every 1m", "queue=low", "Last runs", "none is known")
 
 
+@ON_ONE
 async def test_without_entries_it_says_how_to_start_a_scheduler(address: str) -> None:
     async with dashboard(address) as view:
         await view.press("g", "s")

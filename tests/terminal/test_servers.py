@@ -5,6 +5,7 @@ import pytest
 from pyasynq import Inspector
 from pyasynq.broker import Broker
 from tests.dashboard.browser.shop import Shop
+from tests.support.addresses import ON_ONE
 from tests.support.factories import a_server
 from tests.terminal.view import LARGE, audit_of, dashboard
 
@@ -17,6 +18,7 @@ async def test_servers_are_shown_with_what_they_run(address: str) -> None:
         assert view.line("  t ")[:2] == ["t", "q"]
 
 
+@ON_ONE
 async def test_without_workers_it_says_how_to_start_one(address: str) -> None:
     async with dashboard(address) as view:
         await view.press("g", "w")
@@ -92,6 +94,7 @@ async def test_all_workers_are_quieted_and_use_their_own_options_again(
     assert await inspector.controls() == []
 
 
+@ON_ONE
 @pytest.mark.usefixtures("stage")
 async def test_all_workers_are_stopped_and_resumed(address: str, inspector: Inspector) -> None:
     async with dashboard(address) as view:
@@ -108,6 +111,7 @@ async def test_all_workers_are_stopped_and_resumed(address: str, inspector: Insp
         await view.see("wanted of all workers: take tasks")
 
 
+@ON_ONE
 async def test_what_is_wanted_of_a_deployment_is_shown(address: str, inspector: Inspector) -> None:
     await inspector.control("blue", concurrency=20, queues={"low": 1, "high": 3})
     async with dashboard(address) as view:
@@ -129,6 +133,7 @@ async def test_a_run_is_opened_and_cancelled(address: str, shop: Shop) -> None:
         await view.see("No task is running.")
 
 
+@ON_ONE
 async def test_a_worker_of_go_cannot_be_controlled(address: str, broker: Broker) -> None:
     server = a_server("go", host="gopher", pid=7, version=None)
     await broker.registry.write_server(server, ttl_s=60)

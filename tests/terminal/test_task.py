@@ -7,7 +7,9 @@ import pytest
 from pyasynq import Client, Inspector, Task
 from pyasynq.broker import Broker
 from pyasynq.core.compose import Plan
+from pyasynq.terminal.task import why_not_edited
 from tests.dashboard.browser.shop import Shop
+from tests.support.addresses import ON_ONE
 from tests.support.factories import a_pending, a_scheduled, enqueue
 from tests.terminal.view import LARGE, View, audit_of, dashboard
 
@@ -27,6 +29,7 @@ async def test_a_task_says_why_it_waits(address: str, broker: Broker) -> None:
         await view.see("q / 2", "1 task runs before it", "no worker serves queue 'q'")
 
 
+@ON_ONE
 async def test_a_delayed_task_says_when_it_is_due(address: str, broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1"))
     async with dashboard(address) as view:
@@ -34,6 +37,7 @@ async def test_a_delayed_task_says_when_it_is_due(address: str, broker: Broker) 
         await view.see("it is scheduled for later, in ", "Time line", "due")
 
 
+@ON_ONE
 async def test_a_payload_is_shown_in_its_form(address: str, client: Client) -> None:
     payload = b'{"to": "ann", "lines": [1, 2]}'
     await client.enqueue(Task("t", payload, queue="q", headers={"trace": "a1"}))
@@ -42,6 +46,7 @@ async def test_a_payload_is_shown_in_its_form(address: str, client: Client) -> N
         await view.see("json, 30 bytes", '"to": "ann",', "trace  a1")
 
 
+@ON_ONE
 async def test_bytes_are_shown_in_hexadecimal(address: str, client: Client) -> None:
     await client.enqueue(Task("t", b"\xff\x00\x80", queue="q"))
     async with dashboard(address) as view:
@@ -49,6 +54,7 @@ async def test_bytes_are_shown_in_hexadecimal(address: str, client: Client) -> N
         await view.see("binary, 3 bytes", "ff 00 80")
 
 
+@ON_ONE
 async def test_of_a_long_payload_the_first_part_is_shown(address: str, client: Client) -> None:
     await client.enqueue(Task("t", b"x" * 30_000 + b"END", queue="q"))
     async with dashboard(address) as view:
@@ -64,12 +70,14 @@ async def test_tries_are_shown_with_their_tracebacks(address: str, shop: Shop) -
         await view.see("try 1,", "ShopError: closed", "in fail", "raise ShopError", "1 of 25")
 
 
+@ON_ONE
 async def test_a_result_is_shown(address: str, shop: Shop) -> None:
     async with dashboard(address, size=LARGE) as view:
         await open_task(view, "state:completed")
         await view.see("Result", "thanks for 6", "completed", "deleted")
 
 
+@ON_ONE
 async def test_a_running_task_names_its_worker(address: str, shop: Shop) -> None:
     async with dashboard(address, size=LARGE) as view:
         await open_task(view, "state:active")
@@ -109,7 +117,6 @@ async def test_a_task_is_rescheduled(address: str, broker: Broker, inspector: In
         await view.see_no("Time from now")
         await view.press("t")
         await view.see("Time from now")
-        await view.press(*["backspace"] * 3)
         await view.write("2d")
         await view.agree("Reschedule t 1?", ", in 2d.")
         await view.see("rescheduled: q/1", "in 1d23h")
@@ -120,18 +127,26 @@ async def test_a_task_is_rescheduled(address: str, broker: Broker, inspector: In
     assert (entry.action, entry.target, entry.count) == ("task.reschedule", "q/1", 1)
 
 
-@pytest.mark.parametrize("text", ["soon", "-5m", "1d-5m", "9999999999d", "99999999d"])
-async def test_a_time_that_is_none_changes_nothing(text: str, address: str, broker: Broker) -> None:
+@ON_ONE
+async def test_a_time_that_is_none_changes_nothing(address: str, broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1"))
     async with dashboard(address) as view:
         await open_task(view, "queue:q")
-        await view.press("t")
-        await view.see("Time from now")
-        await view.press(*["backspace"] * 3)
-        await view.write(text)
-        await view.see("is no time")
-        await view.see_no("y yes")
+        await _give_no_time(view, "soon")
+        await _give_no_time(view, "-5m")
+        await _give_no_time(view, "1d-5m")
+        await _give_no_time(view, "9999999999d")
+        await _give_no_time(view, "99999999d")
     assert await audit_of(broker) == []
+
+
+async def _give_no_time(view: View, text: str) -> None:
+    """Give *text* as the time at which the task is to be due."""
+    await view.press("t")
+    await view.see("Time from now")
+    await view.write(text)
+    await view.see(f"{text} is no time")
+    await view.see_no("Time from now", "y yes")
 
 
 async def test_a_payload_is_edited(address: str, client: Client, inspector: Inspector) -> None:
@@ -147,6 +162,7 @@ async def test_a_payload_is_edited(address: str, client: Client, inspector: Insp
     assert (await inspector.task_info("q", "1")).payload == b'{"to":\n"bob"}'
 
 
+@ON_ONE
 async def test_a_payload_that_is_no_longer_json_is_stored_if_it_is_meant(
     address: str, client: Client, broker: Broker, inspector: Inspector
 ) -> None:
@@ -183,14 +199,23 @@ async def test_a_payload_that_is_no_longer_json_is_stored_if_it_is_meant(
         (a_scheduled(headers={"pyasynq:codec": "aes"}), "is sealed by aes"),
     ],
 )
+@ON_ONE
 async def test_a_payload_that_cannot_be_edited_says_why(
-    plan: Plan, why: str, address: str, broker: Broker
+    plan: Plan, why: str, broker: Broker, inspector: Inspector
 ) -> None:
     await enqueue(broker, plan)
+    said = why_not_edited(await inspector.task_info("q", "1"))
+    assert said is not None
+    assert why in said
+
+
+@ON_ONE
+async def test_what_cannot_be_edited_is_not_offered(address: str, broker: Broker) -> None:
+    await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
         await open_task(view, "queue:q")
         await view.press("e")
-        await view.see(why)
+        await view.see("it is pending: payloads of")
         await view.see_no("ctrl+s")
 
 
@@ -212,6 +237,7 @@ async def test_a_copy_of_a_task_is_enqueued_and_shown(
     assert (entry.action, entry.target) == ("task.duplicate", "q/1")
 
 
+@ON_ONE
 async def test_a_run_is_cancelled_from_its_page(address: str, shop: Shop) -> None:
     async with dashboard(address, size=LARGE) as view:
         await open_task(view, "state:active")
@@ -220,6 +246,7 @@ async def test_a_run_is_cancelled_from_its_page(address: str, shop: Shop) -> Non
         await view.see("shop:run  retry", "context canceled")
 
 
+@ON_ONE
 async def test_the_id_is_copied(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
@@ -229,6 +256,7 @@ async def test_the_id_is_copied(address: str, broker: Broker) -> None:
         assert view.app.clipboard == "1"
 
 
+@ON_ONE
 async def test_a_long_page_scrolls(address: str, client: Client) -> None:
     await client.enqueue(Task("t", b"\n".join(b"line %d" % n for n in range(60)), queue="q"))
     async with dashboard(address) as view:

@@ -11,9 +11,10 @@ from pyasynq.operations import jobs
 from pyasynq.terminal import tasks as tasks_module
 from pyasynq.terminal.tasks import with_next_state
 from tests.dashboard.browser.shop import Shop
+from tests.support.addresses import ON_ONE
 from tests.support.factories import a_pending, a_scheduled, enqueue, many_pending
 from tests.support.waiting import wait_until
-from tests.terminal.view import LARGE, audit_of, dashboard
+from tests.terminal.view import LARGE, View, audit_of, dashboard
 
 
 async def test_all_tasks_are_listed(address: str, broker: Broker) -> None:
@@ -31,6 +32,7 @@ async def test_a_line_finds_tasks(address: str, broker: Broker) -> None:
         await view.see_no("one")
 
 
+@ON_ONE
 async def test_a_wrong_line_is_explained(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
@@ -38,6 +40,7 @@ async def test_a_wrong_line_is_explained(address: str, broker: Broker) -> None:
         await view.see("there is no state 'retri': did you mean state:retry?", "No task matches.")
 
 
+@ON_ONE
 async def test_a_term_is_completed(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1", queue="invoices"))
     async with dashboard(address) as view:
@@ -49,6 +52,7 @@ async def test_a_term_is_completed(address: str, broker: Broker) -> None:
         await view.see("queue:invoices", "1 task matches;")
 
 
+@ON_ONE
 async def test_escape_leaves_the_line_as_it_was(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
@@ -58,6 +62,7 @@ async def test_escape_leaves_the_line_as_it_was(address: str, broker: Broker) ->
         await view.see_no("type:x")
 
 
+@ON_ONE
 async def test_keys_choose_the_state(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"), a_scheduled("2"))
     async with dashboard(address) as view:
@@ -97,6 +102,7 @@ async def test_more_is_looked_at_when_asked_for(
         await view.see("25 tasks match; looked at 25 of 25")
 
 
+@ON_ONE
 async def test_failed_tasks_show_their_error(address: str, shop: Shop) -> None:
     async with dashboard(address, size=LARGE) as view:
         await view.search("state:retry")
@@ -142,6 +148,7 @@ async def test_selected_tasks_are_deleted(
     assert (entry.target, entry.count) == ("q/0, q/1, q/2", 3)
 
 
+@ON_ONE
 async def test_a_selection_is_undone_before_the_page_is_left(address: str, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
@@ -155,23 +162,30 @@ async def test_a_selection_is_undone_before_the_page_is_left(address: str, broke
         await view.see("Last hour")
 
 
-@pytest.mark.parametrize("key", ["n", "escape", "q"])
+@ON_ONE
 async def test_any_other_answer_changes_nothing(
-    key: str, address: str, broker: Broker, inspector: Inspector
+    address: str, broker: Broker, inspector: Inspector
 ) -> None:
     await enqueue(broker, a_pending("1"))
     async with dashboard(address) as view:
         await view.search("queue:q")
-        await view.see("1 task matches")
-        await view.press("d")
-        await view.see("Delete t 1?")
-        await view.press(key)
-        await view.see_no("Delete t 1?")
-        await view.see("1 task matches")
+        await _decline(view, "n")
+        await _decline(view, "escape")
+        await _decline(view, "q")
     assert (await inspector.queue_info("q")).size == 1
     assert await audit_of(broker) == []
 
 
+async def _decline(view: View, key: str) -> None:
+    """Begin to delete the task with the cursor, and answer with *key*."""
+    await view.see("1 task matches")
+    await view.press("d")
+    await view.see("Delete t 1?")
+    await view.press(key)
+    await view.see_no("Delete t 1?")
+
+
+@ON_ONE
 async def test_a_question_gets_the_next_key(
     address: str, broker: Broker, inspector: Inspector
 ) -> None:
@@ -200,6 +214,7 @@ async def test_a_running_task_is_cancelled(
         await wait_until(has_failed)
 
 
+@ON_ONE
 async def test_what_refuses_is_named(address: str, shop: Shop) -> None:
     async with dashboard(address) as view:
         await view.search("state:active")
@@ -235,6 +250,7 @@ async def test_all_that_match_are_changed(
     assert outcomes == [("type:mail:*", 0, "begun"), ("type:mail:*", 3, "done")]
 
 
+@ON_ONE
 async def test_selected_tasks_are_rescheduled_and_duplicated(
     address: str, broker: Broker, inspector: Inspector
 ) -> None:
@@ -275,6 +291,7 @@ async def test_all_that_match_are_rescheduled(
     assert outcomes == [("task.reschedule", 0, "begun"), ("task.reschedule", 2, "done")]
 
 
+@ON_ONE
 async def test_all_that_match_are_archived(
     address: str, broker: Broker, inspector: Inspector
 ) -> None:
@@ -288,6 +305,7 @@ async def test_all_that_match_are_archived(
     assert (await inspector.queue_info("q")).archived == 2
 
 
+@ON_ONE
 async def test_all_that_match_are_cancelled(address: str, shop: Shop, broker: Broker) -> None:
     async with dashboard(address) as view:
         await view.search("type:shop:*")
@@ -297,6 +315,7 @@ async def test_all_that_match_are_cancelled(address: str, shop: Shop, broker: Br
         await view.see("asked to stop: 1 task")
 
 
+@ON_ONE
 async def test_counting_is_stopped_by_no(
     address: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +329,7 @@ async def test_counting_is_stopped_by_no(
     assert await audit_of(broker) == []
 
 
+@ON_ONE
 async def test_too_many_jobs_are_refused(
     address: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,6 +343,7 @@ async def test_too_many_jobs_are_refused(
         await view.see_no("Counting")
 
 
+@ON_ONE
 async def test_a_job_shows_how_far_it_is_and_is_stopped(
     address: str, broker: Broker, inspector: Inspector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from pyasynq import Client, Inspector, Task
 from tests.dashboard.browser.shop import Shop
+from tests.support.addresses import ON_ONE
 from tests.terminal.view import LARGE, dashboard
 
 
@@ -12,12 +13,14 @@ async def test_types_and_failures_are_shown(address: str, shop: Shop) -> None:
         await view.see("1ms … 1h11m", "█")
 
 
+@ON_ONE
 async def test_without_runs_it_says_so(address: str) -> None:
     async with dashboard(address) as view:
         await view.press("g", "y")
         await view.see("Nothing ran in this time.", "No task waits for another try")
 
 
+@ON_ONE
 async def test_the_time_that_is_looked_back_changes(address: str, shop: Shop) -> None:
     async with dashboard(address) as view:
         await view.press("g", "y")
@@ -30,6 +33,7 @@ async def test_the_time_that_is_looked_back_changes(address: str, shop: Shop) ->
         await view.see("Runs of the last 1h")
 
 
+@ON_ONE
 async def test_a_type_opens_its_tasks(address: str, shop: Shop) -> None:
     async with dashboard(address) as view:
         await view.press("g", "y")
@@ -38,6 +42,7 @@ async def test_a_type_opens_its_tasks(address: str, shop: Shop) -> None:
         await view.see("type:shop:done", "1 task matches", "completed")
 
 
+@ON_ONE
 async def test_a_type_opens_its_failed_tasks(address: str, shop: Shop) -> None:
     async with dashboard(address) as view:
         await view.press("g", "y")
@@ -46,6 +51,7 @@ async def test_a_type_opens_its_failed_tasks(address: str, shop: Shop) -> None:
         await view.see("state:retry,archived type:shop:fail", "1 task matches")
 
 
+@ON_ONE
 async def test_a_failure_opens_its_tasks(
     address: str, client: Client, inspector: Inspector, shop: Shop
 ) -> None:

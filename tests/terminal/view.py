@@ -1,9 +1,10 @@
 """A dashboard on a screen of its own, which a test reads as a person does, and types at."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
+from textual.screen import ModalScreen
 
 from pyasynq.broker import AuditEntry, Broker
 from pyasynq.terminal import TerminalDashboard
@@ -58,6 +59,21 @@ class View:
     async def write(self, text: str) -> None:
         """Type *text*, then Enter."""
         await self.pilot.press(*text, "enter")
+
+    async def visit(self, pages: Mapping[str, str]) -> None:
+        """Go to each of *pages* by its key, and wait for what it is to show."""
+        for key, part in pages.items():
+            await self.press("g", key)
+            await self.see(part)
+
+    async def be_refused(self, keys: str) -> None:
+        """Type each of *keys*, and wait until the dashboard says that nothing can be changed."""
+        for key in keys:
+            await self.press(key)
+            await self.see("nothing can be changed here")
+            assert not isinstance(self.app.screen, ModalScreen), f"{key} asks:\n{self.text}"
+            self.app.clear_notifications()
+            await self.see_no("nothing can be changed here")
 
     async def agree(self, *parts: str) -> None:
         """Wait for a question that contains *parts*, and answer yes."""

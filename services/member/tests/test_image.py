@@ -45,17 +45,25 @@ HEALTHCHECK = DOCKERFILE.with_name("healthcheck.py")
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def context(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     """The files of the repository that Docker sees."""
     folder = tmp_path_factory.mktemp("context")
     fill_context(folder)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
-def programs(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def programs(
+    context: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Generator[Path]:
     """The folder that the last stage copies from the first."""
-    return build(BUILDING, context=context, root=tmp_path_factory.mktemp("root"))
+    root = tmp_path_factory.mktemp("root")
+    assert pytestconfig.cache is not None
+    kept = pytestconfig.cache.mkdir("wheels")
+    yield build(BUILDING, context=context, root=root, kept=kept)
+    # Thousands of files, which pytest would remove at the end of a later run, while nothing runs.
+    shutil.rmtree(root)
 
 
 @pytest.mark.parametrize("name", sorted({*copy_sources(BUILDING), *copy_sources(FINAL)}))

@@ -11,7 +11,7 @@ import msgspec
 
 from pyasynq.broker import Broker, Container, StoredTask
 from pyasynq.client.batch_control import BatchControl, deliver
-from pyasynq.client.flow_tasks import is_gone, report_by_state
+from pyasynq.client.step_tasks import is_gone, report_by_state
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, OptionError, PoisonError, PyasynqError
 from pyasynq.core.flow import (
@@ -252,7 +252,7 @@ class FlowControl:
 
         A task that moves meanwhile is looked at again. One that has ended without a report, because
         an operator has archived it, is reported; one that is gone without a report, because an
-        operator or an earlier call has deleted it, is as one that is deleted now.
+        operator or an earlier call has deleted it, counts as deleted now.
         """
         node, step_id = record.spec.nodes[number], record.task_id(number)
         while (found := await self._broker.inspection.task(node.queue, step_id)) is not None:

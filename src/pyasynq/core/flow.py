@@ -51,7 +51,7 @@ MAX_DEPTH: Final = 5
 MAP_GONE: Final = "its tasks are gone: somebody has deleted their queue, or their batch"
 
 LOCK_HELD: Final = "its task was refused: another task holds its unique lock"
-"""Why a step fails; `shared/flows.lua` has the same texts."""
+"""Why a step fails; ``shared/flows.lua`` has this text, and that of `id_taken`, too."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

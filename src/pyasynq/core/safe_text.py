@@ -7,6 +7,7 @@ NO_TEXT: Final = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
 """Bytes of names that are not UTF-8."""
 
 TAB: Final = "    "
+"""What is shown for a tab."""
 
 
 def safe(text: str, *, lines: bool = False) -> str:
@@ -16,7 +17,7 @@ def safe(text: str, *, lines: bool = False) -> str:
 
     Args:
         text: Any text.
-        lines: Keep line breaks and tabs.
+        lines: Keep line breaks, and show tabs as spaces.
     """
     if lines:
         each = text.replace("\r\n", "\n").replace("\t", TAB).split("\n")

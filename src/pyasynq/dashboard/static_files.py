@@ -81,11 +81,12 @@ def serve(request: Request, name: str) -> Response:
 
 
 def accepts_gzip(accepted: str) -> bool:
-    """Return whether a client takes gzip, and takes nothing else more gladly.
+    """Return whether a client accepts gzip, and does not prefer a file as it is.
 
     Args:
-        accepted: The header ``Accept-Encoding``: names, each perhaps with a weight from 0, never,
-            to 1. One that cannot be read is taken for 0: everybody reads a file as it is.
+        accepted: The header ``Accept-Encoding``: names, each perhaps with a weight from 0, which
+            means never, to 1. A weight that cannot be read counts as 0: every client reads a file
+            as it is.
     """
     weights: dict[str, float] = {}
     for part in accepted.lower().split(","):

@@ -15,8 +15,8 @@ T = TypeVar("T")
 MOST_ENDED: Final = 20
 """Ended schedulers whose entries are read."""
 
-LATE_S: Final = -1.0
-"""A scheduler runs up to the end of the second in which its record expires."""
+LEAST_LEFT_S: Final = -1.0
+"""Time left to a scheduler that runs: up to the end of the second in which its record expires."""
 
 
 async def read_findings(
@@ -53,8 +53,8 @@ async def read_findings(
 async def _read_schedulers(broker: Broker) -> list[SchedulerFinding]:
     """Return the schedulers; entries are read only if one has ended."""
     heartbeats = await broker.diagnosis.schedulers()
-    findings = [SchedulerFinding(name=_name(it)) for it in heartbeats if it.left_s >= LATE_S]
-    ended = [it for it in heartbeats if -ENDED_S < it.left_s < LATE_S][-MOST_ENDED:]
+    findings = [SchedulerFinding(name=_name(it)) for it in heartbeats if it.left_s >= LEAST_LEFT_S]
+    ended = [it for it in heartbeats if -ENDED_S < it.left_s < LEAST_LEFT_S][-MOST_ENDED:]
     running = {entry.id for entry in await broker.schedules.entries()} if ended else set[str]()
     for it in ended:
         entries = await broker.schedules.entries_of(it.server)

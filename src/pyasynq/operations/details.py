@@ -202,20 +202,23 @@ async def duplicate(inspector: Inspector, client: Client, queue: str, task_id: s
 
 
 def as_task(task: TaskInfo) -> Task:
-    """Return a new task like *task*, to run at once.
-
-    It is on its own: with the header that names a flow or batch, its end would count as that of
-    *task* there.
-    """
+    """Return a new task like *task*, to run at once."""
     options: EnqueueOptions = {"queue": task.queue, "max_retry": task.max_retry}
     if task.timeout is not None:
         options["timeout"] = task.timeout
     if task.retention is not None:
         options["retention"] = task.retention
-    headers = {name: text for name, text in task.headers.items() if name != HEADER}
-    if headers:
+    if headers := _headers_of_copy(task):
         options["headers"] = headers
     return Task(task.type, task.payload, **options)
+
+
+def _headers_of_copy(task: TaskInfo) -> dict[str, str]:
+    """Return the headers of *task* without the one that names its flow or batch.
+
+    With it the end of a copy would count there as that of *task*.
+    """
+    return {name: text for name, text in task.headers.items() if name != HEADER}
 
 
 def as_command(task: TaskInfo) -> str:
@@ -223,7 +226,7 @@ def as_command(task: TaskInfo) -> str:
     parts = ["pyasynq", "task", "enqueue", "-q", task.queue, "-t", task.type]
     if (text := text_of(task.payload)) is not None:
         parts += ["-l", text]
-    for name, value in task.headers.items():
+    for name, value in _headers_of_copy(task).items():
         parts += ["-H", f"{name}={value}"]
     parts += ["--retry", str(task.max_retry)]
     if task.timeout is not None:
@@ -236,8 +239,8 @@ def as_command(task: TaskInfo) -> str:
 def as_python(task: TaskInfo) -> str:
     """Return Python code that makes a task like *task*."""
     options = [f"queue={task.queue!r}", f"max_retry={task.max_retry}"]
-    if task.headers:
-        options.append(f"headers={dict(task.headers)!r}")
+    if headers := _headers_of_copy(task):
+        options.append(f"headers={headers!r}")
     if task.timeout is not None:
         options.append(f"timeout=timedelta(seconds={task.timeout.total_seconds():.0f})")
     if task.retention is not None:

@@ -127,9 +127,10 @@ def ticks_without_task(
 ) -> int | None:
     """Return how many ticks of *entry* have enqueued nothing since the first of *events*.
 
-    Then no scheduler ran, the entry was paused, or the task was refused. The id of a tick's task
-    tells which tick it was. Of entries of Go it is random, and a cron text without a zone may be
-    meant in another one than UTC: unless the last tick is found by both, nothing is known.
+    Then no scheduler ran, the entry was paused, or the task was refused. The id of a task tells
+    its tick, but is random if the entry is of Go; the spec tells the ticks, but without a zone it
+    may mean another one than UTC. Unless the last tick is found by its id and by the spec, nothing
+    is known.
 
     Args:
         entry: The entry.
@@ -147,7 +148,7 @@ def ticks_without_task(
     if schedule is None or schedule.next(entry.prev - SECOND) != entry.prev:
         return None
     ticks = {tick_task_id(entry.id, tick): tick for tick in _ticks(schedule, first, now)}
-    missing = [task_id for task_id in ticks if task_id not in ids and ticks[task_id] < now - GRACE]
+    missing = [tick for it, tick in ticks.items() if it not in ids and tick < now - GRACE]
     until = max(ticks.values()) if len(ticks) == MOST_TICKS else now
     # Somebody has run it by hand, or the clocks of its zone have changed: too few are better.
     others = [it for it in events if first < it.enqueued_at <= until and it.task_id not in ticks]

@@ -26,6 +26,7 @@ MOST_CHARACTERS: Final = 20_000
 """Characters of a payload or result that are shown."""
 
 EDITABLE: Final = "scheduled, in retry or archived"
+"""The states in which a payload can be changed, in words."""
 
 
 class TaskPage(TextPage):
@@ -124,7 +125,8 @@ def why_not_edited(task: TaskInfo) -> str | None:
         return "its payload is not text: change it from Python"
     if len(text) > MOST_CHARACTERS:
         return "its payload is too long to be changed here: change it in a browser"
-    if texts.safe(text.replace("\t", ""), lines=True) != text.replace("\t", ""):
+    without_tabs = text.replace("\t", "")  # which the editor keeps
+    if texts.safe(without_tabs, lines=True) != without_tabs:
         return "its payload has characters that a terminal cannot show: change it in a browser"
     return None
 

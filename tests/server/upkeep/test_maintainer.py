@@ -21,6 +21,11 @@ KEY = "asynq:{default}:maintainer"
 SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture
+def frequent_looks() -> None:
+    """Look as seldom as in production: some tests here are about that time."""
+
+
 class ScriptedPort:
     """An upkeep port whose looks find what the test says."""
 

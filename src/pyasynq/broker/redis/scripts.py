@@ -18,7 +18,6 @@ reads what the first returned as ``answers``. It has the keys and arguments of b
 has one text, and costs no more where nothing follows.
 """
 
-import functools
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -54,12 +53,7 @@ def name_of(sha: str) -> str | None:
 
 def blob(data: bytes) -> msgspec.Raw:
     """Return *data* as an element of an ``each``: Redis' MessagePack has texts, but not bytes."""
-    return msgspec.Raw(_text_start(len(data)) + data)
-
-
-@functools.lru_cache
-def _text_start(size: int) -> bytes:
-    return b"\xdb" + size.to_bytes(4, "big")
+    return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
 
 
 def unblob(raw: msgspec.Raw) -> bytes:

@@ -15,7 +15,7 @@ import msgspec
 
 from pyasynq.broker import Broker, FlowTimer
 from pyasynq.client.flow_control import FlowControl
-from pyasynq.client.flow_tasks import is_gone, report_by_state
+from pyasynq.client.step_tasks import is_gone, report_by_state
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PoisonError
 from pyasynq.core.flow import MAP_GONE, RUNNING, Node
 from pyasynq.core.flow_errors import FlowNotFoundError, FlowStateError
@@ -149,9 +149,9 @@ class FlowRecoverer(OnCall):
         return None if end is None else msgspec.structs.replace(end, place=report.place)
 
     async def _is_gone(self, record: FlowRecord, number: int) -> bool:
-        """Return whether a step runs now whose task or batch is gone.
+        """Return whether the task or batch of a step is gone, while the step still runs.
 
-        It does not if it was retried since *record* was read.
+        One that was retried since *record* was read has another task.
         """
         if not await is_gone(self._broker, record, number):
             return False

@@ -14,7 +14,7 @@ PERIOD_S: Final = 0.5
 """Time between two timers whose delay is measured."""
 
 LEAST_S: Final = 1.0
-"""Shortest time over which tasks are counted: a change is shown at once, after a few of them."""
+"""Shortest time over which tasks are counted: some records are written right after another one."""
 
 
 class Meter:
@@ -45,12 +45,15 @@ class Meter:
             self._worst_s = max(self._worst_s, loop.time() - due_s)
 
     def measure(self) -> ProcessInfo:
-        """Return what was measured since the last call."""
+        """Return what was measured since the last call.
+
+        The tasks per second are those of an earlier call if that was less than `LEAST_S` ago.
+        """
         self._count_tasks()
         worst_s, self._worst_s = self._worst_s, 0.0
         return ProcessInfo(
             tasks_per_s=round(self._per_s, 2),
-            loop_lag=timedelta(milliseconds=round(1000 * max(worst_s, 0.0), 1)),
+            loop_lag=timedelta(milliseconds=round(1000 * worst_s, 1)),
             memory=_memory(),
         )
 

@@ -27,14 +27,14 @@ async def is_gone(broker: Broker, record: FlowRecord, number: int) -> bool:
         BrokerError: If the broker does not answer.
     """
     node = record.spec.nodes[number]
+    found: object
     if node.is_map:
-        is_there = await broker.batches.read(node.queue, node.batch_id) is not None
+        found = await broker.batches.read(node.queue, node.batch_id)
     elif node.queue != record.queue and await _has_mail(broker, record.queue):
-        is_there = True
+        return False
     else:
-        task = await broker.inspection.task(node.queue, record.task_id(number))
-        is_there = task is not None
-    return not is_there and not await _has_mail(broker, node.queue)
+        found = await broker.inspection.task(node.queue, record.task_id(number))
+    return found is None and not await _has_mail(broker, node.queue)
 
 
 async def _has_mail(broker: Broker, queue: str) -> bool:
