@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from pyasynq.broker import Heartbeat, NodeReport
 from pyasynq.diagnosis import diagnosis, file_diagnosis
 from pyasynq.diagnosis.checks import Check
 from pyasynq.diagnosis.diagnosis import SchedulerFinding
+from pyasynq.operations.overview import queue_alerts
 from tests.diagnosis.test_diagnosis import make_queue
+from tests.operations.test_overview import NOON, a_queue, a_reading
 from tests.support.factories import a_server
 
 TEXTS = Path(pyasynq.dashboard.__file__).parent / "static/texts"
@@ -173,3 +176,12 @@ def test_what_has_no_code_is_only_a_name() -> None:
 
 def test_each_check_has_a_name_in_every_language() -> None:
     assert {check.check for check in CHECKS} == set(texts("checkname_"))
+
+
+def test_pages_give_the_advice_of_alerts_about_trends() -> None:
+    ten_minutes = timedelta(minutes=10)
+    earlier = a_reading(a_queue(), at=NOON - ten_minutes)
+    now = a_reading(a_queue(latency=ten_minutes, archived=1000))
+    advices = {alert.id.partition(":")[0]: alert.advice for alert in queue_alerts(now, earlier)}
+    assert set(advices) == {"wait-grows", "archive-grows"}
+    assert {kind: ENGLISH[f"alert_{kind}_advice"] for kind in advices} == advices

@@ -40,6 +40,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="port of the dashboard")
     given = parser.parse_args()
+    print("starting the system; building its worker in Go takes minutes the first time", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         async with system.running(Path(folder)) as url, Dashboard(url) as dashboard:
             print(

@@ -45,6 +45,11 @@ function alertText(alert, queue) {
   return parts(key, { ...values, queue: html`<b><${Foreign} text=${queue.queue} /></b>` });
 }
 
+function alertAdvice(alert) {
+  const key = `alert_${alert.id.split(":")[0]}_advice`;
+  return hasText(key) ? t(key) : adviceOf(alert.subject, alert);
+}
+
 const worstFirst = (alerts) =>
   [...alerts].sort((a, b) => (a.level !== "problem") - (b.level !== "problem"));
 
@@ -57,7 +62,7 @@ function Alerts({ alerts, queues }) {
         const queue = queues.find((one) => one.queue === alert.queue);
         return html`<li key=${alert.id}>
           <${State} name=${state} glyph="alert">${t(`level_${alert.level}`)}<//>
-          <span class="t">${alertText(alert, queue)}${alert.advice && html` <span class="dim advice"><${Foreign} text=${adviceOf(alert.subject, alert)} /></span>`}</span>
+          <span class="t">${alertText(alert, queue)}${alert.advice && html` <span class="dim advice"><${Foreign} text=${alertAdvice(alert)} /></span>`}</span>
           ${alert.queue && html`<a class="btn sm" href=${address(["queue", alert.queue])}>${t("show_queue")}</a>`}
         </li>`;
       })}
