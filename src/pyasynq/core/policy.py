@@ -42,6 +42,9 @@ A scheduler that still has the entry and is up to this late does not repeat the 
 ENDED_S: Final = 3600
 """Seconds for which it is known that a scheduler has ended without clearing its entries."""
 
+MOST_ENDED: Final = 20
+"""Most such schedulers that are known, because one may crash at each of its starts."""
+
 UNKEPT_S: Final = 86_400
 """Seconds for which the task and the pause of a removed entry are kept.
 

@@ -9,7 +9,7 @@ from pyasynq.broker.protobuf_records import entry_record, event_record
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core import info
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.policy import ENDED_S, HISTORY_S, MAX_BYTES
+from pyasynq.core.policy import ENDED_S, HISTORY_S, MAX_BYTES, MOST_ENDED
 from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
 from tests.broker.redis.stored_keys import (
     GROUP,
@@ -203,6 +203,21 @@ async def test_the_name_of_a_scheduler_stays_for_some_time_after_a_crash(
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     index = await scored(r, "asynq:schedulers")
     assert index.keys() == {"asynq:schedulers:{dead:1:s}", ENTRIES}
+
+
+async def test_only_the_last_schedulers_that_have_crashed_are_known(
+    broker: RedisBroker, r: Redis
+) -> None:
+    now_s, _ = await r.time()
+    crashed = [f"asynq:schedulers:{{dead:{number}:s}}" for number in range(MOST_ENDED + 3)]
+    for number, key in enumerate(crashed):
+        await r.zadd("asynq:schedulers", {key: now_s - 100 + number})
+        await r.lpush(key, entry_record(ENTRY).SerializeToString())
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    index = await scored(r, "asynq:schedulers")
+    assert index.keys() == {*crashed[3:], ENTRIES}
+    assert await r.exists(*crashed) == MOST_ENDED
+    await r.delete(*crashed)
 
 
 async def test_a_dead_scheduler_is_not_shown(broker: RedisBroker, r: Redis) -> None:

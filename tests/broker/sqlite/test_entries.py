@@ -5,7 +5,7 @@ from typing import cast
 from pyasynq.broker.sqlite import SqliteBroker, in_memory
 from pyasynq.core.entry_task import EntryTask
 from pyasynq.core.options import NO_OPTIONS
-from pyasynq.core.policy import ENDED_S
+from pyasynq.core.policy import ENDED_S, MOST_ENDED
 from tests.support.clocks import SteeredClock
 from tests.support.factories import a_server, an_entry, entry_values
 
@@ -49,4 +49,18 @@ async def test_the_entries_of_a_scheduler_that_ended_are_known_for_a_while() -> 
     clock.advance(seconds=1)
     await broker.upkeep.trim("q", limit=10)
     assert await broker.diagnosis.schedulers() == []
+    await broker.aclose()
+
+
+async def test_only_the_last_schedulers_that_have_crashed_are_known() -> None:
+    clock = SteeredClock()
+    broker = in_memory(clock)
+    names = [f"h:{number}:s" for number in range(MOST_ENDED + 3)]
+    for name in names:
+        await broker.schedules.write_entries(name, [an_entry()], ttl_s=20)
+        clock.advance(seconds=1)
+    clock.advance(seconds=20)
+    await broker.schedules.write_entries("h:new:s", [an_entry()], ttl_s=20)
+    known = [heartbeat.server for heartbeat in await broker.diagnosis.schedulers()]
+    assert known == [*names[3:], "h:new:s"]
     await broker.aclose()

@@ -29,6 +29,7 @@ from pyasynq.core.policy import (
     MAX_BYTES,
     MAX_EVENTS,
     MAX_TASKS,
+    MOST_ENDED,
 )
 from pyasynq.core.states import TaskState
 from pyasynq.proto import asynq_pb2 as wire
@@ -42,6 +43,7 @@ class RedisSchedules:
     def __init__(self, driver: Driver) -> None:
         """Send calls over *driver*."""
         self._driver = driver
+        self._shown: set[str] = set()
 
     async def begin(self, positions: Sequence[Position]) -> list[EntryStart | BrokerError]:
         """Return each entry's last tick; that of a new entry is *begin_s*, or now if earlier."""
@@ -115,6 +117,18 @@ class RedisSchedules:
             index=shared_keys.SCHEDULERS, name=key, ttl_s=ttl_s, kept_s=ENDED_S
         )
         await pipeline.run(self._driver, list_scheduler)
+        if scheduler_id not in self._shown:
+            self._shown.add(scheduler_id)
+            await self._forget_ended()
+
+    async def _forget_ended(self) -> None:
+        """Delete the entries of schedulers that have ended, except for the last `MOST_ENDED`."""
+        now_s = int(await self.clock_s())
+        command = ("ZRANGEBYSCORE", shared_keys.SCHEDULERS, "-inf", now_s - 1)
+        ended = cast("list[bytes]", await execute(self._driver, *command))
+        for key in ended[:-MOST_ENDED]:
+            await execute(self._driver, "ZREM", shared_keys.SCHEDULERS, key)
+            await execute(self._driver, "DEL", key)
 
     async def clear_entries(self, scheduler_id: str) -> None:
         """Delete the written entries of a scheduler."""

@@ -21,6 +21,7 @@ from pyasynq.core.policy import (
     HISTORY_S,
     MAX_EVENTS,
     MAX_TASKS,
+    MOST_ENDED,
 )
 from pyasynq.core.states import TaskState
 from pyasynq.proto import asynq_pb2 as wire
@@ -78,9 +79,12 @@ class SqliteSchedules:
     ) -> None:
         """Write the *entries* of a scheduler, which lives for *ttl_s* seconds more."""
         records = [entry_record(entry).SerializeToString() for entry in entries]
-        await self._store.write(
-            lambda tx: write_report(tx, SCHEDULER, scheduler_id, records, ttl_s=ttl_s)
-        )
+
+        def write(tx: Transaction) -> None:
+            write_report(tx, SCHEDULER, scheduler_id, records, ttl_s=ttl_s)
+            _forget_ended(tx)
+
+        await self._store.write(write)
 
     async def clear_entries(self, scheduler_id: str) -> None:
         """Delete the written entries of a scheduler."""
@@ -145,6 +149,14 @@ def read_reports(tx: Transaction, kind: str) -> list[list[bytes]]:
     sql = "SELECT records FROM pyasynq_report WHERE kind = ? AND ends > ? ORDER BY id"
     rows = tx.rows(sql, kind, tx.now_us)
     return [_unpack(records) for (records,) in rows]
+
+
+def _forget_ended(tx: Transaction) -> None:
+    """Delete the entries of schedulers that have ended, except for the last `MOST_ENDED`."""
+    sql = """DELETE FROM pyasynq_report WHERE kind = ? AND ends <= (
+        SELECT ends FROM pyasynq_report WHERE kind = ? AND ends <= ?
+        ORDER BY ends DESC LIMIT 1 OFFSET ?)"""
+    tx.execute(sql, (SCHEDULER, SCHEDULER, tx.now_us, MOST_ENDED))
 
 
 def _unpack(records: bytes) -> list[bytes]:
