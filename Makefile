@@ -22,7 +22,7 @@ screenshots: ## make the screenshots of the dashboard for the guide, from the de
 test: ## run the tests that do not last (another Python: PYTHON=python3.13; some tests: ARGS="tests/support/test_servers.py -k kill")
 	$(setup) test $(pytest) $(or $(ARGS),-m "not lasting")
 
-test-all: ## run all tests, also those that last: kills, images, wheels, demos, earlier versions
+test-all: ## run all tests, also those that last: kills, images, demos, comparison with Go, earlier versions
 	$(setup) test $(pytest) $(ARGS)
 
 test-oldest: ## run the library's tests with the oldest packages that pyproject.toml allows

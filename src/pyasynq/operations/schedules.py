@@ -7,12 +7,15 @@ from typing import Final, Literal, TypeAlias
 
 from pyasynq.broker import Broker
 from pyasynq.core import cron
-from pyasynq.core.errors import OptionError
+from pyasynq.core.errors import BrokerError, OptionError
 from pyasynq.core.info import SchedulerEntry, SchedulerEvent
 from pyasynq.core.options import DEFAULT_QUEUE
 from pyasynq.core.states import TaskState
 from pyasynq.operations.concurrency import gather
+from pyasynq.runtime.loggers import get_logger
 from pyasynq.scheduler.entry import GRACE, tick_task_id
+
+log: Final = get_logger("pyasynq.dashboard")
 
 Outcome: TypeAlias = Literal["succeeded", "failed", "running", "waiting", "not_kept"]
 """What happened to a task; one that is not there any more was not kept, or somebody deleted it."""
@@ -72,7 +75,7 @@ class EntryRuns:
 async def read_runs(broker: Broker, entries: Sequence[SchedulerEntry]) -> list[EntryRuns]:
     """Return what each of *entries* has enqueued.
 
-    Outcomes of the first `MOST_TASKS` tasks are looked up.
+    Outcomes of the first `MOST_TASKS` tasks are looked up. If one cannot be read, all are None.
     """
 
     async def read_events(entry: SchedulerEntry) -> list[SchedulerEvent]:
@@ -88,7 +91,7 @@ async def read_runs(broker: Broker, entries: Sequence[SchedulerEntry]) -> list[E
     events = await gather(entries, read_events)
     found = list(zip(entries, queues, events, strict=True))
     tasks = [(queue, event.task_id) for _, queue, some in found for event in some][:MOST_TASKS]
-    states = dict(zip(tasks, await broker.schedules.states(tasks), strict=True))
+    states = await _read_states(broker, tasks)
     now = datetime.now(UTC)
     return [
         EntryRuns(
@@ -98,6 +101,17 @@ async def read_runs(broker: Broker, entries: Sequence[SchedulerEntry]) -> list[E
         )
         for entry, queue, some in found
     ]
+
+
+async def _read_states(
+    broker: Broker, tasks: Sequence[tuple[str, str]]
+) -> Mapping[tuple[str, str], TaskState | None]:
+    """Return the states of *tasks*; nothing if one cannot be read, because its key is broken."""
+    try:
+        return dict(zip(tasks, await broker.schedules.states(tasks), strict=True))
+    except BrokerError as error:
+        log.warning("entries of schedulers are shown without outcomes of their tasks: %s", error)
+        return {}
 
 
 def _run(

@@ -179,7 +179,7 @@ async def test_what_followed_a_task_is_named_if_it_is_refused(
     with caplog.at_level(logging.WARNING, "pyasynq.broker"):
         await settle(broker, lease, followed(*plans))
         await broker.mail.deliver("p")
-    assert "3 was not created in 'q': another task holds its lock" in caplog.text
+    assert "3 was not created in 'q': another task holds its unique lock" in caplog.text
 
 
 # -- a cluster -------------------------------------------------------------------------------------

@@ -31,6 +31,13 @@ def test_queues_are_listed_by_name(
     assert run_cli("queue", verb, "-o", "json").json == ["a", "b"]
 
 
+def test_a_queue_is_one_line_whatever_its_name(
+    run_cli: CommandRunner, sync_client: SyncClient
+) -> None:
+    sync_client.enqueue(Task("t", queue="a\nb"))
+    assert run_cli("queue", "list").out == "a\\nb\n"
+
+
 def test_the_form_of_the_output_may_stand_before_the_command(
     run_cli: CommandRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +174,13 @@ def test_a_queue_needs_a_name(run_cli: CommandRunner) -> None:
 def test_groups_are_listed(run_cli: CommandRunner, verb: str) -> None:
     assert run_cli("group", verb, "-q", "q") == CommandResult(0, "g\n", "")
     assert run_cli("group", verb, "-q", "q", "-o", "json").json == [{"group": "g", "size": 1}]
+
+
+def test_a_group_is_one_line_whatever_its_name(
+    run_cli: CommandRunner, sync_client: SyncClient
+) -> None:
+    sync_client.enqueue(Task("t", queue="q", group="g\nh"))
+    assert run_cli("group", "list", "-q", "q").out == "g\\nh\n"
 
 
 def test_a_queue_without_groups_is_told(run_cli: CommandRunner, redis_server: RedisServer) -> None:

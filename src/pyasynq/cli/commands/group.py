@@ -8,6 +8,7 @@ from pyasynq.cli import output
 from pyasynq.cli.command_group import CommandGroup
 from pyasynq.cli.options import queue_option
 from pyasynq.cli.run_inspector import inspector_command
+from pyasynq.core.safe_text import safe
 
 if TYPE_CHECKING:
     from pyasynq.inspector import Inspector
@@ -27,7 +28,7 @@ async def list_groups(inspector: "Inspector", *, as_json: bool, queue: str) -> N
     if as_json:
         output.print_json(groups)
     elif groups:
-        output.print_data("\n".join(it.group for it in groups))
+        output.print_data("\n".join(safe(it.group) for it in groups))
     else:
         output.print_message(f'No groups found in queue "{queue}"')
 

@@ -13,6 +13,7 @@ from pyasynq.cli.option_types import COUNT
 from pyasynq.cli.options import page_option, size_option
 from pyasynq.cli.queue_output import print_daily_counts, print_state_counts
 from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
+from pyasynq.core.safe_text import safe
 
 if TYPE_CHECKING:
     from pyasynq.core.info import DailyStats, MailInfo, QueueInfo
@@ -51,7 +52,7 @@ async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
         output.print_table(["Queue", "Cluster KeySlot", "Cluster Nodes"], rows)
         return
     for name in queues:
-        output.print_data(name)
+        output.print_data(safe(name))
 
 
 @queue.command("inspect")
