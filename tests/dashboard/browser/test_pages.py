@@ -375,6 +375,13 @@ async def test_the_pages_work_on_sqlite(tmp_path: Path, serve: Serve, visitor: V
         await expect(page.get_by_text("SQLite keeps no list of slow statements.")).to_be_visible()
 
 
+async def test_the_time_line_counts_tries_in_the_language_of_the_reader(
+    site: str, visitor: Visitor, shop: Shop
+) -> None:
+    page = await visitor.open(f"{site}#/task/default/{shop.failed_id}", locale="zh-TW")
+    await expect(page.get_by_label("時間軸").first).to_contain_text("第 1 次: ShopError: closed")
+
+
 async def test_chinese_readers_get_chinese_pages(
     site: str, visitor: Visitor, client: pyasynq.Client
 ) -> None:

@@ -186,6 +186,13 @@ function Line({ items, isOver }) {
   </div>`;
 }
 
+// The server's text is English: it is replaced where the try is known.
+function detailOf(item, { attempts }) {
+  const at = Date.parse(item.at);
+  const failed = item.what === "failed" && attempts.find((one) => Date.parse(one.failed_at) === at);
+  return failed ? `${t("try", { n: failed.retried + 1 })}: ${failed.error}` : item.detail;
+}
+
 export function Timeline({ items, task }) {
   if (!items.length) return null;
   const isOver = task.state === "completed" || task.state === "archived";
@@ -197,9 +204,10 @@ export function Timeline({ items, task }) {
       <ol class="events">
         ${items.map((item, at) => {
           const [state, glyph] = lookOf(item.what);
+          const detail = detailOf(item, task);
           return html`<li class="s-${state}">
             <${Glyph} name=${glyph} /><time datetime=${item.at} class="nw">${moment(item.at)}</time>
-            <span>${nameOf(item.what)}</span><span class="dim cut" title=${item.detail}><${Foreign} text=${item.detail} /></span>
+            <span>${nameOf(item.what)}</span><span class="dim cut" title=${detail}><${Foreign} text=${detail} /></span>
             <span class="dim nw m-hide">${gap(at) > 0 ? `+${duration(gap(at))}` : ""}</span>
           </li>`;
         })}
