@@ -104,7 +104,7 @@ def test_messages_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_data("Traceback:\n\tline 1\r\n")
-    assert capsys.readouterr().out == "Traceback:\n    line 1\n\n"
+    assert capsys.readouterr().out == "Traceback:\n\tline 1\n\n"
 
 
 def test_cells_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

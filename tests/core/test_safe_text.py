@@ -30,4 +30,4 @@ def test_what_is_not_printed_is_escaped(text: str, shown: str) -> None:
 
 
 def test_lines_and_tabs_may_be_kept() -> None:
-    assert safe("a\r\nb\tc\rd", lines=True) == "a\nb    c\\rd"
+    assert safe("a\r\nb\tc\rd", lines=True) == "a\nb\tc\\rd"

@@ -6,9 +6,6 @@ from typing import Final
 NO_TEXT: Final = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
 """Bytes of names that are not UTF-8."""
 
-TAB: Final = "    "
-"""What is shown for a tab."""
-
 
 def safe(text: str, *, lines: bool = False) -> str:
     """Return *text* with escapes for what is not printed: producers choose names and payloads.
@@ -17,11 +14,11 @@ def safe(text: str, *, lines: bool = False) -> str:
 
     Args:
         text: Any text.
-        lines: Keep line breaks, and show tabs as spaces.
+        lines: Keep line breaks and tabs.
     """
     if lines:
-        each = text.replace("\r\n", "\n").replace("\t", TAB).split("\n")
-        return "\n".join(map(safe, each))
+        each = text.replace("\r\n", "\n").split("\n")
+        return "\n".join("\t".join(map(safe, line.split("\t"))) for line in each)
     if text.isprintable():
         return text
     return "".join(it if is_safe(it) else _escape(it) for it in text.translate(NO_TEXT))

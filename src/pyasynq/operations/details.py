@@ -10,6 +10,9 @@ import msgspec
 
 from pyasynq.broker import Broker, Container
 from pyasynq.client import Client
+from pyasynq.client.flow_template import SUBFLOW
+from pyasynq.core.call import INPUTS
+from pyasynq.core.errors import OptionError
 from pyasynq.core.info import QueueInfo, ServerInfo, TaskInfo, WorkerInfo
 from pyasynq.core.json_form import text_of
 from pyasynq.core.report import HEADER
@@ -33,6 +36,9 @@ ACTIONS: Final = {
     "duplicate": frozenset(TaskState),
 }
 """What can be done to a task, and the states in which it can."""
+
+BOUND_HEADERS: Final = frozenset({INPUTS, SUBFLOW})
+"""Headers of a step that uses results of other steps, or that is a flow itself."""
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,11 +200,16 @@ async def duplicate(inspector: Inspector, client: Client, queue: str, task_id: s
     Raises:
         QueueNotFoundError: If there is no such queue.
         TaskNotFoundError: If the queue has no such task.
+        OptionError: If it is a step that cannot run without its flow.
         PoisonError: If the stored task cannot be decoded.
         CodecError: If a codec cannot seal its payload.
         BrokerError: If the broker does not answer.
     """
-    return await client.enqueue(as_task(await inspector.task_info(queue, task_id)))
+    task = await inspector.task_info(queue, task_id)
+    if BOUND_HEADERS & task.headers.keys():
+        allowed = "a task that can run without its flow (this is a step: retry the flow)"
+        raise OptionError("task", task_id, allowed)
+    return await client.enqueue(as_task(task))
 
 
 def as_task(task: TaskInfo) -> Task:

@@ -279,11 +279,10 @@ def _alerts(alerts: Sequence[Any]) -> Text:
 
 def _figures(totals: Mapping[str, Any]) -> Text:
     """Return the totals of all queues in two lines."""
-    waiting = totals["pending"] + totals["aggregating"]
     later = totals["scheduled"] + totals["retry"]
     lines = (
         (
-            (texts.count(waiting), "waiting"),
+            (texts.count(totals["pending"]), "waiting"),
             (texts.count(totals["active"]), "running"),
             (texts.count(later), "wait for their time"),
             (texts.count(totals["archived"]), "archived"),

@@ -21,13 +21,17 @@ STATE_STYLES: Final = {
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 
-safe: Final = safe_text.safe
-"""Escapes what a terminal would obey in a text; see there."""
+TAB: Final = "    "
 
 _UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "m"))
 _SIZES: Final = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 LONGEST_WHOLE: Final = 99_999
 """Largest number that is shown in full in a narrow column."""
+
+
+def safe(text: str, *, lines: bool = False) -> str:
+    """Return what `safe_text.safe` does, with spaces for tabs: a cell has no stops for them."""
+    return safe_text.safe(text, lines=lines).replace("\t", TAB)
 
 
 def state(name: str) -> Text:
