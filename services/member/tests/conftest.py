@@ -84,7 +84,12 @@ def sqlite_tables(opened: dict[str, Database], tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def sqlite_source(sqlite_tables: Path) -> str:
-    """The address of empty tables in SQLite."""
+    """The address of empty tables in SQLite.
+
+    A program of the test before may still write; it must not do so into the new file.
+    """
+    for end in ("", "-wal", "-shm"):
+        Path(f"{sqlite_tables}{end}").unlink(missing_ok=True)
     shutil.copyfile(sqlite_tables.with_suffix(".empty"), sqlite_tables)
     return f"sqlite:///{sqlite_tables}"
 

@@ -15,6 +15,8 @@ from member.logs import set_up_logs
 def logging_as_before() -> Generator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    for name in ("uvicorn", "uvicorn.error"):  # a server in another test may have set them
+        logging.getLogger(name).setLevel(logging.NOTSET)
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
