@@ -6,14 +6,11 @@ from typing import Final, TypeVar
 from pyasynq.broker import Broker, Heartbeat
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.info import QueueInfo
-from pyasynq.core.policy import ENDED_S
+from pyasynq.core.policy import ENDED_S, MOST_ENDED
 from pyasynq.diagnosis.diagnosis import Findings, SchedulerFinding
 from pyasynq.inspector import Inspector
 
 T = TypeVar("T")
-
-MOST_ENDED: Final = 20
-"""Ended schedulers whose entries are read."""
 
 LEAST_LEFT_S: Final = -1.0
 """Time left to a scheduler that runs: up to the end of the second in which its record expires."""

@@ -127,12 +127,13 @@ class RedisSchedules:
         command = ("ZRANGEBYSCORE", shared_keys.SCHEDULERS, "-inf", now_s - 1)
         ended = cast("list[bytes]", await execute(self._driver, *command))
         for key in ended[:-MOST_ENDED]:
-            await execute(self._driver, "ZREM", shared_keys.SCHEDULERS, key)
-            await execute(self._driver, "DEL", key)
+            await self._clear(key)
 
     async def clear_entries(self, scheduler_id: str) -> None:
         """Delete the written entries of a scheduler."""
-        key = shared_keys.scheduler(scheduler_id)
+        await self._clear(shared_keys.scheduler(scheduler_id))
+
+    async def _clear(self, key: str | bytes) -> None:
         await execute(self._driver, "ZREM", shared_keys.SCHEDULERS, key)
         await execute(self._driver, "DEL", key)
 
